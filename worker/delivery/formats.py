@@ -53,7 +53,7 @@ def _inline(token: Token) -> str:
     for child in token.children or ():
         if child.type in ("softbreak", "hardbreak"):
             parts.append("\n")
-        elif child.type == "link_open":
+        elif child.type == "link_open" and child.info != "auto":  # of such a one, the text is the address
             parts.append(f"{child.attrs['href']} ")
         else:
             parts.append(child.content)

@@ -32,6 +32,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vaultcore.errors import ConfigurationError, NotFoundError
 from worker.delivery.jinja_bounds import BoundedEnvironment, TemplateBoundError, bounded, measure, spend
+from worker.domain.notice_pages import find_page
 from worker.domain.notices import Letter, Message
 from worker.domain.reasons import Reason
 from worker.wording import say
@@ -69,10 +70,13 @@ _FORMER: Final = {"claim": "pickup", "claim-reminder": "pickup-reminder"}
 
 
 class Letters:
-    """`folder`: where the organisation's own templates are; it need not be there."""
+    """`folder`: where the organisation's own templates are; it need not be there. `console`: the address of the
+    console, to whose pages messages lead; empty: to none.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, console: str = "") -> None:
         self._folder = folder
+        self._console = console
         own = FunctionLoader(_read_built_in)
         self._built_in = _set_up(ImmutableSandboxedEnvironment, PrefixLoader({_OWN: own}))
         self._environment = _set_up(
@@ -95,7 +99,7 @@ class Letters:
             return Letter(subject=message.subject, body=message.body)
         except Exception as error:  # noqa: BLE001  # their template may do whatever Jinja lets it
             problem = _say(error)
-        message = _write(self._built_in.get_template(f"{_OWN}/{kind}.md"), data, zone)
+        message = self._fill(self._built_in.get_template(f"{_OWN}/{kind}.md"), kind, data, zone)
         return Letter(subject=message.subject, body=message.body, passed_over=problem)
 
     def try_out(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message:
@@ -124,10 +128,14 @@ class Letters:
             raise
         try:
             with bounded():
-                return _write(template, data, zone)
+                return self._fill(template, kind, data, zone)
         except TemplateBoundError as error:
             self._given_up[kind] = self.fingerprint(kind), _say(error)
             raise
+
+    def _fill(self, template: Template, kind: str, data: Mapping[str, Any], zone: str) -> Message:
+        page = f"<{self._console}{find_page(kind, data)}>" if self._console else None
+        return _write(template, data, zone, page=page)
 
     def fingerprint(self, kind: str) -> str | None:
         """Of the organisation's own template of a kind, and of what it may include; None: there is none."""
@@ -216,11 +224,12 @@ def _set_up(kind: type[ImmutableSandboxedEnvironment], loader: BaseLoader) -> En
     return environment
 
 
-def _write(template: Template, data: Mapping[str, Any], zone: str) -> Message:
+def _write(template: Template, data: Mapping[str, Any], zone: str, *, page: str | None) -> Message:
     known = {
         **_put_into_words(data),
         "local": lambda time: _show_local(time, zone),
         "end_of_subject": _Markdown(_END),
+        "page": page and _Markdown(page),
     }
     subject, separator, body = template.render(known).partition(_END)
     if not separator:

@@ -40,7 +40,8 @@ class Notices:
 
 def build_notices(core: Core, upkeep: Upkeep, ways_out: WaysOut) -> Notices:
     database, owners, clock, settings = core.database, core.owners, core.clock, core.settings
-    letters = Letters(settings.templates_path)
+    console = f"{settings.console_url}/console" if settings.console_url else ""
+    letters = Letters(settings.templates_path, console=console)
     wording = Wording(letters=letters, clock=clock)
     http = HttpClient(
         ways_out.network, max_bytes=settings.http_max_bytes, redirects=0, proxy=settings.outbound_proxy

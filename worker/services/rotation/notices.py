@@ -249,6 +249,7 @@ class RotationNotices:
             "users": ", ".join(users) or "no active workflow",
             "used": bool(users),
             "many": len(users) > 1,
+            "rotation": rotation.id,
             "show": f"nightkey rotation show {rotation.id}",
         }
 

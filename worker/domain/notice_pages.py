@@ -1,0 +1,18 @@
+"""Which page of the console a notice leads to: where its reader does what it asks for. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+
+def find_page(kind: str, data: Mapping[str, Any]) -> str:
+    """Its path within the console, with the token behind a `#` where it collects a key: no server sees it."""
+    if kind in ("pickup", "pickup-reminder"):
+        return f"/pickup#{quote(str(data.get('token', '')), safe='')}"
+    if kind == "digest":
+        return f"/findings?owner={quote(str(data.get('owner', '')), safe='')}"
+    if "rotation" in data:
+        return f"/rotations/{quote(str(data['rotation']), safe='')}"
+    if data.get("item"):
+        return f"/items/{quote(str(data['item']), safe='')}"
+    return "/"
