@@ -72,7 +72,8 @@ def judge_pickup(pickup: Pickup, *, actor: str, now: datetime) -> Refusal | None
     if pickup.arrived_at is not None and not now - pickup.arrived_at < REPEATS_FOR:
         return Refusal.LATE
     if pickup.ended_at is not None or not pickup.kept:
-        has_it = pickup.arrived_at is not None and pickup.ended_at is not None and pickup.is_key
+        is_over = pickup.arrived_at is not None and pickup.ended_at is not None
+        has_it = is_over and pickup.is_key and not pickup.kept
         return Refusal.STORED if has_it else Refusal.GONE
     if not pickup.is_key:
         return Refusal.NO_KEY
