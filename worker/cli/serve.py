@@ -19,7 +19,7 @@ from worker.log import configure_logging
 if TYPE_CHECKING:
     from worker.bootstrap import Services
 
-_NEEDED = ("fastapi", "uvicorn")
+_NEEDED = ("authlib", "fastapi", "joserfc", "prometheus_client", "uvicorn")
 
 
 def serve(
