@@ -212,7 +212,7 @@ class Documents:
             active=plan.definition.is_active,
             runs=plan.place.value,
         )
-        return applied
+        return replace(applied, workflow=self._definitions.get(connection, plan.id))
 
     def _plan(self, connection: Connection, source: Source, place: Place | None) -> _Plan | Applied:
         """`RefusedError` or `InvalidInputError` where it cannot be done."""
