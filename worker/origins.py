@@ -19,7 +19,10 @@ PREFIX: Final = "NIGHTKEY_"
 HOME_VARIABLE: Final = "NIGHTKEY_HOME"
 WARNED_VARIABLE: Final = "NIGHTKEY_WARNED"
 """What this process's parent has already told of: `up` and its children are one command."""
-_OURS: Final = frozenset({HOME_VARIABLE, WARNED_VARIABLE, GROUP_VARIABLE})
+URL_VARIABLE: Final = "NIGHTKEY_URL"
+TOKEN_VARIABLE: Final = "NIGHTKEY_TOKEN"  # noqa: S105  # its name
+"""Where the commands ask a server instead of working here, and as whom."""
+_OURS: Final = frozenset({HOME_VARIABLE, WARNED_VARIABLE, GROUP_VARIABLE, URL_VARIABLE, TOKEN_VARIABLE})
 _FILE_MAX: Final = 1_048_576
 
 _WORDS: Final[Mapping[str, str]] = {

@@ -16,6 +16,7 @@ with warnings.catch_warnings():
 
 import tests.faults.worker_process
 import worker.bootstrap
+import worker.cli.far.server
 import worker.cli.main
 import worker.delivery.sender
 import worker.installation

@@ -2,19 +2,26 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from vaultcore.errors import InvalidInputError, RefusedError
 from worker.cli.commands import Commands
+from worker.cli.inputs import read_text
 from worker.cli.output import note, print_json, print_lines
-from worker.cli.session import Json, open_services, who
+from worker.cli.session import Json, ask, open_services, who
 from worker.cli.terminal import fit_cell
-from worker.wording import say
 from worker.wording.parts import say_count
+from worker.wording.shapes import Shape, describe_checked
+
+if TYPE_CHECKING:
+    from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
 
 app = Commands(no_args_is_help=True, help="The record of every change.")
+_PATH: Final = "/nightkey/audit"
+_ANCHORS_MAX: Final = 1_000_000
 
 
 @app.command()
@@ -34,30 +41,40 @@ def verify(
     With --rows also what the log is not about: items with their policies, versions and uses, workflows, owners
     and their routes, rotations. 1 if any of them was changed behind the vault's back.
     """
-    services = open_services()
-    verdict = services.upkeep.anchors.verify(anchor)
-    checked = services.upkeep.row_verification.check_all() if rows else None
-    wrong = () if checked is None else checked.wrong
+
+    def verify_here(services: "Services") -> Shape:
+        verdict = services.upkeep.anchors.verify(anchor)
+        found = {"whole": verdict.whole, "rows": verdict.rows, "problems": list(verdict.problems)}
+        return found | (describe_checked(services.upkeep.row_verification.check_all()) if rows else {})
+
+    def verify_there(server: "FarServer") -> Shape:
+        found: dict[str, Any] = (
+            server.get(_PATH, "verify", long=True)
+            if anchor is None
+            else server.post(_PATH, "verify", body={"anchors": _read_lines(anchor)}, long=True)
+        )
+        return found | (server.get(_PATH, "rows", long=True) if rows else {})
+
+    found = ask(verify_here, verify_there)
+    wrong = found["changed"] if rows else []
     if json:
-        found = [
-            {"row": one.subject, "item": one.item, "detail": say(one.detail), "command": one.command}
-            for one in wrong
-        ]
-        more = {} if checked is None else {"checked": checked.rows, "changed": found}
-        print_json({"whole": verdict.whole, "rows": verdict.rows, "problems": verdict.problems, **more})
+        print_json(found)
     else:
-        if verdict.whole:
-            print_lines([f"whole: {say_count(verdict.rows, 'row')}"])
-        if checked is not None and not wrong:
-            print_lines([f"as Nightkey wrote them: {checked.rows} rows that decide, and their records"])
-    if not json:
-        for problem in verdict.problems:
+        if found["whole"]:
+            print_lines([f"whole: {say_count(found['rows'], 'row')}"])
+        if rows and not wrong:
+            print_lines([f"as Nightkey wrote them: {found['checked']} rows that decide, and their records"])
+        for problem in found["problems"]:
             note(f"nightkey: audit: {problem}")
         for one in wrong:
-            of_item = "" if one.item is None else f"{one.item}: "
-            note(f"nightkey: audit: {of_item}{say(one.detail)}: {one.command}")
-    if not verdict.whole or wrong:
+            of_item = "" if one["item"] is None else f"{one['item']}: "
+            note(f"nightkey: audit: {of_item}{one['detail']}: {one['command']}")
+    if not found["whole"] or wrong:
         raise typer.Exit(1)
+
+
+def _read_lines(file: Path) -> list[str]:
+    return [line for line in read_text(file, most=_ANCHORS_MAX).splitlines() if line.strip()]
 
 
 @app.command("accept-row")
@@ -88,4 +105,8 @@ def accept_row(
 def make_anchor(*, json: Json = False) -> None:
     """Sign today's head of the log, and print it. It is one line of JSON: keep it in another place."""
     _ = json  # the line is JSON as it is
-    print_lines([open_services().upkeep.anchors.anchor()])
+    anchor = ask(
+        lambda services: services.upkeep.anchors.anchor(),
+        lambda server: str(server.post(_PATH, "anchor")["anchor"]),
+    )
+    print_lines([anchor])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.output import note, write_whole
-from worker.cli.session import open_services
+from worker.cli.session import ask
 
 
 def calendar(
@@ -19,7 +19,10 @@ def calendar(
     ] = None,
 ) -> None:
     """Write coming expiries as an .ics calendar: one event for each."""
-    written, problems = open_services().overview.calendar.write(owner)
+    written, problems = ask(
+        lambda services: services.overview.calendar.write(owner),
+        lambda server: server.calendar("/nightkey/calendar", owner=owner),
+    )
     for problem in problems:
         note(f"nightkey: left out: {problem}")
     if output is None:

@@ -1,11 +1,13 @@
 """A change of an item, as whoever made it sees it: what was, and what is."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from worker.cli.output import print_lines, show_cell
 from worker.domain.changes import Change
 from worker.wording.changes import say_change
+from worker.wording.shapes import Shape
 
 
 def print_changes(changes: Iterable[Change]) -> None:
@@ -15,3 +17,15 @@ def print_changes(changes: Iterable[Change]) -> None:
 
 def describe_changes(changes: Iterable[Change]) -> list[dict[str, Any]]:
     return [vars(change) for change in changes]
+
+
+def read_change(row: Shape) -> Change:
+    """As a server gives it: with times and tuples in the place of what JSON has for them."""
+    before, after = (_read(row["field"], row[part]) for part in ("before", "after"))
+    return Change(field=row["field"], before=before, after=after)
+
+
+def _read(field: str, value: object) -> object:
+    if isinstance(value, list):
+        return tuple(value)
+    return datetime.fromisoformat(value) if field.endswith("_at") and isinstance(value, str) else value

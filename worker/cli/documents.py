@@ -9,9 +9,9 @@ from typing import Any, Final
 from vaultcore.errors import InvalidInputError
 from worker.cli.inputs import read_document
 from worker.domain.places import Place
-from worker.services.runs.documents import Applied, DocumentChange
-from worker.workflows.remarks import Remark, Weight
-from worker.workflows.workflow import Workflow
+from worker.services.runs.documents import DocumentChange
+from worker.wording.shapes import Shape
+from worker.workflows.remarks import Weight
 
 INPUT: Final = Path("-")
 _FILE_MAX: Final = 64 * 1024 * 1024
@@ -43,85 +43,75 @@ def _find_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".json" and file.is_file())
 
 
-def describe_applied(applied: Applied) -> dict[str, Any]:
-    workflow = applied.workflow
+def flatten_applied(one: Shape) -> dict[str, Any]:
+    """What came of a document, as one object."""
+    if one["refused"] is not None:
+        return {"refused": one["refused"]}
+    workflow = one["workflow"]
     if workflow is None:
-        return {"name": applied.name, "change": applied.change, "why": applied.why}
+        return {"name": one["name"], "change": one["change"], "why": one["why"]}
     return {
-        "id": workflow.id,
-        "name": workflow.name,
-        "change": applied.change,
-        "created": applied.change is DocumentChange.CREATED,
-        "runs": workflow.runs,
-        "why": workflow.explain_place(),
-        "missing": applied.missing,
-        "unknown": applied.unknown,
-        "remarks": [describe_remark(remark) for remark in workflow.definition.remarks],
+        "id": workflow["id"],
+        "name": workflow["name"],
+        "change": one["change"],
+        "created": one["change"] == DocumentChange.CREATED,
+        **{name: workflow[name] for name in ("runs", "why", "missing", "unknown", "remarks")},
     }
 
 
-def describe_remark(remark: Remark) -> dict[str, Any]:
-    return {"weight": remark.weight, "where": remark.where, "what": remark.what}
-
-
-def show_remarks(workflow: Workflow, *, most: int | None = _REMARKS_MAX) -> Iterator[str]:
+def show_remarks(given: Sequence[Shape], *, most: int | None = _REMARKS_MAX) -> Iterator[str]:
     """What is kept without being understood, and what cannot run here."""
-    remarks = sorted(workflow.definition.remarks, key=lambda remark: remark.weight is Weight.KEPT)
+    remarks = sorted(given, key=lambda remark: bool(remark["weight"] == Weight.KEPT))
     for remark in remarks[:most]:
-        yield f"  {_SAID[remark.weight]}: {remark}"
+        line = f"{remark['where']}: {remark['what']}"
+        yield f"  {_SAID[Weight(remark['weight'])]}: {''.join(c if c.isprintable() else '?' for c in line)}"
     if most is not None and len(remarks) > most:
         yield f"  … and {len(remarks) - most} more: nightkey workflow lint shows them all"
 
 
-def show_place(applied: Applied) -> Iterator[str]:
+def show_place(applied: Shape) -> Iterator[str]:
     """What is to be known of where it runs from now on."""
-    workflow = applied.workflow
-    if workflow is None or applied.change is DocumentChange.UNCHANGED:
+    workflow = applied["workflow"]
+    if workflow is None or applied["change"] == DocumentChange.UNCHANGED:
         return
-    if workflow.runs is Place.HERE:
-        if workflow.active and workflow.schedule_type != "manual" and _was_retrieved(workflow):
-            when = f"{workflow.schedule_type} {workflow.schedule_value}"
-            yield f"  its schedule runs it here from now on ({when});"
+    if workflow["runs"] == Place.HERE:
+        if workflow["schedule"] is not None:
+            yield f"  its schedule runs it here from now on ({workflow['schedule']});"
             yield "  if another engine goes on running it, apply it with --runs elsewhere"
         return
-    if workflow.stays_away:
+    if workflow["stays_away"]:
         yield "  it runs elsewhere, as was said"
-    tested = [
-        node_id
-        for node_id in workflow.definition.node_ids()
-        if workflow.definition.why_untested(node_id) is None
-        and workflow.definition.component(node_id).value_fields
-    ]
-    if tested:
-        yield f"  tested here all the same, where a test can be: {_list(tested, 'node')}"
+    if workflow["tested"]:
+        yield f"  tested here all the same, where a test can be: {_list(workflow['tested'], 'node')}"
 
 
-def show_missing(applied: Applied) -> Iterator[str]:
+def show_missing(applied: Shape) -> Iterator[str]:
     """What it names that is not there; of one that is as it was that has been said."""
-    if applied.change is DocumentChange.UNCHANGED:
+    workflow = applied["workflow"]
+    if workflow is None or applied["change"] == DocumentChange.UNCHANGED:
         return
-    lines = [f"{applied.name} names {name}, which does not exist (yet)" for name in applied.missing]
-    lines += [f"{applied.name} starts workflow {name}, which does not exist (yet)" for name in applied.unknown]
+    name = applied["name"]
+    lines = [f"{name} names {one}, which does not exist (yet)" for one in workflow["missing"]]
+    lines += [f"{name} starts workflow {one}, which does not exist (yet)" for one in workflow["unknown"]]
     yield from lines[:_MISSING_MAX]
     if len(lines) > _MISSING_MAX:
-        yield f"{applied.name} names {len(lines) - _MISSING_MAX} more: nightkey workflow lint shows them all"
+        yield f"{name} names {len(lines) - _MISSING_MAX} more: nightkey workflow lint shows them all"
 
 
-def show_summary(applied: Sequence[Applied], *, refused: int = 0) -> Iterator[str]:
+def show_summary(applied: Sequence[Shape], *, refused: int = 0) -> Iterator[str]:
     """What came of them all, and once what it means that some run elsewhere."""
     if refused:
         yield f"nothing would be stored: {refused} of {len(applied) + refused} refused"
         return
     if len(applied) > 1:
-        counted = Counter(one.change for one in applied)
+        counted = Counter(str(one["change"]) for one in applied)
         yield ", ".join(f"{counted[change]} {change}" for change in DocumentChange if counted[change])
     away = [
         one
         for one in applied
-        if one.change is not DocumentChange.UNCHANGED
-        and one.workflow is not None
-        and one.workflow.runs is Place.ELSEWHERE
-        and one.workflow.definition.uses(here=False)
+        if one["change"] != DocumentChange.UNCHANGED
+        and one["workflow"] is not None
+        and one["workflow"]["uses_elsewhere"]
     ]
     if away:
         runs = f"{len(away)} of them run elsewhere" if len(applied) > 1 else "it runs elsewhere"
@@ -129,12 +119,6 @@ def show_summary(applied: Sequence[Applied], *, refused: int = 0) -> Iterator[st
         yield "Nightkey gives no value to another engine: a rotator or a person must. A new one is"
         yield "proven there by reported runs that name it, and the old one is kept until then:"
         yield "nightkey run report NAME --status completed --started-at TIME --used ITEM=VERSION"
-
-
-def _was_retrieved(workflow: Workflow) -> bool:
-    """Whether the document was given out by an engine that has it."""
-    document = workflow.definition.document
-    return any((document.created_at, document.updated_at, document.next_run_at, document.webhook_url))
 
 
 def _list(names: Sequence[str], what: str) -> str:

@@ -1,20 +1,18 @@
 """`nightkey finding`: what the scan saw, and that a person knows of it."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
 from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
-from worker.cli.output import print_json, print_lines, print_table
-from worker.cli.session import Json, open_services, who
-from worker.wording import say
-
-if TYPE_CHECKING:
-    from worker.services.night.acknowledgements import Quiet
+from worker.cli.output import describe_all, print_json, print_lines, print_table, tell_unreadable
+from worker.cli.session import Json, ask, who
+from worker.wording.shapes import Shape, describe_finding
 
 app = Commands(no_args_is_help=True, help="What was found, and what a person knows of.")
 
+_PATH: Final = "/nightkey/findings"
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 
 
@@ -25,30 +23,26 @@ def list_findings(
     json: Json = False,
 ) -> None:
     """List open findings, oldest first, with who knows of them."""
-    rows = [
-        {
-            "id": one.finding.id,
-            "kind": one.finding.kind,
-            "item": one.finding.item or one.finding.subject,
-            "workflow": one.finding.workflow,
-            "detail": say(one.finding.detail),
-            "does": say(one.finding.does) or None,
-            "command": one.finding.command,
-            "opened_at": one.finding.opened_at,
-            "quiet": one.quiet,
-        }
-        for one in open_services().views.list_findings(owner=owner)
-    ]
+    rows, errors = ask(
+        lambda services: describe_all(services.views.list_findings(owner=owner), describe_finding),
+        lambda server: server.pages(_PATH, owner=owner),
+    )
+    rows = [_name(row) for row in rows]
     if json:
         print_json(rows)
     else:
         print_table(rows, ("id", "kind", "item", "workflow", "quiet", "detail", "command"), "nothing was found")
+    tell_unreadable(errors)
 
 
 @app.command("ack")
 def acknowledge(finding_id: str, *, why: Why, json: Json = False) -> None:
     """You know of it: nobody is told of it again unless it gets worse."""
-    _answer(open_services().overview.acknowledgements.acknowledge(finding_id, why=why, actor=who()), json=json)
+    quiet = ask(
+        lambda services: vars(services.overview.acknowledgements.acknowledge(finding_id, why=why, actor=who())),
+        lambda server: server.post(_PATH, finding_id, "ack", body={"why": why}),
+    )
+    _answer(quiet, json=json)
 
 
 @app.command()
@@ -60,14 +54,28 @@ def snooze(
     json: Json = False,
 ) -> None:
     """Tell nobody of it before that time, unless it gets worse."""
-    services = open_services()
-    time = parse_time(until, services.clock())
-    _answer(services.overview.acknowledgements.snooze(finding_id, time, why=why, actor=who()), json=json)
+    quiet = ask(
+        lambda services: vars(
+            services.overview.acknowledgements.snooze(
+                finding_id, parse_time(until, services.clock()), why=why, actor=who()
+            )
+        ),
+        lambda server: server.post(
+            _PATH, finding_id, "snooze", body={"why": why, "until": parse_time(until, server.clock())}
+        ),
+    )
+    _answer(quiet, json=json)
 
 
-def _answer(quiet: "Quiet", *, json: bool) -> None:
+def _name(row: Shape) -> dict[str, Any]:
+    """What it is about, in one column."""
+    named = {name: part for name, part in row.items() if name not in ("subject", "item_id")}
+    return named | {"item": row["item"] or row["subject"]}
+
+
+def _answer(quiet: Shape, *, json: bool) -> None:
     if json:
-        print_json(vars(quiet))
+        print_json(quiet)
         return
-    until = "unless it gets worse" if quiet.until is None else f"until {quiet.until:%Y-%m-%d %H:%M} UTC"
-    print_lines([f"{quiet.subject}, {quiet.kind}: nobody hears of it {until}"])
+    until = "unless it gets worse" if quiet["until"] is None else f"until {quiet['until']:%Y-%m-%d %H:%M} UTC"
+    print_lines([f"{quiet['subject']}, {quiet['kind']}: nobody hears of it {until}"])

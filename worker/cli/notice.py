@@ -1,20 +1,26 @@
 """`nightkey notice`: what owners were told, whether it reached them, and what they will read tonight."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from vaultcore.errors import InvalidInputError
 from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
-from worker.cli.output import print_json, print_lines, print_table
-from worker.cli.session import Json, open_services
+from worker.cli.output import describe_all, print_json, print_lines, print_table, tell_unreadable
+from worker.cli.session import Json, ask, open_services
 from worker.domain.slots import next_slot
 from worker.domain.states import DeliveryState
-from worker.rows.notices import Notice
+from worker.wording.shapes import Shape, describe_notice
+
+if TYPE_CHECKING:
+    from worker.bootstrap import Services
 
 app = Commands(no_args_is_help=True, help="What owners were told.")
+
+
+_PATH: Final = "/nightkey/notices"
 
 
 class LetterForm(StrEnum):
@@ -35,25 +41,32 @@ def list_notices(
     json: Json = False,
 ) -> None:
     """List notices, newest first. Each is waiting, sent, failed, withdrawn, or unrouted."""
-    rows = [describe(notice) for notice in open_services().views.list_notices(failed=failed)]
+    rows, errors = ask(
+        lambda services: describe_all(services.views.list_notices(failed=failed), describe_notice),
+        lambda server: server.pages(_PATH, failed=failed),
+    )
     if json:
         print_json(rows)
     else:
         columns = ("id", "created_at", "owner", "kind", "state", "next_at", "subject", "error")
         print_table(rows, columns, "every route took what it was given" if failed else "no notices yet")
+    tell_unreadable(errors)
 
 
 @app.command()
 def show(notice_id: str, *, form: FormOption = LetterForm.TEXT, json: Json = False) -> None:
     """Show a notice, and what came of it at each recipient."""
-    notice = open_services().views.get_notice(notice_id)
+    notice = ask(
+        lambda services: describe_notice(services.views.get_notice(notice_id)),
+        lambda server: server.get(_PATH, notice_id),
+    )
     if json:
-        print_json(describe(notice))
+        print_json(notice)
         return
-    body = "It says what is left to say when it leaves." if notice.body is None else notice.body
-    print_lines([notice.subject, "", _render(body, form).rstrip("\n"), ""])
+    body = "It says what is left to say when it leaves." if notice["body"] is None else notice["body"]
+    print_lines([notice["subject"], "", _render(body, form).rstrip("\n"), ""])
     print_table(
-        [vars(one) for one in notice.deliveries],
+        notice["deliveries"],
         ("route", "recipient", "state", "parts", "attempts", "next_at", "sent_at", "error"),
         "it has no route",
     )
@@ -117,20 +130,19 @@ def template(
 @app.command()
 def retry(notice_id: str, *, json: Json = False) -> None:
     """Try a notice again where it was not taken. Nobody who has it gets it twice."""
-    services = open_services()
-    number = services.notices.delivery.retry(notice_id)
-    services.notices.delivery.deliver()
-    notice = services.views.get_notice(notice_id)
+
+    def retry_here(services: "Services") -> Shape:
+        services.notices.delivery.retry(notice_id)
+        services.notices.delivery.deliver()
+        return describe_notice(services.views.get_notice(notice_id))
+
+    notice = ask(retry_here, lambda server: server.post(_PATH, notice_id, "retry"))
     if json:
-        print_json(describe(notice))
+        print_json(notice)
     else:
-        print_lines([f"{notice.subject}: {number} tried again, now {notice.state}"])
-    if notice.state == DeliveryState.FAILED:
+        print_lines([f"{notice['subject']}: tried again, now {notice['state']}"])
+    if notice["state"] == DeliveryState.FAILED:
         raise typer.Exit(1)
-
-
-def describe(notice: Notice) -> dict[str, Any]:
-    return vars(notice) | {"deliveries": [vars(one) for one in notice.deliveries]}
 
 
 def _render(markdown: str, form: LetterForm) -> str:

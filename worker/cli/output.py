@@ -3,12 +3,12 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import typer
 
@@ -127,6 +127,14 @@ def sort_out(found: Iterable[T | NightkeyError]) -> tuple[list[T], list[Nightkey
         else:
             read.append(one)
     return read, errors
+
+
+def describe_all(
+    found: Iterable[T | NightkeyError], describe: Callable[[T], dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[NightkeyError]]:
+    """The same, with each that can be read in the shape that commands print."""
+    read, errors = sort_out(found)
+    return [describe(one) for one in read], errors
 
 
 def tell_unreadable(errors: Sequence[NightkeyError]) -> None:

@@ -2,29 +2,32 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from vaultcore.errors import InvalidInputError, RefusedError
-from vaultcore.model import UNCHANGED, Owner
+from vaultcore.model import UNCHANGED
 from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
 from worker.cli.commands import Commands
 from worker.cli.inputs import read_text
-from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
+from worker.cli.output import describe_all, note, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.reach import warn_of_unreached
-from worker.cli.session import Json, open_services, who
+from worker.cli.session import Json, ask, open_services, who
 from worker.domain.commands import quote_word
 from worker.wording import say
 from worker.wording.parts import say_count
+from worker.wording.shapes import Shape, describe_owner
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
 
 app = Commands(no_args_is_help=True, help="Who is told, and where.")
 
+_PATH: Final = "/nightkey/owners"
 RouteUrl = Annotated[
     str | None,
     typer.Option("--route", metavar="URL", help="An apprise URL without password or token."),
@@ -69,7 +72,7 @@ def create(
         deputy=deputy,
         actor=who(),
     )
-    _show(owner, json=json)
+    _show(describe_owner(owner), json=json)
     warn_of_unreached(services, about={name})
 
 
@@ -89,16 +92,26 @@ def update(
         raise InvalidInputError("an option and its opposite were given: choose one")
     if (zone, quiet, deputy) == (None, None, None) and not (no_quiet or no_deputy):
         raise InvalidInputError("what is to change? give --zone, --quiet, --no-quiet, --deputy or --no-deputy")
-    services = open_services()
-    owner = services.notices.address_book.update(
-        name,
-        zone=UNCHANGED if zone is None else zone,
-        quiet=None if no_quiet else UNCHANGED if quiet is None else parse_quiet(quiet),
-        deputy=None if no_deputy else UNCHANGED if deputy is None else deputy,
-        actor=who(),
-    )
-    _show(owner, json=json)
-    warn_of_unreached(services, about={name})
+
+    def update_here(services: "Services") -> Shape:
+        owner = services.notices.address_book.update(
+            name,
+            zone=UNCHANGED if zone is None else zone,
+            quiet=None if no_quiet else UNCHANGED if quiet is None else parse_quiet(quiet),
+            deputy=None if no_deputy else UNCHANGED if deputy is None else deputy,
+            actor=who(),
+        )
+        warn_of_unreached(services, about={name})
+        return describe_owner(owner)
+
+    def update_there(server: "FarServer") -> Shape:
+        said = {"zone": zone, "quiet": quiet, "deputy": deputy}
+        ended = {part: None for part, ends in (("quiet", no_quiet), ("deputy", no_deputy)) if ends}
+        change = {part: text for part, text in said.items() if text is not None} | ended
+        changed: Shape = server.patch(_PATH, name, body=change)
+        return changed
+
+    _show(ask(update_here, update_there), json=json)
 
 
 @app.command("route")
@@ -124,24 +137,31 @@ def add_route(
         owner = address_book.add_route(name, given, actor=who())
     else:
         owner = address_book.remove_route(name, remove or "", actor=who())
-    _show(owner, json=json)
+    _show(describe_owner(owner), json=json)
     warn_of_unreached(services, about={name})
 
 
 @app.command()
 def show(name: str, *, json: Json = False) -> None:
     """Show an owner: time zone, quiet hours, deputy and routes. Routes are masked, with whom they lead to."""
-    services = open_services()
-    owner = services.notices.address_book.get(name)
+
+    def find_here(services: "Services") -> Shape:
+        owner = describe_owner(services.notices.address_book.get(name))
+        warn_of_unreached(services, about={name})
+        return owner
+
+    owner = ask(find_here, lambda server: server.get(_PATH, name))
     if json:
-        print_json(describe(owner))
-    else:
-        print_lines(
-            [f"owner {owner.name} ({owner.id}): {_describe_hours(owner)}, deputy {owner.deputy or 'nobody'}"]
-        )
-        rows = [vars(route) | {"recipients": ", ".join(route.recipients)} for route in owner.routes]
-        print_table(rows, ("id", "shown", "recipients", "created_at"), "no route yet")
-    warn_of_unreached(services, about={name})
+        print_json(owner)
+        return
+    deputy = owner["deputy"] or "nobody"
+    print_lines([f"owner {owner['name']} ({owner['id']}): {_describe_hours(owner)}, deputy {deputy}"])
+    of_routes = ("route_ids", "routes", "recipients", "routed_at")
+    rows = [
+        {"id": route_id, "shown": shown, "recipients": ", ".join(recipients), "created_at": at}
+        for route_id, shown, recipients, at in zip(*(owner[part] for part in of_routes), strict=True)
+    ]
+    print_table(rows, ("id", "shown", "recipients", "created_at"), "no route yet")
 
 
 @app.command("test")
@@ -172,8 +192,10 @@ def check_routes(name: str, *, json: Json = False) -> None:
 @app.command("list")
 def list_owners(*, json: Json = False) -> None:
     """List owners and their routes, masked."""
-    owners, errors = sort_out(open_services().views.list_owners())
-    rows = [describe(owner) for owner in owners]
+    rows, errors = ask(
+        lambda services: describe_all(services.views.list_owners(), describe_owner),
+        lambda server: server.whole_list(_PATH),
+    )
     if json:
         print_json(rows)
     else:
@@ -236,31 +258,17 @@ def _confirm() -> None:
         raise RefusedError("nothing was changed")
 
 
-def describe(owner: Owner) -> dict[str, Any]:
-    return {
-        "id": owner.id,
-        "name": owner.name,
-        "routes": [route.shown for route in owner.routes],
-        "route_ids": [route.id for route in owner.routes],
-        "recipients": [list(route.recipients) for route in owner.routes],
-        "zone": owner.zone,
-        "quiet": None if owner.quiet is None else str(owner.quiet),
-        "deputy": owner.deputy,
-        "created_at": owner.created_at,
-    }
+def _describe_hours(owner: Shape) -> str:
+    return f"{owner['zone']}, quiet hours {owner['quiet'] or 'none'}"
 
 
-def _describe_hours(owner: Owner) -> str:
-    return f"{owner.zone}, quiet hours {owner.quiet or 'none'}"
-
-
-def _show(owner: Owner, *, json: bool) -> None:
+def _show(owner: Shape, *, json: bool) -> None:
     if json:
-        print_json(describe(owner))
+        print_json(owner)
     else:
-        routes = ", ".join(route.shown for route in owner.routes) or "no route yet"
-        deputy = "" if owner.deputy is None else f", deputy {owner.deputy}"
-        print_lines([f"owner {owner.name} ({_describe_hours(owner)}{deputy}): {routes}"])
+        routes = ", ".join(owner["routes"]) or "no route yet"
+        deputy = "" if owner["deputy"] is None else f", deputy {owner['deputy']}"
+        print_lines([f"owner {owner['name']} ({_describe_hours(owner)}{deputy}): {routes}"])
 
 
 def _read_route(services: "Services", route: str | None, file: Path | None) -> Secret | None:

@@ -9,7 +9,7 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.model import PrincipalKind
 from worker.cli.commands import Commands
 from worker.cli.handover import check_output
-from worker.cli.item import show_key
+from worker.cli.item_answers import show_key
 from worker.cli.output import print_json, print_lines, print_table, sort_out, tell_unreadable, write_text
 from worker.cli.session import Json, open_services, who
 from worker.wording.roles import write_page
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from vaultcore.principals import StoredPrincipal
     from worker.services.principals import TokenView
 
-app = Commands(no_args_is_help=True, help="People and services that may ask over HTTP: roles and tokens.")
+app = Commands(
+    no_args_is_help=True,
+    help="People and services that may ask over HTTP: roles and tokens. Whoever may read the keyring needs "
+    "none: the command line of that machine has full rights, one far away those of its token (deploy/far.md).",
+)
 
 Roles = Annotated[list[Role] | None, typer.Option("--role", help="What it may do; several times for several.")]
 OwnerNames = Annotated[
@@ -47,7 +51,8 @@ def create(
 @app.command("list")
 def list_principals(*, json: Json = False) -> None:
     """List principals, with their roles and tokens. Of a token: when it lapses, and when it was last used."""
-    found, errors = sort_out(open_services().principals.list_all())
+    services = open_services()
+    found, errors = sort_out(services.principals.list_all())
     rows = [describe(principal, tokens) for principal, tokens in found]
     if json:
         print_json(rows)
@@ -57,6 +62,10 @@ def list_principals(*, json: Json = False) -> None:
             ("name", "kind", "roles", "owners", "disabled_at", "tokens"),
             "no principals yet: nightkey principal create NAME --role viewer",
             unread=errors,
+        )
+        keyring = services.settings.keyring_path
+        print_lines(
+            ["", f"whoever may read {keyring} needs no role: this machine's command line may do everything"]
         )
     tell_unreadable(errors)
 

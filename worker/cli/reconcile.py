@@ -1,29 +1,33 @@
 """`nightkey reconcile`: after a restore, what the targets say of each item, and what a person answers."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from worker.cli.commands import Commands
-from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
-from worker.cli.session import Json, open_services, who
+from worker.cli.output import describe_all, note, print_json, print_lines, print_table, tell_unreadable
+from worker.cli.session import Json, ask, who
 from worker.domain.drift import DIFFERS, RESOLVED
 from worker.wording import say
-from worker.wording.shapes import describe_comparison
+from worker.wording.shapes import Shape, describe_comparison
 
 if TYPE_CHECKING:
+    from worker.bootstrap import Services
     from worker.services.rotation.comparison import Compared
 
 app = Commands(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
 
+_PATH: Final = "/nightkey/comparisons"
 _COLUMNS = ("item", "result", "resolved_by", "detail")
 
 
 @app.command("list")
 def list_all(*, json: Json = False) -> None:
     """List what came of each comparison. Those that wait for you come first."""
-    found, errors = sort_out(open_services().rotation.comparison.list_all())
-    rows = [describe_comparison(row) for row in found]
+    rows, errors = ask(
+        lambda services: describe_all(services.rotation.comparison.list_all(), describe_comparison),
+        lambda server: server.whole_list(_PATH),
+    )
     if json:
         print_json(rows)
     else:
@@ -40,17 +44,22 @@ def run(
     json: Json = False,
 ) -> None:
     """Compare now: asks each target, and changes nothing there. 1 if anything differs or could not be asked."""
-    services = open_services()
-    services.upkeep.anchors.refuse_older()
-    done = services.rotation.comparison.compare_now(names or None)
-    rows = [_show(one) for one in done]
+
+    def run_here(services: "Services") -> list[Shape]:
+        services.upkeep.anchors.refuse_older()
+        return [_show(one) for one in services.rotation.comparison.compare_now(names or None)]
+
+    rows = ask(
+        run_here,
+        lambda server: list(server.post(_PATH, "run", body={"items": names or None}, long=True)),
+    )
     if json:
         print_json(rows)
     else:
         print_table(rows, ("item", "result", "detail"), "nothing waits for a comparison")
-        if any(one.result in DIFFERS for one in done):
+        if any(one["result"] in DIFFERS for one in rows):
             note("nightkey: what differs is not rotated: mend it, or `nightkey reconcile accept ITEM`")
-    if any(one.result not in RESOLVED for one in done):
+    if any(one["result"] not in RESOLVED for one in rows):
         raise typer.Exit(1)
 
 
@@ -64,13 +73,15 @@ def accept(
 
     What is in use outside and unknown here is not looked for again: see to it there first.
     """
-    services = open_services()
-    done = [services.rotation.comparison.accept(name, actor=who()) for name in names]
+    done = ask(
+        lambda services: [_show(services.rotation.comparison.accept(name, actor=who())) for name in names],
+        lambda server: [server.post(_PATH, name, "accept") for name in names],
+    )
     if json:
-        print_json([_show(one) for one in done])
+        print_json(done)
     else:
-        print_lines(f"{one.item}: accepted as it is ({one.result})" for one in done)
+        print_lines(f"{one['item']}: accepted as it is ({one['result']})" for one in done)
 
 
-def _show(one: "Compared") -> dict[str, Any]:
+def _show(one: "Compared") -> Shape:
     return vars(one) | {"detail": say(one.detail)}

@@ -1,6 +1,6 @@
 """`nightkey run`: runs that another engine has run, reported."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,8 +9,13 @@ from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines
 from worker.cli.progress import show_progress
-from worker.cli.session import Json, open_services, who
+from worker.cli.session import Json, ask, who
 from worker.domain.states import RunStatus
+from worker.wording.shapes import Shape
+
+if TYPE_CHECKING:
+    from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
 
 app = Commands(no_args_is_help=True, help="Runs that another engine has run.")
 
@@ -49,33 +54,52 @@ def report(
 
     Each item counts in the version that was current when the run started, or that --used names.
     """
-    from worker.services.runs.reports import Report  # noqa: PLC0415  # as the services
+    named = _parse_used(used or [])
 
-    services = open_services()
-    reported = services.runs.run_reports.report(
-        Report(
-            workflow=workflow,
-            status=status,
-            started_at=None if started_at is None else parse_time(started_at, services.clock()),
-            external_id=run_id,
-            node=node,
-            cause=cause,
-            message=message,
-            used=_parse_used(used or []),
-        ),
-        actor=who(),
-    )
-    if status == RunStatus.FAILED and reported.new:
-        ids = [services.views.get_item(name).id for name in reported.used]
-        with show_progress(services.night.inline_night) as tell:
-            services.night.inline_night.recheck(ids, tell)
-    versions = ", ".join(f"{name} version {number}" for name, number in sorted(reported.used.items()))
+    def report_here(services: "Services") -> Shape:
+        from worker.services.runs.reports import Report  # noqa: PLC0415  # as the services
+
+        reported = services.runs.run_reports.report(
+            Report(
+                workflow=workflow,
+                status=status,
+                started_at=None if started_at is None else parse_time(started_at, services.clock()),
+                external_id=run_id,
+                node=node,
+                cause=cause,
+                message=message,
+                used=named,
+            ),
+            actor=who(),
+        )
+        if status == RunStatus.FAILED and reported.new:
+            ids = [services.views.get_item(name).id for name in reported.used]
+            with show_progress(services.night.inline_night) as tell:
+                services.night.inline_night.recheck(ids, tell)
+        return {"workflow": reported.workflow, "new": reported.new, "used": reported.used}
+
+    def report_there(server: "FarServer") -> Shape:
+        said = {
+            "workflow": workflow,
+            "status": status,
+            "started_at": None if started_at is None else parse_time(started_at, server.clock()),
+            "run_id": run_id,
+            "node": node,
+            "cause": cause,
+            "message": message,
+            "used": named,
+        }
+        taken: Shape = server.post("/nightkey/runs/report", body=said)
+        return taken
+
+    reported = ask(report_here, report_there)
+    versions = ", ".join(f"{name} version {number}" for name, number in sorted(reported["used"].items()))
     if json:
-        print_json({"workflow": reported.workflow, "new": reported.new, "used": reported.used})
-    elif reported.new:
-        print_lines([f"{reported.workflow}: {status}, with {versions or 'no item'}"])
+        print_json(reported)
+    elif reported["new"]:
+        print_lines([f"{reported['workflow']}: {status}, with {versions or 'no item'}"])
     else:
-        print_lines([f"{reported.workflow}: that run was reported before, nothing changes"])
+        print_lines([f"{reported['workflow']}: that run was reported before, nothing changes"])
 
 
 def _parse_used(texts: list[str]) -> dict[str, int]:

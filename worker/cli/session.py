@@ -1,20 +1,27 @@
-"""What every command shares: its answer as JSON, the services of its data folder, and who is asking."""
+"""What every command shares: its answer as JSON, whom it asks (the services of its data folder, or a server far
+away), and who is asking.
+"""
 
 import os
 import pwd
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from vaultcore.errors import ConfigurationError
 from worker.cli.output import note
 from worker.config import SETTINGS_FILE, Settings, load_settings, unknown_variables
 from worker.log import configure_logging
-from worker.origins import WARNED_VARIABLE
+from worker.origins import TOKEN_VARIABLE, URL_VARIABLE, WARNED_VARIABLE
 
 if TYPE_CHECKING:  # imported when a command needs it: it takes most of the start-up time
     from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
 
+T = TypeVar("T")
 
 _LOGIN_UID = Path("/proc/self/loginuid")
 _NO_LOGIN = 2**32 - 1
@@ -23,9 +30,56 @@ _NO_LOGIN = 2**32 - 1
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 
 
+def ask(near: Callable[["Services"], T], far: Callable[["FarServer"], T]) -> T:
+    """What a command is answered with: by the services of this machine, with every right, or by the server of
+    `NIGHTKEY_URL`, with those of the token's principal. Either gives the same shape, and whatever goes wrong
+    there as one of our errors.
+    """
+    server = open_server()
+    return near(open_services()) if server is None else far(server)
+
+
+def open_server() -> "FarServer | None":
+    """The server that the variables name; None: the command works on the vault of this machine."""
+    if not is_far():
+        return None
+    from worker.cli.far.address import find_address  # noqa: PLC0415  # --help must not wait for it
+    from worker.cli.far.server import EVERYWHERE, FarServer  # noqa: PLC0415  # likewise
+    from worker.outbound.network import Network  # noqa: PLC0415  # likewise
+
+    address = find_address(os.environ)
+    if address is None:
+        return None
+    configure_logging("ERROR")
+    settings = _read_settings()
+    return FarServer(
+        address,
+        clock=lambda: datetime.now(UTC),
+        network=Network(EVERYWHERE, ca_file=settings.outbound_ca),
+        timeout=settings.http_timeout_seconds,
+        proxy=settings.outbound_proxy,
+    )
+
+
+def is_far() -> bool:
+    return any(os.environ.get(name, "").strip() for name in (URL_VARIABLE, TOKEN_VARIABLE))
+
+
 def open_settings() -> Settings:
-    """The settings, once what is theirs is found to be this user's own. Variables that are none are told once,
-    also to the children of `up`.
+    """The settings of the vault on this machine, and of nothing far away."""
+    if is_far():
+        from worker.cli.far.address import find_address  # noqa: PLC0415  # as above
+
+        find_address(os.environ)
+        raise ConfigurationError(
+            f"{URL_VARIABLE} is set, and this command works on the vault's machine alone: unset it there"
+        )
+    return _read_settings()
+
+
+def _read_settings() -> Settings:
+    """Once what is theirs is found to be this user's own. Variables that are none are told once, also to the
+    children of `up`.
     """
     from worker.home import check_home, find_warning  # noqa: PLC0415  # --help must not wait for it
 

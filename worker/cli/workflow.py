@@ -1,8 +1,9 @@
 """`nightkey workflow`: apply, lint, list, show, test, run, pin."""
 
 import json as jsonlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -10,8 +11,7 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
 from worker.cli.commands import Commands
 from worker.cli.documents import (
-    describe_applied,
-    describe_remark,
+    flatten_applied,
     read_documents,
     show_missing,
     show_place,
@@ -19,18 +19,48 @@ from worker.cli.documents import (
     show_summary,
 )
 from worker.cli.inputs import read_json, read_text
-from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable, write_text
+from worker.cli.output import (
+    describe_all,
+    note,
+    print_json,
+    print_lines,
+    print_table,
+    tell_unreadable,
+    write_text,
+)
 from worker.cli.progress import show_progress
-from worker.cli.session import Json, open_services, who
+from worker.cli.session import Json, ask, who
 from worker.domain.places import Place
 from worker.domain.states import NodeStatus, RunStatus
-from worker.services.runs.documents import Applied, DocumentChange
-from worker.workflows.document import OUTSIDE
+from worker.services.runs.documents import DocumentChange
+from worker.wording.shapes import Shape
+from worker.workflows.shapes import (
+    describe_applied,
+    describe_listed_workflow,
+    describe_pin,
+    describe_test,
+    describe_whole_workflow,
+)
 
 if TYPE_CHECKING:
-    from worker.services.runs.execution import RunOutcome
+    from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
 
 app = Commands(no_args_is_help=True, help="What uses the credentials.")
+_PATH: Final = "/nightkey/workflows"
+_DOCUMENTS: Final = "/nightkey/documents"
+_OUTCOME: Final = (
+    "run_id",
+    "workflow",
+    "status",
+    "error_message",
+    "error_node",
+    "cause",
+    "output",
+    "resume_at",
+    "begun",
+    "retry_at",
+)
 
 Files = Annotated[
     list[Path] | None, typer.Argument(help="JSON files, folders of them, or - for standard input.")
@@ -58,20 +88,26 @@ def apply(
     A file holds one workflow or a list of them, as the vault's own product gives them out. What is not
     understood is kept and told; a workflow that cannot run here runs elsewhere. 1 if one had to be left out.
     """
-    services = open_services()
-    applied = services.runs.documents.apply(read_documents(files or []), place=runs, strict=strict, actor=who())
+    given = read_documents(files or [])
+    applied = ask(
+        lambda services: [
+            describe_applied(one)
+            for one in services.runs.documents.apply(given, place=runs, strict=strict, actor=who())
+        ],
+        lambda server: list(server.post(_DOCUMENTS, body=_send(given, runs, strict=strict), long=True)),
+    )
     for one in applied:
-        if one.workflow is None:
-            note(f"nightkey: warning: {one.name} was left out: {one.why}")
+        if one["workflow"] is None:
+            note(f"nightkey: warning: {one['name']} was left out: {one['why']}")
         for line in show_missing(one):
             note(f"nightkey: warning: {line}")
     if json:
-        print_json([describe_applied(one) for one in applied])
+        print_json([flatten_applied(one) for one in applied])
     else:
         for one in applied:
             _print_applied(one)
         print_lines(show_summary(applied))
-    if any(one.change is DocumentChange.LEFT_OUT for one in applied):
+    if any(one["change"] == DocumentChange.LEFT_OUT for one in applied):
         raise typer.Exit(1)
 
 
@@ -84,72 +120,69 @@ def lint(
     json: Json = False,
 ) -> None:
     """Say, line by line, what `apply` would do with documents. 1 if it would refuse one."""
-    services = open_services()
-    foreseen = services.runs.documents.lint(read_documents(files or []), place=runs, strict=strict)
+    given = read_documents(files or [])
+    foreseen = ask(
+        lambda services: [
+            describe_applied(one) for one in services.runs.documents.lint(given, place=runs, strict=strict)
+        ],
+        lambda server: list(server.post(_DOCUMENTS, "lint", body=_send(given, runs, strict=strict), long=True)),
+    )
     if json:
-        print_json(
-            [describe_applied(one) if isinstance(one, Applied) else {"refused": str(one)} for one in foreseen]
-        )
+        print_json([flatten_applied(one) for one in foreseen])
     else:
         for one in foreseen:
             _print_foreseen(one)
-        taken = [one for one in foreseen if isinstance(one, Applied)]
+        taken = [one for one in foreseen if one["refused"] is None]
         print_lines(show_summary(taken, refused=len(foreseen) - len(taken)))
-    if not all(isinstance(one, Applied) and one.change is not DocumentChange.LEFT_OUT for one in foreseen):
+    if any(one["refused"] is not None or one["change"] == DocumentChange.LEFT_OUT for one in foreseen):
         raise typer.Exit(1)
 
 
-def _print_applied(applied: Applied) -> None:
-    workflow = applied.workflow
-    if workflow is None:
-        return
-    where = "" if workflow.runs_here else ", runs elsewhere"
-    print_lines([f"{workflow.name} ({workflow.id}) {applied.change}{where}"])
-    if applied.change is not DocumentChange.UNCHANGED:
-        print_lines([*show_place(applied), *show_remarks(workflow)])
+def _send(files: Sequence[tuple[str, str]], runs: Place | None, *, strict: bool) -> dict[str, Any]:
+    return {
+        "files": [{"name": name, "text": text} for name, text in files],
+        "runs": runs,
+        "strict": strict,
+    }
 
 
-def _print_foreseen(foreseen: Applied | Exception) -> None:
-    if not isinstance(foreseen, Applied):
-        print_lines(f"refused: {line}" for line in str(foreseen).split("\n"))
-        return
-    workflow = foreseen.workflow
+def _print_applied(applied: Shape) -> None:
+    workflow = applied["workflow"]
     if workflow is None:
-        print_lines([f"{foreseen.name} would be left out: {foreseen.why}"])
         return
-    would = (
-        "is there already, unchanged"
-        if foreseen.change is DocumentChange.UNCHANGED
-        else f"would be {foreseen.change}"
-    )
-    where = "runs here" if workflow.runs_here else "runs elsewhere"
-    print_lines([f"{workflow.name} {would}: {where}", *show_place(foreseen)])
-    for use in workflow.definition.uses(here=workflow.runs_here):
-        verb = "mentions" if use.mentioned else "uses"
-        ending = ", which does not exist (yet)" if use.use.written in foreseen.missing else ""
-        place = "the document" if use.node_id == OUTSIDE else f"node {use.node_id}"
-        print_lines([f"  {place} {verb} {use.use.written}{ending}"])
-    print_lines(f"  it starts workflow {name}, which does not exist (yet)" for name in foreseen.unknown)
-    print_lines(show_remarks(workflow, most=None))
+    where = "" if workflow["runs"] == Place.HERE else ", runs elsewhere"
+    print_lines([f"{workflow['name']} ({workflow['id']}) {applied['change']}{where}"])
+    if applied["change"] != DocumentChange.UNCHANGED:
+        print_lines([*show_place(applied), *show_remarks(workflow["remarks"])])
+
+
+def _print_foreseen(foreseen: Shape) -> None:
+    if foreseen["refused"] is not None:
+        print_lines(f"refused: {line}" for line in foreseen["refused"].split("\n"))
+        return
+    workflow, change = foreseen["workflow"], foreseen["change"]
+    if workflow is None:
+        print_lines([f"{foreseen['name']} would be left out: {foreseen['why']}"])
+        return
+    would = "is there already, unchanged" if change == DocumentChange.UNCHANGED else f"would be {change}"
+    where = "runs here" if workflow["runs"] == Place.HERE else "runs elsewhere"
+    print_lines([f"{workflow['name']} {would}: {where}", *show_place(foreseen)])
+    for use in workflow["uses"]:
+        verb = "mentions" if use["mentioned"] else "uses"
+        ending = ", which does not exist (yet)" if use["item"] in workflow["missing"] else ""
+        place = "the document" if use["node"] is None else f"node {use['node']}"
+        print_lines([f"  {place} {verb} {use['item']}{ending}"])
+    print_lines(f"  it starts workflow {name}, which does not exist (yet)" for name in workflow["unknown"])
+    print_lines(show_remarks(workflow["remarks"], most=None))
 
 
 @app.command("list")
 def list_workflows(*, json: Json = False) -> None:
     """List workflows."""
-    found, errors = sort_out(open_services().views.list_workflows())
-    rows = [
-        {
-            "id": one.workflow.id,
-            "name": one.workflow.name,
-            "is_active": one.workflow.active,
-            "schedule_type": one.workflow.schedule_type,
-            "schedule_value": one.workflow.schedule_value,
-            "next_run_at": one.workflow.next_run_at,
-            "runs": one.workflow.runs,
-            "items": list(one.items),
-        }
-        for one in found
-    ]
+    rows, errors = ask(
+        lambda services: describe_all(services.views.list_workflows(), describe_listed_workflow),
+        lambda server: server.whole_list(_PATH),
+    )
     if json:
         print_json(rows)
     else:
@@ -172,49 +205,30 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a workflow: document, place, references and last runs."""
-    found = open_services().views.view_workflow(name)
-    workflow, runs = found.workflow, list(found.last_runs)
-    references = [
-        {
-            "node": r.node_id,
-            "item": r.written,
-            "item_id": r.item_id,
-            "mentioned": r.mentioned,
-            "pinned": r.pinned,
-            "last_version": r.last_version,
-            "proven_version": r.proven_version,
-            "last_run_at": r.last_run_at,
-        }
-        for r in found.references
-    ]
+    found = ask(
+        lambda services: describe_whole_workflow(services.views.view_workflow(name)),
+        lambda server: server.get(_PATH, name),
+    )
+    text = found["text"]
     if document:
-        write_text(workflow.text)
+        write_text(text)
         return
     if json:
-        print_json(
-            {
-                "id": workflow.id,
-                "name": workflow.name,
-                "given_id": workflow.given_id,
-                "document": jsonlib.loads(workflow.text),
-                "runs": workflow.runs,
-                "why": workflow.explain_place(),
-                "remarks": [describe_remark(remark) for remark in workflow.definition.remarks],
-                "next_run_at": workflow.next_run_at,
-                "references": references,
-                "last_runs": runs,
-            }
-        )
+        own = {part: given for part, given in found.items() if part != "text"}
+        print_json(own | {"document": jsonlib.loads(text)})
         return
-    where = "it runs here" if workflow.runs_here else f"it runs elsewhere: {workflow.explain_place()}"
-    given = f", {workflow.given_id} in its document" if workflow.given_id else ""
-    print_lines([workflow.text.rstrip("\n"), "", f"id {workflow.id}{given}", where, *show_remarks(workflow)])
+    where = "it runs here" if found["runs"] == Place.HERE else f"it runs elsewhere: {found['why']}"
+    given = f", {found['given_id']} in its document" if found["given_id"] else ""
+    print_lines([text.rstrip("\n"), "", f"id {found['id']}{given}", where, *show_remarks(found["remarks"])])
     print_lines(["", "uses:"])
     print_table(
-        references, ("node", "item", "mentioned", "pinned", "last_version", "proven_version"), "no item"
+        found["references"],
+        ("node", "item", "mentioned", "pinned", "last_version", "proven_version"),
+        "no item",
     )
     print_lines(["", "last runs:"])
-    print_table(runs, ("id", "purpose", "status", "started_at", "error_node", "error_message"), "none")
+    columns = ("id", "purpose", "status", "started_at", "error_node", "error_message")
+    print_table(found["last_runs"], columns, "none")
 
 
 @app.command()
@@ -229,22 +243,21 @@ def test(
     json: Json = False,
 ) -> None:
     """Run a workflow, or one node, as a test. It is really executed, with its sample context. 1 if it fails."""
-    services = open_services()
     given = None if context is None else _read_object(context)
-    workflow = services.views.view_workflow(name).workflow
-    if node is not None:
+
+    def test_here(services: "Services") -> Shape:
+        workflow = services.views.view_workflow(name).workflow
+        if node is None:
+            outcome = services.runs.runs.test_workflow(workflow, overrides={}, context=given, actor=who())
+            return describe_test(outcome)
         result = services.runs.runs.test_node(workflow, node, overrides={}, context=given, actor=who())
-        answer: dict[str, Any] = {
-            "status": result.status,
-            "output": result.output,
-            "error_message": result.error_message,
-            "cause": result.cause,
-        }
-        good = result.status == NodeStatus.SUCCESS
-    else:
-        outcome = services.runs.runs.test_workflow(workflow, overrides={}, context=given, actor=who())
-        answer, good = _describe(outcome), outcome.status == RunStatus.COMPLETED
-    _answer(answer, good=good, json=json)
+        return describe_test(result, node=node)
+
+    tested = ask(
+        test_here,
+        lambda server: server.post(_PATH, name, "test", body={"node": node, "context": given}, long=True),
+    )
+    _answer(tested, good=tested["status"] in (NodeStatus.SUCCESS, RunStatus.COMPLETED), json=json)
 
 
 @app.command()
@@ -259,22 +272,41 @@ def run(
     json: Json = False,
 ) -> None:
     """Run a workflow for real, now. 1 if it fails; where it comes to a delay, it goes on by itself."""
-    services = open_services()
-    outcome = services.runs.runs.start(
-        name,
-        payload=None if payload is None else read_json(payload),
-        key=None if key_file is None else Secret(read_text(key_file).strip()),
-        actor=who(),
-    )
-    if outcome.status == RunStatus.FAILED:
-        with show_progress(services.night.inline_night) as tell:
-            services.night.inline_night.recheck(outcome.used, tell)
-    goes_on = "`nightkey up`, or the next `nightkey night`"
-    if outcome.resume_at is not None:
-        note(f"nightkey: it waits until {outcome.resume_at:%Y-%m-%d %H:%M:%S} UTC: {goes_on}, goes on with it")
-    for begun in outcome.begun:
-        note(f"nightkey: it has begun {begun}, which {goes_on}, runs")
-    _answer(_describe(outcome), good=outcome.status != RunStatus.FAILED, json=json)
+    given = None if payload is None else read_json(payload)
+
+    def run_here(services: "Services") -> Shape:
+        outcome = services.runs.runs.start(
+            name,
+            payload=given,
+            key=None if key_file is None else Secret(read_text(key_file).strip()),
+            actor=who(),
+        )
+        if outcome.status == RunStatus.FAILED:
+            with show_progress(services.night.inline_night) as tell:
+                services.night.inline_night.recheck(outcome.used, tell)
+        goes_on = "`nightkey up`, or the next `nightkey night`"
+        if outcome.resume_at is not None:
+            until = f"{outcome.resume_at:%Y-%m-%d %H:%M:%S} UTC"
+            note(f"nightkey: it waits until {until}: {goes_on}, goes on with it")
+        for begun in outcome.begun:
+            note(f"nightkey: it has begun {begun}, which {goes_on}, runs")
+        return {part: value for part, value in vars(outcome).items() if part != "used"}
+
+    def run_there(server: "FarServer") -> Shape:
+        if key_file is not None:
+            raise InvalidInputError("--key-file is for the vault's own machine: here the token says who asks")
+        context = {} if given is None else {"webhook_payload": given}
+        opened = server.post("/workflows", name, "execute", body={"context": context})
+        note(f"nightkey: {server.host} goes on with it: nightkey workflow show shows its last runs")
+        return dict.fromkeys(_OUTCOME) | {
+            "run_id": opened["id"],
+            "workflow": name,
+            "status": opened["status"],
+            "begun": [],
+        }
+
+    outcome = ask(run_here, run_there)
+    _answer(outcome, good=outcome["status"] != RunStatus.FAILED, json=json)
 
 
 @app.command()
@@ -286,30 +318,32 @@ def pin(
     json: Json = False,
 ) -> None:
     """Let a workflow stay on one version of an item, until it is unpinned."""
-    services = open_services()
-    workflow, found = services.runs.pins.pin(name, item, version, actor=who())
+    pinned = ask(
+        lambda services: describe_pin(
+            *services.runs.pins.pin(name, item, version, actor=who()), pinned=version
+        ),
+        lambda server: server.post(_PATH, name, "pin", body={"item": item, "version": version}),
+    )
     if json:
-        print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": version})
+        print_json(pinned)
     else:
-        print_lines([f"{workflow.name} stays on version {version} of {found.name}"])
+        print_lines([f"{pinned['workflow']} stays on version {version} of {pinned['item']}"])
 
 
 @app.command()
 def unpin(name: str, item: str, *, json: Json = False) -> None:
     """Let a workflow follow an item's current version again."""
-    services = open_services()
-    workflow, found = services.runs.pins.unpin(name, item, actor=who())
+    unpinned = ask(
+        lambda services: describe_pin(*services.runs.pins.unpin(name, item, actor=who()), pinned=None),
+        lambda server: server.post(_PATH, name, "unpin", body={"item": item}),
+    )
     if json:
-        print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": None})
+        print_json(unpinned)
     else:
-        print_lines([f"{workflow.name} follows {found.name}"])
+        print_lines([f"{unpinned['workflow']} follows {unpinned['item']}"])
 
 
-def _describe(outcome: "RunOutcome") -> dict[str, Any]:
-    return {name: value for name, value in vars(outcome).items() if name != "used"}
-
-
-def _answer(answer: dict[str, Any], *, good: bool, json: bool) -> None:
+def _answer(answer: Shape, *, good: bool, json: bool) -> None:
     if json:
         print_json(answer)
     else:

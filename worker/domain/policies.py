@@ -21,6 +21,9 @@ _PARTS_MAX = 10_000
 _SHOWN_MAX = 40
 _LISTED_MAX = 20
 
+OF_TARGET = frozenset({"rotator", "settings", "target", "copy_of", "consumers", "renew", "four_eyes"})
+"""Parts that say where the value is sent, or what must be shown and agreed to before that."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyChange:

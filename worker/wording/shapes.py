@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol
 
-from vaultcore.model import Policy, Reference, Version
+from vaultcore.model import Item, Owner, Policy, Reference, Version
 from vaultcore.rules import show_duration
+from worker.domain.commands import value_command
 from worker.domain.drift import OWNERS_LOOK, Result
 from worker.domain.places import Place
 from worker.domain.proof import ConsumerProof
@@ -17,6 +18,23 @@ from worker.domain.reasons import Reason
 from worker.domain.rotation import Rotation
 from worker.wording.reasons import say, say_each
 from worker.wording.rotations import say_shown_by
+
+Shape = Mapping[str, Any]
+"""What is printed of a thing, whoever was asked for it."""
+
+_OF_POLICY = (
+    "mode",
+    "rotator",
+    "settings",
+    "lifetime",
+    "lead",
+    "overlap",
+    "windows",
+    "freezes",
+    "canary",
+    "four_eyes",
+    "consumers",
+)
 
 
 def describe_rotation(rotation: Rotation) -> dict[str, Any]:
@@ -38,6 +56,7 @@ def describe_rotation(rotation: Rotation) -> dict[str, Any]:
         "shown_by": say_shown_by(rotation.shown_by),
         "one_way": rotation.one_way,
         "attempts": rotation.attempts,
+        "outages": rotation.outages,
         "cause": rotation.last_cause,
         "error": say(rotation.last_error) or None,
         "failing_since": rotation.failing_since,
@@ -63,6 +82,49 @@ def describe_policy(policy: Policy, *, copy_of: str | None) -> dict[str, Any]:
     """Every part of it as a file of policies has it; `copy_of` is the original's name."""
     parts = {field.name: to_plain(getattr(policy, field.name)) for field in fields(Policy)}
     return {**parts, "copy_of": copy_of}
+
+
+def describe_item(item: Item, *, copy_of: str | None) -> dict[str, Any]:
+    """An item with its policy, and never its value."""
+    return {
+        "id": item.id,
+        "name": item.name,
+        "kind": item.kind,
+        "owners": list(item.owners),
+        "version": item.version,
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
+        "expires_at": item.expires_at,
+        "due_at": item.due_at,
+        "hold_until": item.hold_until,
+        "policy": describe_policy(item.policy, copy_of=copy_of),
+    }
+
+
+def describe_whole_item(view: Any, now: datetime) -> dict[str, Any]:  # noqa: ANN401  # of `worker.services`, above
+    """The same with its versions and who uses it. `replaced`: what is known of the old value beside a new one;
+    `command`: of the command line, which gives it the value that it waits for.
+    """
+    return describe_item(view.item, copy_of=view.original) | {
+        "copies": list(view.copies),
+        "replaced": view.overlap,
+        "command": None if view.item.version else value_command(view.item, now),
+        "versions": [describe_version(one) for one in view.versions],
+        "references": [describe_reference(one) for one in view.references],
+    }
+
+
+def flatten_item(item: Shape) -> dict[str, Any]:
+    """As the command line has it: SDX's metadata, and what is ours to hold beside it."""
+    policy = item["policy"]
+    return {
+        **{name: item[name] for name in ("id", "name", "created_at", "expires_at")},
+        "item": item["name"],
+        "item_id": item["id"],
+        **{name: item[name] for name in ("kind", "owners", "version")},
+        **{name: policy[name] for name in _OF_POLICY},
+        **{name: item[name] for name in ("due_at", "hold_until", "updated_at")},
+    }
 
 
 def describe_version(version: Version) -> dict[str, Any]:
@@ -130,23 +192,8 @@ def _resolved_by(result: str, *, resolved: bool) -> str | None:
     return "left to its owner" if result in OWNERS_LOOK else "agreement"
 
 
-class NightLike(Protocol):
-    """A night, as `worker.rows.nights` has it."""
-
-    @property
-    def slot(self) -> datetime: ...
-    @property
-    def outcome(self) -> str | None: ...
-    @property
-    def done_at(self) -> datetime | None: ...
-    @property
-    def counts(self) -> Mapping[str, int]: ...
-
-
-def describe_night(night: NightLike | None) -> dict[str, Any] | None:
-    if night is None:
-        return None
-    return {name: getattr(night, name) for name in ("slot", "outcome", "done_at", "counts")}
+def describe_night(night: Shape) -> dict[str, Any]:
+    return {name: night[name] for name in ("slot", "outcome", "done_at", "counts")}
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401  # JSON
@@ -164,3 +211,51 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401  # JSON
     if isinstance(value, list | tuple):
         return [to_plain(part) for part in value]
     return value
+
+
+def describe_finding(found: Any) -> dict[str, Any]:  # noqa: ANN401  # as `worker.rows` lists it, which lies above
+    """A finding with who knows of it. `subject`: what it is about, where that is no item."""
+    finding = found.finding
+    return {
+        "id": finding.id,
+        "kind": finding.kind,
+        "subject": finding.subject,
+        "item": finding.item,
+        "item_id": finding.item_id,
+        "workflow": finding.workflow,
+        "detail": say(finding.detail),
+        "does": say(finding.does) or None,
+        "command": finding.command,
+        "opened_at": finding.opened_at,
+        "quiet": found.quiet,
+    }
+
+
+def describe_notice(notice: Any) -> dict[str, Any]:  # noqa: ANN401  # as above
+    """A notice with what came of it at each recipient."""
+    return {**vars(notice), "deliveries": [vars(one) for one in notice.deliveries]}
+
+
+def describe_owner(owner: Owner) -> dict[str, Any]:
+    """An owner; routes are masked, and each of the lists is of them."""
+    return {
+        "id": owner.id,
+        "name": owner.name,
+        "routes": [route.shown for route in owner.routes],
+        "route_ids": [route.id for route in owner.routes],
+        "recipients": [list(route.recipients) for route in owner.routes],
+        "routed_at": [route.created_at for route in owner.routes],
+        "zone": owner.zone,
+        "quiet": None if owner.quiet is None else str(owner.quiet),
+        "deputy": owner.deputy,
+        "created_at": owner.created_at,
+    }
+
+
+def describe_checked(found: Any) -> dict[str, Any]:  # noqa: ANN401  # of `worker.services`, above
+    """Which rows that decide none of us wrote as they are."""
+    changed = [
+        {"row": one.subject, "item": one.item, "detail": say(one.detail), "command": one.command}
+        for one in found.wrong
+    ]
+    return {"checked": found.rows, "changed": changed}

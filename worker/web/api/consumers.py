@@ -10,6 +10,7 @@ from vaultcore.access import Action
 from worker.services.runs.execution import RunOutcome
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.values import Output
+from worker.workflows.shapes import describe_pin, describe_test
 
 router = APIRouter(prefix="/nightkey/workflows", tags=["workflows"], route_class=AskedRoute)
 _ITEM: dict[str, Any] = {"min_length": 1, "max_length": 250, "examples": ["prod-crm-token"]}
@@ -38,7 +39,9 @@ class WorkflowTest(BaseModel):
 
 
 class ShownOutcome(BaseModel):
-    """How a run ended, or that it waits until `resume_at`; `output` is masked."""
+    """How a run ended, or that it waits until `resume_at`; `output` is masked. `used`: ids of items; `begun`:
+    runs that it has opened.
+    """
 
     run_id: str
     workflow: str
@@ -47,7 +50,10 @@ class ShownOutcome(BaseModel):
     error_node: str | None
     cause: str | None
     output: Output
+    used: list[str]
     resume_at: datetime | None
+    begun: list[str]
+    retry_at: datetime | None
 
 
 class PinnedVersion(BaseModel):
@@ -81,31 +87,24 @@ def test(request: Request, principal: Asker, workflow: str, wanted: WantedTest) 
     found, runs = services.views.view_workflow(workflow).workflow, services.runs.runs
     if wanted.node is None:
         outcome = runs.test_workflow(found, overrides={}, context=wanted.context, actor=principal.actor)
-        return WorkflowTest(**{name: getattr(outcome, name) for name in WorkflowTest.model_fields})
+        return WorkflowTest(**describe_test(outcome))
     result = runs.test_node(found, wanted.node, overrides={}, context=wanted.context, actor=principal.actor)
-    return WorkflowTest(
-        status=result.status,
-        output=result.output,
-        error_message=result.error_message,
-        error_node=None if result.error_message is None else wanted.node,
-        cause=result.cause,
-        run_id=None,
-    )
+    return WorkflowTest(**describe_test(result, node=wanted.node))
 
 
 @router.post("/{workflow}/pin", **asks(Action.WORKFLOW_PIN))
 def pin(request: Request, principal: Asker, workflow: str, wanted: PinnedVersion) -> Pin:
     """Lets it stay on one version of an item, until it is unpinned."""
     pins = services_of(request).runs.pins
-    used_by, item = pins.pin(workflow, wanted.item, wanted.version, actor=principal.actor)
-    return Pin(workflow=used_by.name, item=item.name, item_id=item.id, pinned=wanted.version)
+    pinned = pins.pin(workflow, wanted.item, wanted.version, actor=principal.actor)
+    return Pin(**describe_pin(*pinned, pinned=wanted.version))
 
 
 @router.post("/{workflow}/unpin", **asks(Action.WORKFLOW_PIN))
 def unpin(request: Request, principal: Asker, workflow: str, wanted: UnpinnedItem) -> Pin:
     """Lets it follow an item's current version again."""
-    used_by, item = services_of(request).runs.pins.unpin(workflow, wanted.item, actor=principal.actor)
-    return Pin(workflow=used_by.name, item=item.name, item_id=item.id, pinned=None)
+    unpinned = services_of(request).runs.pins.unpin(workflow, wanted.item, actor=principal.actor)
+    return Pin(**describe_pin(*unpinned, pinned=None))
 
 
 def show_outcome(outcome: RunOutcome) -> ShownOutcome:

@@ -13,17 +13,20 @@ from worker.rows.findings import ListedFinding
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
-from worker.wording import say
+from worker.wording.shapes import describe_finding
 
 router = APIRouter(prefix="/nightkey/findings", tags=["findings"], route_class=AskedRoute)
 WHY_MAX = 500
 
 
 class ShownFinding(BaseModel):
-    """`quiet`: who knows of it, for how long and why. `command`: of the command line, which resolves it."""
+    """`subject`: what it is about, where that is no item. `quiet`: who knows of it, for how long and why.
+    `command`: of the command line, which resolves it.
+    """
 
     id: str
     kind: str
+    subject: str
     item: str | None
     item_id: str | None
     workflow: str | None
@@ -106,16 +109,4 @@ def _check(request: Request, principal: Principal, finding_id: str) -> None:
 
 
 def _show(one: ListedFinding) -> ShownFinding:
-    finding = one.finding
-    return ShownFinding(
-        id=finding.id,
-        kind=finding.kind,
-        item=finding.item,
-        item_id=finding.item_id,
-        workflow=finding.workflow,
-        detail=say(finding.detail),
-        does=say(finding.does) or None,
-        command=finding.command,
-        opened_at=finding.opened_at,
-        quiet=one.quiet,
-    )
+    return ShownFinding(**describe_finding(one))

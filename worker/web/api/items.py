@@ -12,21 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from vaultcore.errors import NotFoundError
-from vaultcore.model import UNCHANGED, Item
+from vaultcore.model import Item
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
+from worker.domain.revisions import revision_of_item
 from worker.services.items import Updated
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.values import Time
-from worker.web.api.wire import leave_out
-from worker.wording.shapes import describe_policy, describe_reference, describe_version, to_plain
+from worker.web.api.wire import leave_out, show_revision
+from worker.wording.harm import list_harm
+from worker.wording.shapes import describe_policy, describe_whole_item, to_plain
 
 router = APIRouter(prefix="/nightkey", tags=["items"], route_class=AskedRoute)
 _DURATION: dict[str, Any] = {"max_length": 40}
-_LEFT_OUT: dict[str, Any] = {"default_factory": lambda: None}
+LEFT_OUT: dict[str, Any] = {"default_factory": lambda: None}
 """Of what has no null: only what is given counts."""
 _TEXT: dict[str, Any] = {"max_length": 200}
-_OWN = ("id", "name", "kind", "version", "created_at", "updated_at", "expires_at", "due_at", "hold_until")
 
 
 class ShownPolicy(BaseModel):
@@ -91,7 +91,7 @@ class ShownReference(BaseModel):
     proven_version: int | None
 
 
-class WholeItem(BaseModel):
+class ItemRow(BaseModel):
     """Never its value. `due_at`: when its rotation begins; `version` null: it waits for its value."""
 
     id: str
@@ -105,19 +105,19 @@ class WholeItem(BaseModel):
     due_at: datetime | None
     hold_until: datetime | None
     policy: ShownPolicy
+
+
+class WholeItem(ItemRow):
+    """`replaced`: what is known of the old value beside a new one. `command`: of the command line, which gives
+    it the value that it waits for. `harm`: what its rotation in an emergency may break.
+    """
+
     copies: list[str]
+    replaced: str | None
+    command: str | None
+    harm: list[str]
     versions: list[ShownVersion]
     references: list[ShownReference]
-
-
-class ItemChanges(BaseModel):
-    """What is left out stays as it is; `expires_at` null: it never lapses."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    name: str = Field(**_LEFT_OUT, min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
-    owners: list[str] = Field(**_LEFT_OUT, max_length=100, examples=[["platform"]])
-    expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
 
 
 class PolicyPlan(BaseModel):
@@ -125,22 +125,22 @@ class PolicyPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    mode: Literal["auto", "approve", "notify"] = Field(**_LEFT_OUT, examples=["approve"])
-    lifetime: str = Field(**_LEFT_OUT, examples=["90d"], **_DURATION)
-    lead: str = Field(**_LEFT_OUT, examples=["14d"], **_DURATION)
-    spread: str = Field(**_LEFT_OUT, **_DURATION)
-    overlap: str = Field(**_LEFT_OUT, examples=["1d"], **_DURATION)
-    idle_after: str = Field(**_LEFT_OUT, **_DURATION)
-    approval: str = Field(**_LEFT_OUT, **_DURATION)
-    pickup: str = Field(**_LEFT_OUT, **_DURATION)
-    propagation: str = Field(**_LEFT_OUT, **_DURATION)
-    thresholds: list[int] = Field(**_LEFT_OUT, max_length=50, examples=[[30, 14, 7]])
-    windows: list[str] = Field(**_LEFT_OUT, max_length=50, examples=[["0 2 * * 1-5 for 4h in Europe/Zurich"]])
-    freezes: list[str] = Field(**_LEFT_OUT, max_length=50)
-    expiry_first: bool = Field(**_LEFT_OUT)
+    mode: Literal["auto", "approve", "notify"] = Field(**LEFT_OUT, examples=["approve"])
+    lifetime: str = Field(**LEFT_OUT, examples=["90d"], **_DURATION)
+    lead: str = Field(**LEFT_OUT, examples=["14d"], **_DURATION)
+    spread: str = Field(**LEFT_OUT, **_DURATION)
+    overlap: str = Field(**LEFT_OUT, examples=["1d"], **_DURATION)
+    idle_after: str = Field(**LEFT_OUT, **_DURATION)
+    approval: str = Field(**LEFT_OUT, **_DURATION)
+    pickup: str = Field(**LEFT_OUT, **_DURATION)
+    propagation: str = Field(**LEFT_OUT, **_DURATION)
+    thresholds: list[int] = Field(**LEFT_OUT, max_length=50, examples=[[30, 14, 7]])
+    windows: list[str] = Field(**LEFT_OUT, max_length=50, examples=[["0 2 * * 1-5 for 4h in Europe/Zurich"]])
+    freezes: list[str] = Field(**LEFT_OUT, max_length=50)
+    expiry_first: bool = Field(**LEFT_OUT)
     canary: str | None = Field(default=None, **_TEXT)
-    urgent: bool = Field(**_LEFT_OUT)
-    answers: int = Field(**_LEFT_OUT, ge=1, le=20)
+    urgent: bool = Field(**LEFT_OUT)
+    answers: int = Field(**LEFT_OUT, ge=1, le=20)
 
 
 class PolicyTarget(BaseModel):
@@ -151,14 +151,14 @@ class PolicyTarget(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     rotator: str | None = Field(default=None, examples=["http"], **_TEXT)
-    settings: dict[str, Any] = Field(**_LEFT_OUT)
+    settings: dict[str, Any] = Field(**LEFT_OUT)
     set: dict[str, Any] = Field(default={}, examples=[{"create": {"url": "https://crm.example.com/tokens"}}])
     unset: list[str] = Field(default=[], max_length=50)
     target: str | None = Field(default=None, **_TEXT)
     copy_of: str | None = Field(default=None, **_TEXT)
-    consumers: Literal["required", "none"] = Field(**_LEFT_OUT)
-    renew: bool = Field(**_LEFT_OUT)
-    four_eyes: bool = Field(**_LEFT_OUT)
+    consumers: Literal["required", "none"] = Field(**LEFT_OUT)
+    renew: bool = Field(**LEFT_OUT)
+    four_eyes: bool = Field(**LEFT_OUT)
 
 
 class Changed(BaseModel):
@@ -174,23 +174,11 @@ class ChangedPolicy(ItemPolicy):
 
 
 @router.get("/items/{item}", **asks(Action.ITEM_SEE))
-def get_item(request: Request, principal: Asker, item: str) -> WholeItem:
+def get_item(request: Request, response: Response, principal: Asker, item: str) -> WholeItem:
     """An item with its policy, its versions and who uses it."""
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
-    return _show_whole(request, found)
-
-
-@router.patch("/items/{item}", **asks(Action.ITEM_UPDATE))
-def update_item(request: Request, principal: Asker, item: str, change: ItemChanges) -> WholeItem:
-    """Its name, who answers for it, and when its value lapses."""
-    services, given = services_of(request), change.model_fields_set
-    found = services.principals.find_item(principal, item, Action.ITEM_UPDATE)
-    wanted = ItemChange(
-        name=change.name if "name" in given else None,
-        owners=change.owners if "owners" in given else UNCHANGED,
-        expires_at=change.expires_at if "expires_at" in given else UNCHANGED,
-    )
-    return _show_whole(request, services.items.update(found.id, wanted, actor=principal.actor).item)
+    show_revision(revision_of_item(found), response)
+    return WholeItem(**show_whole(request, found))
 
 
 @router.get("/policies", tags=["policies"], **asks(Action.ITEM_SEE))
@@ -212,7 +200,7 @@ def get_policy(request: Request, principal: Asker, item: str) -> ItemPolicy:
 def change_plan(request: Request, principal: Asker, item: str, plan: PolicyPlan) -> ChangedPolicy:
     """When and how it is rotated; where its value is sent takes `…/target`."""
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_UPDATE)
-    return _change(request, found, PolicyChange(parts=_given(plan)), principal.actor)
+    return _change(request, found, PolicyChange(parts=given_in(plan)), principal.actor)
 
 
 @router.patch("/policies/{item}/target", tags=["policies"], **asks(Action.ITEM_REDIRECT))
@@ -221,22 +209,26 @@ def redirect(request: Request, principal: Asker, item: str, wanted: PolicyTarget
     not.
     """
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_REDIRECT)
-    parts = {name: part for name, part in _given(wanted).items() if name not in ("set", "unset")}
-    change = PolicyChange(parts=parts, assigned=wanted.set, unset=tuple(wanted.unset))
-    return _change(request, found, change, principal.actor)
+    return _change(request, found, change_of(wanted), principal.actor)
 
 
-def _given(change: BaseModel) -> dict[str, Any]:
+def change_of(wanted: PolicyTarget, plan: PolicyPlan | None = None) -> PolicyChange:
+    parts = {name: part for name, part in given_in(wanted).items() if name not in ("set", "unset")}
+    planned = {} if plan is None else given_in(plan)
+    return PolicyChange(parts=planned | parts, assigned=wanted.set, unset=tuple(wanted.unset))
+
+
+def given_in(change: BaseModel) -> dict[str, Any]:
     return {name: getattr(change, name) for name in change.model_fields_set}
 
 
 def _change(request: Request, item: Item, change: PolicyChange, actor: str) -> ChangedPolicy:
     updated = services_of(request).items.update(item.id, ItemChange(policy=change), actor=actor)
     shown = _show(updated.item, _name_original(request, updated.item))
-    return ChangedPolicy(**shown.model_dump(), changes=_show_changes(updated))
+    return ChangedPolicy(**shown.model_dump(), changes=show_changes(updated))
 
 
-def _show_changes(updated: Updated) -> list[Changed]:
+def show_changes(updated: Updated) -> list[Changed]:
     return [
         Changed(field=one.field, before=to_plain(one.before), after=to_plain(one.after))
         for one in updated.changes
@@ -260,16 +252,8 @@ def _show_policy(item: Item, names: Mapping[str, str]) -> ShownPolicy:
     return ShownPolicy(**describe_policy(item.policy, copy_of=of and names.get(of, of)))
 
 
-def _show_whole(request: Request, item: Item) -> WholeItem:
-    view = services_of(request).items.view(item.id)
-    own = {name: getattr(view.item, name) for name in _OWN}
-    return WholeItem(
-        **own,
-        owners=list(view.item.owners),
-        policy=_show_policy(
-            view.item, {} if view.original is None else {view.item.policy.copy_of or "": view.original}
-        ),
-        copies=list(view.copies),
-        versions=[ShownVersion(**describe_version(one)) for one in view.versions],
-        references=[ShownReference(**describe_reference(one)) for one in view.references],
-    )
+def show_whole(request: Request, item: Item) -> dict[str, Any]:
+    services = services_of(request)
+    view = services.items.view(item.id)
+    harm = list_harm(view.item, services.views.list_consumers(view.item))
+    return describe_whole_item(view, services.clock()) | {"harm": harm}

@@ -12,26 +12,39 @@ from worker.rows.notice_lists import NoticeFilter
 from worker.rows.notices import Notice
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.wire import PageQuery, give_page
+from worker.wording.shapes import describe_notice
 
 router = APIRouter(prefix="/nightkey/notices", tags=["notices"], route_class=AskedRoute)
 
 
+class ShownDelivery(BaseModel):
+    """At one recipient of one route, which is masked. `parts`: how many of its parts were taken."""
+
+    route: str
+    recipient: str
+    state: str
+    attempts: int
+    next_at: datetime | None
+    sent_at: datetime | None
+    error: str | None
+    stands_in: bool
+    parts: int
+
+
 class ShownNotice(BaseModel):
+    """`body`: Markdown; null for a digest that is worded when it leaves."""
+
     id: str
     owner: str
     kind: str
     subject: str
+    body: str | None
     created_at: datetime
     state: str
     sent_at: datetime | None
     next_at: datetime | None
     error: str | None
-
-
-class WholeNotice(ShownNotice):
-    """`body`: Markdown; null for a digest that is worded when it leaves."""
-
-    body: str | None
+    deliveries: list[ShownDelivery]
 
 
 class NoticeQuery(PageQuery):
@@ -57,12 +70,12 @@ def list_notices(
 
 
 @router.get("/{notice_id}", **asks(Action.NOTICE_SEE))
-def get_notice(request: Request, principal: Asker, notice_id: str) -> WholeNotice:
+def get_notice(request: Request, principal: Asker, notice_id: str) -> ShownNotice:
     services = services_of(request)
     found = services.views.get_notice(notice_id)
     if not services.principals.may(principal, Action.NOTICE_SEE, owners=[found.owner]):
         raise NotFoundError(f"there is no notice {notice_id[:60]!r} that you may see")
-    return WholeNotice(**_show(found).model_dump(), body=found.body)
+    return _show(found)
 
 
 @router.post("/{notice_id}/retry", **asks(Action.NOTICE_RETRY))
@@ -74,4 +87,4 @@ def retry(request: Request, notice_id: str) -> ShownNotice:
 
 
 def _show(notice: Notice) -> ShownNotice:
-    return ShownNotice(**{name: getattr(notice, name) for name in ShownNotice.model_fields})
+    return ShownNotice(**describe_notice(notice))

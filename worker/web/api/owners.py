@@ -11,14 +11,20 @@ from vaultcore.quiet import parse_quiet
 from worker.domain.revisions import revision_of_owner
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.wire import Seen, leave_out, show_revision
+from worker.wording.shapes import describe_owner
 
 router = APIRouter(prefix="/nightkey/owners", tags=["owners"], route_class=AskedRoute)
 
 
 class ShownOwner(BaseModel):
+    """`routes` are masked; `route_ids`, `recipients` (whom it leads to) and `routed_at` are of each of them."""
+
     id: str
     name: str
     routes: list[str]
+    route_ids: list[str]
+    recipients: list[list[str]]
+    routed_at: list[datetime]
     zone: str
     quiet: str | None
     deputy: str | None
@@ -68,12 +74,4 @@ def update_owner(
 
 
 def _show(owner: Owner) -> ShownOwner:
-    return ShownOwner(
-        id=owner.id,
-        name=owner.name,
-        routes=[route.shown for route in owner.routes],
-        zone=owner.zone,
-        quiet=None if owner.quiet is None else str(owner.quiet),
-        deputy=owner.deputy,
-        created_at=owner.created_at,
-    )
+    return ShownOwner(**describe_owner(owner))

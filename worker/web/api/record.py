@@ -11,7 +11,7 @@ from worker.rows.audit_lists import AuditFilter
 from worker.web.api.asking import AskedRoute, asks, services_of
 from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
-from worker.wording import say
+from worker.wording.shapes import describe_checked
 
 router = APIRouter(prefix="/nightkey/audit", tags=["audit"], route_class=AskedRoute)
 
@@ -122,9 +122,4 @@ def verify(request: Request) -> ChainVerdict:
 @router.get("/rows", **asks(Action.AUDIT_READ))
 def verify_rows(request: Request) -> ShownRowCheck:
     """Checks every row that decides."""
-    found = services_of(request).upkeep.row_verification.check_all()
-    changed = [
-        ChangedRow(row=one.subject, item=one.item, detail=say(one.detail), command=one.command)
-        for one in found.wrong
-    ]
-    return ShownRowCheck(checked=found.rows, changed=changed)
+    return ShownRowCheck(**describe_checked(services_of(request).upkeep.row_verification.check_all()))

@@ -39,6 +39,7 @@ class ShownRotation(BaseModel):
     shown_by: str | None
     one_way: bool
     attempts: int
+    outages: int
     cause: str | None
     error: str | None
     failing_since: datetime | None
@@ -65,10 +66,12 @@ class ShownConsumer(BaseModel):
 
 
 class ShownChoice(BaseModel):
-    """`command`: of the command line, which does the same."""
+    """`command`: of the command line, which does the same. `workflow`: where it is about one."""
 
     command: str
     does: str
+    choice: str
+    workflow: str | None
 
 
 class WholeRotation(ShownRotation):
@@ -171,7 +174,7 @@ def get_rotation(request: Request, principal: Asker, rotation_id: str) -> WholeR
         **describe_rotation(found.rotation),
         steps=[ShownStep(**_plain(one)) for one in found.steps],
         consumers=[ShownConsumer(**describe_consumer(one)) for one in found.consumer_proofs if not one.check],
-        choices=[ShownChoice(command=one.command, does=one.does) for one in found.choices],
+        choices=[ShownChoice(**vars(one)) for one in found.choices],
     )
 
 

@@ -1,0 +1,354 @@
+"""The commands against a server far away print what they print beside the vault, under the token's role."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Nightkey, write_workflow
+from tests.desk import NAME, Desk, open_desk
+from vaultcore.access import RULES, Action, Role
+
+DECIDED = "prod-decided-token"
+SECRET = "canary-value-3f9a81c7"
+_ID = re.compile(r"\b[a-z]{2,4}_[0-9a-z]{26}\b")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\b)|\d\d:\d\d:\d\d GMT")
+
+
+@dataclass
+class Office:
+    """A vault with a server, and the command beside it and far from it."""
+
+    desk: Desk
+    folder: Path
+    near: Nightkey
+    printed: list[str] = field(default_factory=list)
+
+    def far(self, role: Role = Role.ADMIN, *, url: str | None = None, token: str | None = None) -> Nightkey:
+        """From a home of its own, in which there is no vault."""
+        settings = {
+            "NIGHTKEY_URL": self.desk.front.url if url is None else url,
+            "NIGHTKEY_TOKEN": self.desk.tokens[role] if token is None else token,
+        }
+        return Nightkey(self.folder / "elsewhere" / "home", settings, self.printed)
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """Items with a plan and without, a workflow that uses one, a rotation that waits for approval, a night."""
+    folder = tmp_path_factory.mktemp("office")
+    (folder / "elsewhere").mkdir()
+    with open_desk(folder) as desk:
+        near = Nightkey(folder / "home")
+        made = Office(desk, folder, near, near.printed)
+        desk.create()
+        desk.create("prod-spare-token", owner="others")
+        near("owner", "route", "operators", "--route", "json://127.0.0.1:9/hook")
+        document = write_workflow(
+            folder,
+            "ticket-sync",
+            [
+                {"id": "start", "componentId": "manual_trigger"},
+                {
+                    "id": "say",
+                    "componentId": "webhook",
+                    "method": "GET",
+                    "url": f"{desk.front.url}/health",
+                    "headers": {"X-Token": f"{{{{ vault.{NAME} }}}}"},
+                },
+            ],
+        )
+        near("workflow", "apply", str(document))
+        due = ("--mode", "approve", "--rotator", "random", "--lifetime", "90d", "--expires-at", "5d")
+        near("item", "update", NAME, *due)
+        desk.create(DECIDED)
+        near("item", "update", DECIDED, *due, "--consumers", "none")
+        near("night", "--no-wait", status=1)
+        yield made
+
+
+def rotation_of(office: Office, item: str = NAME) -> str:
+    return next(str(one["id"]) for one in office.near.json("rotation", "list") if one["item"] == item)
+
+
+def both(office: Office, *words: str, status: int = 0) -> tuple[str, str]:
+    return (
+        office.near(*words, status=status).stdout,
+        office.far()(*words, status=status).stdout,
+    )
+
+
+READS: tuple[tuple[str, ...], ...] = (
+    ("item", "list"),
+    ("item", "show", NAME),
+    ("item", "show", "prod-spare-token"),
+    ("workflow", "list"),
+    ("workflow", "show", "ticket-sync"),
+    ("rotation", "list"),
+    ("rotation", "show", "{rotation}"),
+    ("finding", "list"),
+    ("finding", "list", "--owner", "team"),
+    ("notice", "list"),
+    ("notice", "list", "--failed"),
+    ("notice", "show", "{notice}"),
+    ("owner", "list"),
+    ("owner", "show", "operators"),
+    ("reconcile", "list"),
+    ("audit", "verify"),
+    ("audit", "verify", "--rows"),
+    ("status",),
+)
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+def test_what_is_read_is_printed_alike(office: Office, words: tuple[str, ...], form: tuple[str, ...]) -> None:
+    filled = [_fill(office, word) for word in words]
+    status = 1 if words == ("status",) else 0
+
+    near, far = both(office, *filled, *form, status=status)
+
+    assert near.strip()
+    assert (json.loads(far) if form else far) == (json.loads(near) if form else near)
+
+
+def _fill(office: Office, word: str) -> str:
+    if word == "{rotation}":
+        return rotation_of(office)
+    if word == "{finding}":
+        return str(office.near.json("finding", "list")[0]["id"])
+    if word == "{notice}":
+        return str(office.near.json("notice", "list")[0]["id"])
+    return word
+
+
+def test_the_calendar_comes_as_it_is(office: Office) -> None:
+    near, far = both(office, "calendar")
+
+    def plain(text: str) -> list[str]:
+        return [line for line in text.splitlines() if not line.startswith("DTSTAMP")]
+
+    assert plain(far) == plain(near)
+
+
+TWICE: tuple[tuple[str, ...], ...] = (
+    ("item", "update", "prod-spare-token", "--expires-at", "2030-01-01"),
+    ("owner", "update", "team", "--zone", "Europe/Zurich", "--quiet", "22:00-07:00", "--deputy", "others"),
+    ("owner", "update", "team", "--no-quiet", "--no-deputy"),
+    ("finding", "ack", "{finding}", "--why", "it is known"),
+    ("finding", "snooze", "{finding}", "--until", "2030-01-01", "--why", "later"),
+    ("workflow", "pin", "ticket-sync", NAME, "--version", "1"),
+    ("workflow", "unpin", "ticket-sync", NAME),
+    ("workflow", "lint", "{folder}/ticket-sync.json"),
+    ("workflow", "apply", "{folder}/ticket-sync.json"),
+    ("workflow", "test", "ticket-sync", "--node", "say"),
+    ("workflow", "test", "ticket-sync"),
+    ("run", "report", "ticket-sync", "--status", "completed", "--started-at", "2026-01-01"),
+)
+
+
+@pytest.mark.parametrize("words", TWICE, ids=" ".join)
+def test_what_is_changed_is_answered_alike(office: Office, words: tuple[str, ...]) -> None:
+    filled = [_fill(office, word.replace("{folder}", str(office.folder))) for word in words]
+    office.near(*filled)  # so that neither of the two finds it new
+
+    near, far = both(office, *filled)
+
+    assert _plain(far) == _plain(near)
+
+
+def _plain(text: str) -> str:
+    return _TIME.sub("TIME", _ID.sub("ID", text))
+
+
+def test_an_item_is_made_changed_and_deleted_alike(office: Office) -> None:
+    """Its value is read there as here, and stands in the body of a call alone."""
+    policy = ("--mode", "approve", "--rotator", "random", "--consumers", "none", "--set", "length=20")
+    changes = ("--lead", "10d", "--unset", "length", "--value-file", "-", "--expires-at", "2031-01-01")
+    said = []
+    for command, name in ((office.near, "prod-near-token"), (office.far(), "prod-distant-token")):
+        steps = [
+            command("item", "create", name, "--owner", "team", *policy, "--value-file", "-", value=SECRET),
+            command("item", "update", name, *changes, "--owner", "others", value=f"{SECRET}-2"),
+            command("item", "update", name, "--name", f"{name}-2", "--json"),
+            command("item", "show", f"{name}-2"),
+            command("item", "delete", f"{name}-2"),
+        ]
+        shown = [
+            step.stdout if "--json" not in step.args else sorted(json.loads(step.stdout)) for step in steps
+        ]
+        said.append(_plain(repr(shown)).replace(name, "prod-token"))
+
+    assert said[1] == said[0]
+
+
+def test_a_key_is_handed_over_once(office: Office) -> None:
+    made = office.far()("item", "create", "api-key:prod-far", "--owner", "team", "--json")
+
+    assert json.loads(made.stdout)["key"].startswith("wfk_")
+    assert "key" not in json.loads(office.far()("item", "show", "api-key:prod-far", "--json").stdout)
+
+
+def test_a_rotation_is_decided_there_and_driven_by_its_workers(office: Office) -> None:
+    rotation = rotation_of(office, DECIDED)
+    far = office.far(Role.APPROVER)
+
+    approved = far.json("rotation", "approve", rotation)
+
+    assert (approved["approved_by"], approved["state"]) == ("service:approver-bot", "scheduled")
+    assert office.far().json("rotation", "cancel", rotation)["state"] == "cancelled"
+
+
+ASKED: tuple[tuple[Action, tuple[str, ...]], ...] = (
+    (Action.ITEM_SEE, ("item", "show", NAME)),
+    (Action.ITEM_CREATE, ("item", "create", "prod-new-token", "--owner", "team", "--value-file", "-")),
+    (Action.ITEM_UPDATE, ("item", "update", NAME, "--no-expiry")),
+    (Action.ITEM_REPLACE, ("item", "update", NAME, "--value-file", "-", "--no-expiry")),
+    (Action.ITEM_REDIRECT, ("item", "update", NAME, "--rotator", "random")),
+    (Action.ITEM_DELETE, ("item", "delete", NAME)),
+    (Action.ITEM_ROTATE, ("item", "rotate", NAME)),
+    (Action.ITEM_EMERGENCY, ("item", "rotate", NAME, "--compromised", "--yes")),
+    (Action.WORKFLOW_SEE, ("workflow", "lint", "{folder}/ticket-sync.json")),
+    (Action.WORKFLOW_APPLY, ("workflow", "apply", "{folder}/ticket-sync.json")),
+    (Action.WORKFLOW_RUN, ("workflow", "run", "ticket-sync")),
+    (Action.WORKFLOW_RUN, ("workflow", "test", "ticket-sync")),
+    (Action.WORKFLOW_PIN, ("workflow", "pin", "ticket-sync", NAME, "--version", "1")),
+    (Action.RUN_REPORT, ("run", "report", "ticket-sync", "--status", "completed")),
+    (Action.OWNER_SEE, ("owner", "show", "team")),
+    (Action.OWNER_UPDATE, ("owner", "update", "team", "--zone", "UTC")),
+    (Action.ROTATION_SEE, ("rotation", "list")),
+    (Action.ROTATION_APPROVE, ("rotation", "approve", "{rotation}")),
+    (Action.ROTATION_DECIDE, ("rotation", "cancel", "{rotation}")),
+    (Action.ROTATION_DECIDE, ("rotation", "retry", "{rotation}")),
+    (Action.ROTATION_DECIDE, ("rotation", "rollback", "{rotation}")),
+    (Action.ROTATION_DECIDE, ("rotation", "extend", "{rotation}", "--until", "2030-01-01")),
+    (Action.ROTATION_DECIDE, ("rotation", "prove", "{rotation}", "--workflow", "ticket-sync")),
+    (Action.ROTATION_ANSWER, ("rotation", "accept", "{rotation}")),
+    (Action.ROTATION_ANSWER, ("rotation", "waive", "{rotation}", "--check", "--why", "it works")),
+    (Action.FINDING_SEE, ("finding", "list")),
+    (Action.FINDING_QUIET, ("finding", "ack", "{finding}", "--why", "it is known")),
+    (Action.NOTICE_SEE, ("notice", "list")),
+    (Action.NOTICE_RETRY, ("notice", "retry", "{notice}")),
+    (Action.NIGHT_SEE, ("calendar",)),
+    (Action.NIGHT_RUN, ("reconcile", "run", NAME)),
+    (Action.ROTATION_ANSWER, ("reconcile", "accept", NAME)),
+    (Action.PICKUP_COLLECT, ("pickup", "-")),
+    (Action.AUDIT_READ, ("audit", "verify")),
+    (Action.AUDIT_ANCHOR, ("audit", "anchor")),
+)
+
+
+@pytest.mark.parametrize(
+    ("action", "words"), ASKED, ids=lambda one: one if isinstance(one, str) else " ".join(one)
+)
+def test_a_viewer_is_refused_what_the_table_refuses(
+    office: Office, action: Action, words: tuple[str, ...]
+) -> None:
+    filled = [_fill(office, word.replace("{folder}", str(office.folder))) for word in words]
+    allowed = Role.VIEWER in RULES[action].anywhere
+
+    done = office.far(Role.VIEWER)(*filled, value="not-a-token-of-anything", status=0 if allowed else 3)
+
+    assert allowed or "you may not do this" in done.stderr.splitlines()[-1]
+
+
+def test_who_keeps_the_nights_going_may_not_say_where_a_value_is_sent(office: Office) -> None:
+    before = office.near("item", "show", NAME).stdout
+
+    done = office.far(Role.OPERATOR)(
+        "item",
+        "update",
+        NAME,
+        "--lead",
+        "20d",
+        "--set",
+        "length=30",
+        "--value-file",
+        "-",
+        value=SECRET,
+        status=3,
+    )
+
+    assert Action.ITEM_REDIRECT in done.stderr
+    assert office.near("item", "show", NAME).stdout == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("init",),
+        ("night",),
+        ("scan",),
+        ("up",),
+        ("serve",),
+        ("backup", "x"),
+        ("owner", "create", "x"),
+        ("owner", "leave", "team"),
+        ("principal", "list"),
+        ("key", "check"),
+        ("audit", "accept-row", "items", "x"),
+        ("console", "open"),
+    ],
+    ids=" ".join,
+)
+def test_what_http_does_not_serve_says_where_it_works(office: Office, words: tuple[str, ...]) -> None:
+    done = office.far()(*words, value="", status=2)
+
+    assert not done.stdout
+    assert "works on the vault's machine alone" in done.stderr or "there is no" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "said"),
+    [
+        ("", "wfk_x", "NIGHTKEY_TOKEN is set without NIGHTKEY_URL"),
+        ("https://vault.example.org", "", "NIGHTKEY_URL is set without NIGHTKEY_TOKEN"),
+        ("http://vault.example.org", "wfk_x", "unencrypted"),
+        ("http://127.0.0.1.example.org", "wfk_x", "unencrypted"),
+        ("ftp://vault.example.org", "wfk_x", "write it as https://HOST"),
+        ("vault.example.org", "wfk_x", "write it as https://HOST"),
+        ("https://", "wfk_x", "write it as https://HOST"),
+        ("https://user:word@vault.example.org", "wfk_x", "a login"),
+        ("https://vault.example.org/?key=word", "wfk_x", "a query"),
+        ("https://vault.example.org", "two words", "holds no token"),
+    ],
+)
+@pytest.mark.parametrize("words", [("item", "list"), ("night",)], ids=" ".join)
+def test_a_wrong_address_is_told(
+    office: Office, url: str, token: str, said: str, words: tuple[str, ...]
+) -> None:
+    done = office.far(url=url, token=token)(*words, status=2)
+
+    assert said in done.stderr
+    assert "user:word" not in done.stderr
+    assert "key=word" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_token_of_nobody_is_refused(office: Office) -> None:
+    done = office.far(token="wfk_" + "a" * 40)("item", "list", status=3)
+
+    assert "lets nobody in with the token of NIGHTKEY_TOKEN" in done.stderr
+
+
+def test_a_name_is_one_part_of_the_path(office: Office) -> None:
+    for name in ("..", "../audit", "a/b", "a?b=c", "%2e%2e", ""):
+        office.far()("item", "show", name, status=2)
+
+
+def test_neither_token_nor_value_was_ever_printed(office: Office) -> None:
+    office.far()("item", "create", "x", "--owner", "team", "--value-file", "-", value=SECRET, status=2)
+    printed = "".join(office.printed)
+
+    assert SECRET not in printed
+    assert not [role for role, token in office.desk.tokens.items() if token in printed]
+
+
+def test_the_machines_own_command_line_says_that_it_needs_no_role(office: Office) -> None:
+    listed = office.near("principal", "list").stdout.splitlines()[-1]
+
+    assert f"whoever may read {office.near.home}/keyring/keyring.json needs no role" in listed
+    assert "full rights" in " ".join(office.near("principal", "--help").stdout.split())

@@ -1,0 +1,1 @@
+"""The commands against a server far away: which one, and what it answers."""

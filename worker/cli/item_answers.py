@@ -1,0 +1,90 @@
+"""What the commands of items share: where they ask, what they print of an item, and how a new key is given."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from vaultcore.errors import NightkeyError
+from vaultcore.forms import KEY_MAX, VALUE_MAX
+from vaultcore.model import Item
+from vaultcore.secret import Secret
+from worker.cli.handover import AnswerLostError, hand_over, hand_over_json, hint
+from worker.cli.output import note
+from worker.cli.session import who
+from worker.domain.notices import PICKUP_COMMAND
+from worker.domain.policies import OF_TARGET, PolicyChange
+from worker.wording.shapes import Shape, describe_item, describe_whole_item, flatten_item
+
+if TYPE_CHECKING:
+    from worker.bootstrap import Services
+    from worker.services.rotation.pickups import Collected
+
+ITEMS: Final = "/nightkey/items"
+WAITS: Final = "waits for its value"
+Expires = Annotated[str | None, typer.Option("--expires-at", metavar="TIME", help="When this value lapses.")]
+ValueFile = Annotated[
+    str | None,
+    typer.Option(
+        "--value-file",
+        metavar="PATH",
+        help="The value's file; - for standard input. "
+        f"{VALUE_MAX:,} characters at most, {KEY_MAX:,} of a PEM key or a JSON key document.",
+    ),
+]
+
+
+def show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
+    """The key of a new item. It is kept until it has arrived, and the way to it comes first."""
+    again = f"with the token {services.rotation.pickups.token(first.pickup_id)}"
+
+    def show(collected: "Collected") -> None:
+        hint(
+            f"its key; until its first use, and for an hour at most, `{PICKUP_COMMAND}` shows it again to you, "
+            f"{again}"
+        )
+        hand_over_key(describe_item(item, copy_of=None), collected.key, json=json)
+
+    problem = ""
+    try:
+        services.rotation.pickups.deliver(first, actor=who(), show=show)
+    except AnswerLostError as error:
+        lost = f"{item.name} is there, and its key was not written ({error})"
+        problem = f"{lost}: `{PICKUP_COMMAND}` shows it, {again}"
+    if problem:
+        raise NightkeyError(problem)
+
+
+def hand_over_key(item: Shape, key: Secret, *, json: bool) -> None:
+    if json:
+        hand_over_json(flatten_item(item) | {"key": key.expose()})
+    else:
+        hand_over(f"{item_line(item)}\n{key.expose()}\n")
+
+
+def describe_item_whole(services: "Services", name: str) -> dict[str, Any]:
+    return describe_whole_item(services.items.view(name), services.clock())
+
+
+def split_policy(policy: PolicyChange) -> dict[str, Any]:
+    """As the interface takes it: where the value is sent apart from when and how it is rotated."""
+    target = {name: part for name, part in policy.parts.items() if name in OF_TARGET}
+    if policy.assigned:
+        target["set"] = policy.assigned
+    if policy.unset:
+        target["unset"] = policy.unset
+    return {
+        "plan": {name: part for name, part in policy.parts.items() if name not in OF_TARGET},
+        "target": target,
+    }
+
+
+def item_line(item: Shape) -> str:
+    expiry = "no expiry" if item["expires_at"] is None else f"expires {item['expires_at']:%Y-%m-%d %H:%M} UTC"
+    version = WAITS if item["version"] is None else f"version {item['version']}"
+    return f"{item['name']} ({item['id']}): {version}, {expiry}, owner {', '.join(item['owners']) or 'nobody'}"
+
+
+def warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        note(f"nightkey: warning: {warning}")

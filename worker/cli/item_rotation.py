@@ -1,0 +1,86 @@
+"""`nightkey item rotate`: an item is replaced now, or in an emergency at once."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.model import Kind
+from worker.cli.handover import check_output
+from worker.cli.item_answers import ITEMS, show_key
+from worker.cli.output import note, print_json
+from worker.cli.progress import show_progress
+from worker.cli.rotation import is_good, print_outcome
+from worker.cli.session import Json, ask, who
+from worker.wording.harm import list_harm
+from worker.wording.shapes import Shape, describe_rotation
+
+if TYPE_CHECKING:
+    from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
+
+
+def rotate(
+    name: str,
+    *,
+    compromised: Annotated[
+        bool,
+        typer.Option("--compromised", help="Somebody else knows it: revoke it as soon as there is a new one."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --compromised: do not ask.")] = False,
+    in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Rotate although a freeze holds.")] = False,
+    json: Json = False,
+) -> None:
+    """Replace an item now: create, test and activate a new version. The old one works on meanwhile.
+
+    An api-key: item that came in without a key gets its first one, which is printed.
+    """
+
+    def rotate_here(services: "Services") -> Shape | None:
+        item = services.views.get_item(name)
+        if item.kind is Kind.API_KEY and item.version is None:
+            check_output()
+            made, first = services.items.make_first_key(item.id, actor=who())
+            show_key(services, made, first, json=json)
+            return None
+        if compromised and item.version is not None:
+            _confirm_harm(item.name, list_harm(item, services.views.list_consumers(item)), yes=yes)
+        with show_progress(services.night.inline_night) as tell:
+            if compromised:
+                return describe_rotation(services.night.inline_night.run_emergency(name, tell, asked_by=who()))
+            opened = services.rotation.opening.request(name, asked_by=who(), in_freeze=in_freeze)
+            return describe_rotation(services.night.inline_night.run_rotation(opened.id, tell))
+
+    def rotate_there(server: "FarServer") -> Shape | None:
+        if compromised:
+            item = server.get(ITEMS, name)
+            _confirm_harm(item["name"], item["harm"], yes=yes)
+        wanted = {"item": name, "emergency": compromised, "in_freeze": in_freeze}
+        opened: Shape = server.post("/nightkey/rotations", body=wanted)
+        return opened
+
+    rotation = ask(rotate_here, rotate_there)
+    if rotation is None:
+        return
+    if json:
+        shown = ("id", "item", "item_id", "state", "waits_for", "error")
+        print_json({**{part: rotation[part] for part in shown}, "version": rotation["new_version"]})
+    else:
+        print_outcome(rotation)
+    if not is_good(rotation):
+        raise typer.Exit(1)
+
+
+def _confirm_harm(name: str, harm: Sequence[str], *, yes: bool) -> None:
+    """Which workflows it may break, before it is done."""
+    note(f"The value of {name} is revoked as soon as there is a new one; no workflow is tested before.")
+    for line in harm:
+        note(f"  {line}")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
+    if not typer.confirm("Go on?", err=True):
+        raise RefusedError("nothing was changed")

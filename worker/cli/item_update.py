@@ -1,0 +1,128 @@
+"""`nightkey item update`: what is given is changed, and nothing else."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaultcore.errors import InvalidInputError
+from vaultcore.model import UNCHANGED
+from vaultcore.secret import Secret
+from worker.cli.changes import describe_changes, print_changes, read_change
+from worker.cli.inputs import ask_expiry, parse_time, read_value
+from worker.cli.item_answers import (
+    ITEMS,
+    Expires,
+    ValueFile,
+    describe_item_whole,
+    item_line,
+    split_policy,
+    warn,
+)
+from worker.cli.output import print_json, print_lines
+from worker.cli.policy_options import takes_policy
+from worker.cli.session import Json, ask, who
+from worker.domain.changes import ItemChange
+from worker.domain.commands import explain_missing_expiry
+from worker.domain.policies import PolicyChange
+from worker.wording.shapes import Shape, flatten_item
+from worker.wording.warnings import word_warnings
+
+if TYPE_CHECKING:
+    from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
+
+Owners = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--owner",
+        help="Who answers for it, in place of those who did; several times for several.",
+    ),
+]
+
+
+@takes_policy(before="value_file", changes=True)
+def update(
+    name: str,
+    *,
+    rename: Annotated[str | None, typer.Option("--name", help="Its new name.")] = None,
+    owner: Owners = None,
+    no_owner: Annotated[bool, typer.Option("--no-owner", help="Nobody answers for it.")] = False,
+    expires_at: Expires = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="It never lapses.")] = False,
+    policy: PolicyChange,
+    value_file: ValueFile = None,
+    new_value: Annotated[bool, typer.Option("--value", help="Ask for a new value.")] = False,
+    json: Json = False,
+) -> None:
+    """Change what is given, and show what that changed. A new value (--value or --value-file) is a new version,
+    current at once; its expiry follows from the policy's lifetime, or is given (--expires-at, --no-expiry).
+    """
+    if (owner and no_owner) or (expires_at is not None and no_expiry):
+        raise InvalidInputError("an option and its opposite were given: choose one")
+    owners: Any = () if no_owner else owner or UNCHANGED
+
+    def read() -> Secret:
+        return read_value(value_file, what=f"new value of {name}")
+
+    def update_here(services: "Services") -> Shape:
+        change = ItemChange(
+            name=rename,
+            owners=owners,
+            expires_at=_read_expiry(expires_at, services.clock(), ends=not no_expiry),
+            policy=policy,
+        )
+        value = None
+        if value_file is not None or new_value:
+            if services.items.lacks_expiry(name, change):
+                asked = ask_expiry(explain_missing_expiry(name), services.clock())
+                change = replace(change, expires_at=asked)
+            value = read()
+        updated = services.items.update(name, change, value=value, actor=who())
+        warned = services.items.warn(updated.item, [] if value is None else [value])
+        return describe_item_whole(services, updated.item.id) | {
+            "changes": updated.changes,
+            "ends_rotation": updated.ends,
+            "follows": list(updated.follow),
+            "unlike": list(updated.unlike),
+            "warnings": word_warnings(updated.item.name, warned),
+        }
+
+    def update_there(server: "FarServer") -> Shape:
+        said = {
+            "name": UNCHANGED if rename is None else rename,
+            "owners": owners,
+            "expires_at": _read_expiry(expires_at, server.clock(), ends=not no_expiry),
+        }
+        change = {part: given for part, given in said.items() if given is not UNCHANGED} | split_policy(policy)
+        if value_file is not None or new_value:
+            change["secret"] = read()
+        updated = server.patch(ITEMS, name, body=change)
+        return {**updated, "changes": [read_change(row) for row in updated["changes"]]}
+
+    _print_updated(ask(update_here, update_there), json=json)
+
+
+def _read_expiry(given: str | None, now: datetime, *, ends: bool) -> Any:  # noqa: ANN401  # a time, None or UNCHANGED
+    if given is None:
+        return UNCHANGED if ends else None
+    return parse_time(given, now)
+
+
+def _print_updated(updated: Shape, *, json: bool) -> None:
+    warn(updated["warnings"])
+    follows, unlike, ends = (updated[part] for part in ("follows", "unlike", "ends_rotation"))
+    if json:
+        changes = describe_changes(updated["changes"])
+        own = {"changes": changes, "ends_rotation": ends, "copies": follows, "unlike": unlike}
+        print_json(flatten_item(updated) | own)
+        return
+    print_lines([item_line(updated)])
+    print_changes(updated["changes"])
+    if follows:
+        print_lines([f"its copies follow it, and are of the same original now: {', '.join(follows)}"])
+    if unlike:
+        print_lines([f"with another value than {updated['policy']['copy_of']}: {', '.join(unlike)}"])
+    if ends is not None:
+        print_lines([f"its rotation ends on this value (nightkey rotation show {ends})"])
