@@ -568,7 +568,7 @@ def _fail_once(
         service.fail_next("/v1/", status=int(outage))
         organisation.services.rotation.rotations.advance(rotation_id)
     elif outage == "no answer":
-        service.hang_next("/v1/", 60)  # until it is stopped: nobody waits for it
+        service.hang_next("/v1/", 5)  # longer than the client waits, and what is left of it costs little
         service.fail_next("/v1/")
         with reopen(organisation, http_timeout_seconds=0.3, **settings) as impatient:
             impatient.rotation.rotations.advance(rotation_id)

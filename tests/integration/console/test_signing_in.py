@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy import select, update
 
 from tests.browsing import Browser
-from tests.integration.console.conftest import House
+from tests.integration.console.conftest import House, signed_in
 from tests.services.test_tampered import behind
 from vaultcore.access import Action, Role, may_ever
 from vaultcore.model import PrincipalKind
@@ -158,7 +158,7 @@ def test_each_page_is_for_whom_the_table_says(house: House, route: APIRoute) -> 
     before = len(refusals(house))
     refused = 0
     for role in Role:
-        browser = house.browser(role)
+        browser = signed_in(house, role)
         sent = {"Content-Type": "application/x-www-form-urlencoded"}
         answered = browser.client.request(method, path, headers=sent)
         found = house.services.principals._principals  # as the server finds it
