@@ -190,7 +190,7 @@ def update_item(request: Request, principal: Asker, item: str, change: ItemChang
         owners=change.owners if "owners" in given else UNCHANGED,
         expires_at=change.expires_at if "expires_at" in given else UNCHANGED,
     )
-    return _show_whole(request, services.items.update(found.id, wanted, actor=principal.actor).item)
+    return _show_whole(request, services.principals.update_item(principal, found, wanted).item)
 
 
 @router.get("/policies", tags=["policies"], **asks(Action.ITEM_SEE))
