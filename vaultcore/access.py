@@ -194,6 +194,14 @@ def may_ever(principal: Principal, action: Action) -> bool:
     return may(principal, action, owners=principal.owners)
 
 
+def covers(principal: Principal, other: Principal) -> bool:
+    """Whether the principal may do all that the other may: then the other's token gives it nothing more."""
+    return all(
+        mine is None or (theirs is not None and theirs <= mine)
+        for mine, theirs in ((whose(principal, action), whose(other, action)) for action in Action)
+    )
+
+
 def check(principal: Principal, action: Action, *, owners: Collection[str] = ()) -> None:
     """`NotAllowedError`, which says what is asked for and which roles have it."""
     if not may(principal, action, owners=owners):

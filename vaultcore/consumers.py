@@ -203,6 +203,13 @@ class References:
         )
         return connection.execute(select(references.c.node_id).where(*named).limit(1)).first() is not None
 
+    def is_waited_for(self, connection: Connection, name: str) -> bool:
+        """Whether anything, active or not, would use an item as soon as it had this name."""
+        waiting = select(references.c.written).where(references.c.item_id.is_(None), ~references.c.mentioned)
+        rows = connection.execute(waiting.distinct()).all()
+        wanted = normalise(name)
+        return any(not unreadable_fields(row) and normalise(row.written) == wanted for row in rows)
+
     def written_by(self, connection: Connection, consumer_id: str) -> list[str]:
         """The names and ids that stand in the consumer's nodes."""
         query = select(references.c.written).where(references.c.consumer_id == consumer_id).distinct()

@@ -114,7 +114,8 @@ def _of_sqlite(column: Column[Any]) -> ColumnElement[bool]:
     if isinstance(column.type, Integer):
         return and_(kind == "integer", column >= 0)
     if isinstance(column.type, JSON):
-        return case((_is_json(raw), _has_shape(column, func.json_type(raw))), else_=false())
+        sound = case((_is_json(raw), _has_shape(column, func.json_type(raw))), else_=false())
+        return or_(kind.in_(["integer", "real"]), sound) if column.info.get("shape") == "any" else sound
     if isinstance(column.type, LargeBinary):
         return kind == "blob"
     if column.info.get("json_text"):

@@ -184,6 +184,14 @@ class Principals:
         found = self.find_by_id(connection, token.principal_id)
         return found if found is not None and found.disabled_at is None else None
 
+    def find_holder(self, connection: Connection, item_id: str) -> StoredPrincipal | None:
+        """Whose token the item is, let in or not; None: it is no token. `TamperedError` as of `find_bearer`."""
+        token = connection.execute(select(tokens).where(tokens.c.item_id == item_id)).one_or_none()
+        if token is None:
+            return None
+        check_mac(connection, tokens, token, f"the token {item_id}")
+        return self.find_by_id(connection, token.principal_id)
+
     def note_refusal(self, connection: Connection, principal: Principal, action: Action) -> None:
         self._audit.append(
             connection, at=self._clock(), actor=principal.actor, action="access.refuse", subject=action.value
@@ -229,3 +237,9 @@ class Principals:
         **details: str | list[str],
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
+
+
+def is_token(connection: Connection, item_id: str) -> bool:
+    """Whether the item's keys let a principal in."""
+    found = connection.execute(select(tokens.c.item_id).where(tokens.c.item_id == item_id))
+    return found.first() is not None

@@ -177,9 +177,13 @@ class _Boolean(Boolean):
         return lambda value: known.get(value, UNREADABLE) if type(value) in (int, type(None)) else UNREADABLE
 
 
+_NUMBERS: Final = (int, float)
+"""A JSON text that is a number alone is kept as one by SQLite."""
+
+
 class _Json(sqlite.JSON):
     def result_processor(self, dialect: Any, coltype: object) -> Any:  # noqa: ANN401, ARG002  # the library's
-        return lambda value: None if value is None else read_json(value)
+        return lambda value: value if value is None or type(value) in _NUMBERS else read_json(value)
 
 
 class _StoredTime(sqlite.DATETIME):

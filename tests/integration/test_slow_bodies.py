@@ -152,6 +152,7 @@ def test_health_is_answered_while_every_other_place_is_taken(door: OpenDoor) -> 
         assert send(front, "POST", PATH, GOOD_PEER) == 503
         assert send(front, "GET", "/workflows/vault/nothing/jwks.json", GOOD_PEER) == 503
         assert [health(front), health(front, GOOD_PEER)] == [200, 200]
+        assert [send(front, "GET", path) for path in ("/healthz", "/readyz")] == [200, 401], "nobody is busy"
         one.sendall(b"{}")
         assert status(one) == 200
 

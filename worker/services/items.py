@@ -7,12 +7,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from vaultcore.access import RULES, Action
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
+from vaultcore.errors import InvalidInputError, NotAllowedError, NotFoundError, RefusedError
 from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Unchanged, Version
 from vaultcore.owners import Owners
+from vaultcore.principals import is_token
 from vaultcore.rules import MASKED_MIN, check_name, check_policy, expiry_of_next, kind_of, needs_consumer
 from vaultcore.secret import Secret
 from vaultcore.twins import accounts_of, copies_of, find_twins, likeness_of, unlike_copies
@@ -274,11 +276,13 @@ class Items:
         *,
         value: Secret | None = None,
         expected: Expected | None = None,
+        may_redirect: bool = True,
         actor: str,
     ) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
         written. A new value is a new version, current at once, and refused without a word on its expiry.
-        `ChangedError` if the item is not as `expected`.
+        `ChangedError` if the item is not as `expected`. Without `may_redirect`, `NotAllowedError` where a new
+        name would have its value sent to who waits for that name.
         """
         with self._database.write() as connection:
             before = self._vault.get(connection, name)
@@ -286,6 +290,10 @@ class Items:
             copies = self._lock_family(connection, before, change)
             item = self._vault.get(connection, name, lock=True)
             check_revision(expected, revision_of_item(item), item.name)
+            if not may_redirect:
+                self._refuse_redirecting(connection, item, change)
+            if change.expires_at is None and is_token(connection, item.id):
+                raise InvalidInputError(f"{item.name} is a principal's token, which always lapses: say when")
             policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
             if value is not None and self._lacks_expiry(item, change, policy):
                 raise InvalidInputError(explain_missing_expiry(item.name))
@@ -327,6 +335,16 @@ class Items:
             moved = [after.id, *(copy.id for copy in copies)]
             unlike = tuple(unlike_copies(connection, joins, moved)) if joins else ()
         return Updated(item=after, changes=changes, ends=ends, follow=follow, unlike=unlike)
+
+    def _refuse_redirecting(self, connection: Connection, item: Item, change: ItemChange) -> None:
+        """By a name that somebody waits for, they are sent the value of the item that gets it. A new item is
+        another matter: who creates it knows its value.
+        """
+        if change.name in (None, item.name) or not self._references.is_waited_for(
+            connection, change.name or ""
+        ):
+            return
+        raise NotAllowedError(Action.ITEM_REDIRECT, sorted(RULES[Action.ITEM_REDIRECT].anywhere))
 
     def _check_alone(
         self, connection: Connection, item: Item, policy: Policy, value: Secret | None

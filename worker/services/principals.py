@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection
 
-from vaultcore.access import Action, Principal, Role, check, may
+from vaultcore.access import Action, Principal, Role, check, covers, may
 from vaultcore.database import Database
 from vaultcore.errors import NotAllowedError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.model import Consumers, Item, Mode, PrincipalKind
@@ -19,13 +20,17 @@ from vaultcore.rules import API_KEY_PREFIX, NAME_MAX
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
+from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
-from worker.services.items import Items
+from worker.domain.revisions import Expected
+from worker.services.items import Items, Updated
 from worker.services.rotation.pickups import Collected
 from worker.services.runs.caller_keys import CallerKeys
 
 LIFETIME = "90d"
 """Of each token, unless its maker says another."""
+_CHANGES: Final = frozenset({Action.ITEM_UPDATE, Action.ITEM_REPLACE, Action.ITEM_REDIRECT, Action.ITEM_DELETE})
+"""What decides how long a token opens, and who is given the next one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +175,48 @@ class PrincipalAccess:
         if found is None or not self.sees(principal, found.owners):
             raise NotFoundError(f"there is no item {name_or_id[:60]!r} that you may see")
         self.check(principal, action, owners=found.owners)
+        self.check_token(principal, found.id, action)
         return found
+
+    def check_token(self, principal: Principal, item_id: str, action: Action) -> None:
+        """Where the item is a principal's token: changing it takes who manages principals; its next key goes to
+        that principal, and to whom it gives nothing that they may not do already.
+        """
+        if action not in _CHANGES and action is not Action.PICKUP_COLLECT:
+            return
+        with self._database.read() as connection:
+            holder = self._principals.find_holder(connection, item_id)
+        if holder is None:
+            return
+        bearer = holder.as_asker()
+        is_own = bearer.actor == principal.actor
+        if action is Action.PICKUP_COLLECT and (is_own or covers(principal, bearer)):
+            return
+        self.check(principal, Action.PRINCIPAL_MANAGE)
+
+    def update_item(
+        self,
+        principal: Principal,
+        item: Item,
+        change: ItemChange,
+        *,
+        value: Secret | None = None,
+        expected: Expected | None = None,
+    ) -> Updated:
+        """`Items.update` of what `find_item` gave, as the principal: a refusal stands in the record."""
+        try:
+            return self._items.update(
+                item.id,
+                change,
+                value=value,
+                expected=expected,
+                may_redirect=may(principal, Action.ITEM_REDIRECT, owners=item.owners),
+                actor=principal.actor,
+            )
+        except NotAllowedError as error:
+            with self._database.write() as connection:
+                self._principals.note_refusal(connection, principal, Action(error.action))
+            raise
 
     def check_about(self, principal: Principal, item_id: str | None, action: Action) -> None:
         """As `check`, of something that is about an item; what is about none, or about one that is gone, is

@@ -18,6 +18,7 @@ from worker.web.answers import busy, tell_problem
 from worker.web.places import Places
 
 HEALTH = "/health"
+_HEALTH_PATHS = frozenset({HEALTH, "/healthz", "/readyz"})
 _BREATH = 0.05
 """Seconds."""
 _THROWN_AWAY_MAX = 2_097_152
@@ -30,8 +31,8 @@ class ConnectionLimits:
 
     `waiting` and `requests`: how many connections wait and how many requests are under way, of all peers
     together; the others with `_per_peer`, of each. `bodies`: how many of the requests wait for a body, their
-    key being good, and `bodies_each` of one peer, and of one key. `health`: places for `/health`, before it
-    takes those of others.
+    key being good, and `bodies_each` of one peer, and of one key. `health`: places for `/health` and
+    the like, before they take those of others.
 
     `failures`: attempts to get in that may fail, of one peer within a minute, before their answers come later.
 
@@ -187,7 +188,7 @@ def limit_requests(app: ASGIApp, limits: ConnectionLimits) -> ASGIApp:
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         peer = name_peer(scope.get("client"))
-        if scope.get("path") == HEALTH:
+        if scope.get("path") in _HEALTH_PATHS:
             with health.hold(peer) as has_place:
                 if has_place:
                     await app(scope, receive, send)

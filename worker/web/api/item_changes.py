@@ -123,7 +123,7 @@ def change_item(
         expires_at=change.expires_at if "expires_at" in named else UNCHANGED,
         policy=change_of(change.target, change.plan),
     )
-    updated = services.items.update(found.id, wanted, value=value, expected=seen, actor=principal.actor)
+    updated = services.principals.update_item(principal, found, wanted, value=value, expected=seen)
     show_revision(revision_of_item(updated.item), response)
     warned = services.items.warn(updated.item, [] if value is None else [value])
     return UpdatedItem(

@@ -144,7 +144,7 @@ def update_item(
     wanted = ItemChange(name=change.name, expires_at=change.expires_at if "expires_at" in given else UNCHANGED)
     if value is not None and services.items.lacks_expiry(item.id, wanted):
         wanted = replace(wanted, expires_at=item.expires_at)  # what is left out stays as it is
-    updated = services.items.update(item.id, wanted, value=value, expected=seen, actor=principal.actor)
+    updated = services.principals.update_item(principal, item, wanted, value=value, expected=seen)
     show_revision(revision_of_item(updated.item), response)
     return _show(updated.item)
 

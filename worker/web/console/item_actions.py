@@ -52,6 +52,7 @@ def make_first_key(request: Request, item_id: str, visitor: Looks) -> Response:
     """The key of an item that came in without one, shown once."""
     item = _find(request, visitor, item_id, Action.ITEM_ROTATE)
     services = services_of(request)
+    services.principals.check_token(visitor.principal, item.id, Action.PICKUP_COLLECT)
     try:
         _, first = services.items.make_first_key(item.id, actor=visitor.principal.actor)
     except NightkeyError as error:

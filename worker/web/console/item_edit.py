@@ -56,11 +56,8 @@ def change(request: Request, item_id: str, visitor: Looks, form: Sent) -> Respon
         wanted = _read(form, item, now=services.clock(), zone=visitor.zone)
         if _redirects(wanted):
             services.principals.check(visitor.principal, Action.ITEM_REDIRECT, owners=item.owners)
-        updated = services.items.update(
-            item.id,
-            wanted,
-            expected=frozenset({read_text(form, "revision")}),
-            actor=visitor.principal.actor,
+        updated = services.principals.update_item(
+            visitor.principal, item, wanted, expected=frozenset({read_text(form, "revision")})
         )
     except (FieldError, NightkeyError) as error:
         return _show(request, visitor, item, refill(form, error), status=status_of(error))
