@@ -143,3 +143,19 @@ def test_a_token_always_lapses(desk: Desk) -> None:
     with pytest.raises(InvalidInputError, match="token"):
         desk.services.items.update(item, ItemChange(expires_at=None), actor="test")
     assert desk.ask(Role.ADMIN, "GET", f"{ITEMS}/{item}").body["expires_at"] is not None
+
+
+def test_a_value_that_another_has_is_refused_without_the_name_of_what_one_may_not_see(desk: Desk) -> None:
+    desk.create("prod-hidden-twin", owner="others")
+    shown = desk.create("prod-shown-twin")
+    same = {"secret": "the-value-of-the-secret of prod-hidden-twin"}
+    refused = [
+        desk.ask(Role.OWNER, "POST", VAULT, {"name": "prod-guessed-token", "owners": ["team"], **same}),
+        desk.ask(Role.OWNER, "PUT", f"{VAULT}/{shown}", same),
+    ]
+    for one in refused:
+        assert one.status == 409, one
+        assert "hidden" not in str(one.body)
+    own = {"name": "prod-own-twin", "owners": ["team"], "secret": "the-value-of-the-secret of prod-shown-twin"}
+    assert "prod-shown-twin" in str(desk.ask(Role.OWNER, "POST", VAULT, own).body)
+    assert "prod-hidden-twin" in str(desk.ask(Role.OPERATOR, "PUT", f"{VAULT}/{shown}", same).body)

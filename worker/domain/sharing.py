@@ -34,16 +34,25 @@ class Sharer:
         return self.original or self.item
 
 
+class SharedError(RefusedError):
+    """Another item has the same credential: `item_id`, which not everybody may see who is told of this."""
+
+    def __init__(self, item_id: str, message: str) -> None:
+        super().__init__(message)
+        self.item_id = item_id
+
+
 def refuse_twins(twins: Sequence[Twin], name: str) -> None:
-    """`RefusedError` where there are any."""
+    """`SharedError` where there are any."""
     if not twins:
         return
     first = twins[0]
     what = "the same value" if first.name is None else f"what changes {first.name}"
-    raise RefusedError(
+    raise SharedError(
+        first.item_id,
         f"{name} would be the second item with {what}, beside {first.item}: when one of them is replaced the "
         f"other is dead. Let workflows name {first.item}, or declare it a copy, which is not replaced by "
-        f"itself: --mode notify --copy-of {quote_word(first.item)}"
+        f"itself: --mode notify --copy-of {quote_word(first.item)}",
     )
 
 

@@ -4,7 +4,7 @@ A token is an `api-key:` item: it is kept as a digest, lapses, is rotated and co
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,6 +23,7 @@ from vaultcore.versions import Versions
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.revisions import Expected
+from worker.domain.sharing import SharedError
 from worker.services.items import Items, Updated
 from worker.services.rotation.pickups import Collected
 from worker.services.runs.caller_keys import CallerKeys
@@ -194,6 +195,22 @@ class PrincipalAccess:
             return
         self.check(principal, Action.PRINCIPAL_MANAGE)
 
+    @contextmanager
+    def without_names(self, principal: Principal) -> Iterator[None]:
+        """What is refused for an item that the principal may not see is refused without its name."""
+        try:
+            yield
+        except SharedError as error:
+            other = self._find(error.item_id)
+            if other is not None and self.sees(principal, other.owners):
+                raise
+        else:
+            return
+        raise RefusedError(
+            "another item, which you may not see, has the same credential: when one of them is replaced the "
+            "other is dead. Ask an operator which one it is"
+        )
+
     def update_item(
         self,
         principal: Principal,
@@ -205,14 +222,15 @@ class PrincipalAccess:
     ) -> Updated:
         """`Items.update` of what `find_item` gave, as the principal: a refusal stands in the record."""
         try:
-            return self._items.update(
-                item.id,
-                change,
-                value=value,
-                expected=expected,
-                may_redirect=may(principal, Action.ITEM_REDIRECT, owners=item.owners),
-                actor=principal.actor,
-            )
+            with self.without_names(principal):
+                return self._items.update(
+                    item.id,
+                    change,
+                    value=value,
+                    expected=expected,
+                    may_redirect=may(principal, Action.ITEM_REDIRECT, owners=item.owners),
+                    actor=principal.actor,
+                )
         except NotAllowedError as error:
             with self._database.write() as connection:
                 self._principals.note_refusal(connection, principal, Action(error.action))

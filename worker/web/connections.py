@@ -31,8 +31,8 @@ class ConnectionLimits:
 
     `waiting` and `requests`: how many connections wait and how many requests are under way, of all peers
     together; the others with `_per_peer`, of each. `bodies`: how many of the requests wait for a body, their
-    key being good, and `bodies_each` of one peer, and of one key. `health`: places for `/health` and
-    the like, before they take those of others.
+    key being good, and `bodies_each` of one peer, and of one key. `health`: places for `/health` and the
+    like, before they take those of others.
 
     `failures`: attempts to get in that may fail, of one peer within a minute, before their answers come later.
 

@@ -9,8 +9,9 @@ Principals are people and services that ask over HTTP. Each may do what its role
 An owner may do it to items of theirs (with *theirs*), and sees no others. Whoever may read the keyring of the
 machine needs no role: its own command line may do everything.
 
-What is a principal's token is changed by who has `principal.manage`; its next key is collected by that principal,
-or by who may do all that it may. A name that a workflow waits for is given to an item with `item.redirect`.
+What is a principal's token is changed by who has `principal.manage`; its next key is collected by that
+principal, or by who may do all that it may. A name that a workflow waits for is given to an item with
+`item.redirect`.
 
 This page is what `nightkey principal roles` prints.
 """

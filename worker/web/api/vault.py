@@ -110,14 +110,15 @@ def create_item(request: Request, response: Response, principal: Asker, new: New
     owners = tuple(new.owners) or tuple(sorted(principal.owners)) or (services.settings.operators,)
     services.principals.check(principal, Action.ITEM_CREATE, owners=owners)
     given = new.secret
-    created, first = services.items.create(
-        new.name,
-        read_value=None if given is None else lambda: Secret(given.get_secret_value()),
-        owners=owners,
-        expires_at=new.expires_at,
-        policy=PolicyChange(),
-        actor=principal.actor,
-    )
+    with services.principals.without_names(principal):
+        created, first = services.items.create(
+            new.name,
+            read_value=None if given is None else lambda: Secret(given.get_secret_value()),
+            owners=owners,
+            expires_at=new.expires_at,
+            policy=PolicyChange(),
+            actor=principal.actor,
+        )
     show_revision(revision_of_item(created), response)
     secret = None if first is None else first.key.expose()
     return CreatedItem(**_show(created).model_dump(), secret=secret)

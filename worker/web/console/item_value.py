@@ -45,7 +45,7 @@ def take(request: Request, item_id: str, visitor: Looks, form: Sent) -> Response
         change = replace(ItemChange(), expires_at=read_expiry(form, now=services.clock(), zone=visitor.zone))
         says = not services.items.lacks_expiry(item.id, change)
         demand(says, "expires", "say when the new value lapses, or that it never does")
-        services.items.update(item.id, change, value=read_value(form), actor=visitor.principal.actor)
+        services.principals.update_item(visitor.principal, item, change, value=read_value(form))
     except (FieldError, NightkeyError) as error:
         return _show(request, item, refill(form, error), status=status_of(error))
     return go(item_path(item.name), said="value-taken")

@@ -75,14 +75,15 @@ def create(request: Request, visitor: Looks, form: Sent) -> Response:
             services.principals.check(visitor.principal, Action.ITEM_REDIRECT, owners=owners)
         expires_at = _read_expiry(form, parts, now=services.clock(), zone=visitor.zone)
         value = read_value(form)
-        created, first = services.items.create(
-            name,
-            read_value=(lambda: value) if len(value) else None,
-            owners=owners,
-            expires_at=expires_at,
-            policy=PolicyChange(parts=parts),
-            actor=visitor.principal.actor,
-        )
+        with services.principals.without_names(visitor.principal):
+            created, first = services.items.create(
+                name,
+                read_value=(lambda: value) if len(value) else None,
+                owners=owners,
+                expires_at=expires_at,
+                policy=PolicyChange(parts=parts),
+                actor=visitor.principal.actor,
+            )
     except (FieldError, NightkeyError) as error:
         return _show(request, visitor, refill(form, error), status=status_of(error))
     if first is not None:
