@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from vaultcore.access import Action, Principal, may, may_ever
+from worker.domain.commands import quote_word
 from worker.web.answers import HttpProblem
 from worker.wording.parts import say_count
 from worker.wording.times import say_clock, say_distance, say_utc
@@ -163,6 +164,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["quote_word"] = quote_word  # of a name in a command that is copied
     environment.globals |= {"console": CONSOLE, "asset": asset, "count": say_count}
     return environment
 
