@@ -20,6 +20,7 @@ from worker.domain.changes import Change, ItemChange
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
+from worker.domain.sharing import SharedError
 from worker.rows import findings as finding_rows
 from worker.services.night.shared_credentials import walk_shared
 from worker.wording import say, say_each
@@ -577,6 +578,6 @@ def test_of_two_creates_at_once_one_takes_the_value(made: Services) -> None:
             tries = [pool.submit(create, made, name, "one-value") for name in (ORDERS, BILLING)]
             _wait_for_locks(made, 2, lambda: any(one.done() for one in tries))
         errors = [one.exception(60) for one in tries]
-    assert {type(error) for error in errors} == {type(None), RefusedError}
+    assert {type(error) for error in errors} == {type(None), SharedError}
     with made.database.read() as connection:
         assert len(made.vault.page(connection)) == 1
