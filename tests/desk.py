@@ -1,6 +1,6 @@
 """The interface for tests: a real server, and a token of a principal for each role."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,9 @@ from tests.services.conftest import Moves
 from tests.services.staging import make_services
 from vaultcore.access import Role
 from vaultcore.model import PrincipalKind
+from vaultcore.secret import Secret
 from worker.bootstrap import Services, utc_now
+from worker.domain.policies import PolicyChange
 
 VALUE = "the-value-of-the-secret"
 NAME = "prod-crm-token"
@@ -58,6 +60,30 @@ def name_database(request: pytest.FixtureRequest) -> str:
     return show_for_sqlalchemy(create_database(request.getfixturevalue("postgres"), name))
 
 
+def make_bot(services: Services, role: Role, *, owners: Sequence[str] = ()) -> str:
+    """A service with that role, called by it and `-bot`: its token."""
+    services.principals.create(
+        f"{role}-bot", kind=PrincipalKind.SERVICE, roles=[role], owners=owners, actor="test"
+    )
+    _, first = services.principals.issue_token(f"{role}-bot", actor="test")
+    assert first is not None
+    return first.key.expose()
+
+
+def add_rotated(desk: Desk, name: str, owner: str = "team", **parts: Any) -> str:
+    """An item that Nightkey replaces, and nothing here needs to read: its id. `parts` are of its policy."""
+    policy = {"mode": "auto", "rotator": "random", "consumers": "none", "lifetime": "90d", **parts}
+    item, _ = desk.services.items.create(
+        name,
+        read_value=lambda: Secret(f"{VALUE} of {name}"),
+        owners=[owner],
+        expires_at=None,
+        policy=PolicyChange(parts=policy),
+        actor="test",
+    )
+    return item.id
+
+
 @contextmanager
 def open_desk(folder: Path, database_url: str = "") -> Iterator[Desk]:
     services = make_services(folder / "home", database_url, utc_now)
@@ -67,12 +93,6 @@ def open_desk(folder: Path, database_url: str = "") -> Iterator[Desk]:
     with serve(services) as front:
         made = Desk(services, Moves(services), front)
         for role in Role:
-            owners = ["team"] if role is Role.OWNER else []
-            services.principals.create(
-                f"{role}-bot", kind=PrincipalKind.SERVICE, roles=[role], owners=owners, actor="test"
-            )
-            _, first = services.principals.issue_token(f"{role}-bot", actor="test")
-            assert first is not None
-            made.tokens[role] = first.key.expose()
+            made.tokens[role] = make_bot(services, role, owners=["team"] if role is Role.OWNER else [])
         yield made
     services.close()

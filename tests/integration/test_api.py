@@ -10,10 +10,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from tests.desk import NAME, VALUE, VAULT, Desk, open_desk
+from tests.desk import NAME, VALUE, VAULT, Desk, add_rotated, open_desk
 from tests.services.spoiling import spoiled
 from vaultcore.access import RULES, Action, Role
-from vaultcore.secret import Secret
 from vaultcore.tables import items, principals
 from worker.domain.policies import PolicyChange
 from worker.web.api.asking import ACTION
@@ -225,17 +224,8 @@ PICKUPS, NOTICES = "/nightkey/pickups", "/nightkey/notices"
 
 
 def add_rotating(desk: Desk, name: str, owner: str = "team") -> str:
-    """An item that Nightkey replaces with a person's approval; nothing here needs to read it."""
-    parts = {"mode": "approve", "rotator": "random", "four_eyes": True, "consumers": "none", "lifetime": "90d"}
-    item, _ = desk.services.items.create(
-        name,
-        read_value=lambda: Secret(f"{VALUE} of {name}"),
-        owners=[owner],
-        expires_at=None,
-        policy=PolicyChange(parts=parts),
-        actor="test",
-    )
-    return item.id
+    """An item that Nightkey replaces with a person's approval."""
+    return add_rotated(desk, name, owner, mode="approve", four_eyes=True)
 
 
 def test_a_rotation_is_asked_for_approved_by_another_and_followed(desk: Desk) -> None:

@@ -1,15 +1,12 @@
 """Calls that SDX does not have, on a real server: policies, nights, status, calendar, record, comparisons."""
 
 from collections.abc import Iterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.desk import BOTH, VALUE, Desk, name_database, open_desk
+from tests.desk import BOTH, VALUE, Desk, add_rotated, name_database, open_desk
 from vaultcore.access import Action, Role
-from vaultcore.secret import Secret
-from worker.domain.policies import PolicyChange
 from worker.web.api.asking import ACTION
 from worker.web.codes import CODES
 
@@ -20,21 +17,8 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield opened
 
 
-def add(desk: Desk, name: str, owner: str = "team", **parts: Any) -> str:
-    policy = {"mode": "auto", "rotator": "random", "consumers": "none", "lifetime": "90d", **parts}
-    item, _ = desk.services.items.create(
-        name,
-        read_value=lambda: Secret(f"{VALUE} of {name}"),
-        owners=[owner],
-        expires_at=None,
-        policy=PolicyChange(parts=policy),
-        actor="test",
-    )
-    return item.id
-
-
 def test_a_plan_is_changed_by_who_keeps_the_item_and_its_target_by_an_admin(desk: Desk) -> None:
-    item = add(desk, "prod-planned-token")
+    item = add_rotated(desk, "prod-planned-token")
     place = f"/nightkey/policies/{item}"
     assert desk.ask(Role.VIEWER, "GET", place).body["policy"]["lifetime"] == "90d"
     changed = desk.ask(Role.OWNER, "PATCH", place, {"lifetime": "60d", "windows": ["0 2 * * 1-5 for 4h"]})
@@ -55,7 +39,7 @@ def test_a_plan_is_changed_by_who_keeps_the_item_and_its_target_by_an_admin(desk
 
 
 def test_an_item_is_shown_whole_and_handed_over(desk: Desk) -> None:
-    item = add(desk, "prod-handed-token")
+    item = add_rotated(desk, "prod-handed-token")
     place = f"/nightkey/items/{item}"
     whole = desk.ask(Role.OWNER, "GET", place).body
     assert [one["stage"] for one in whole["versions"]] == ["current"]
@@ -67,7 +51,7 @@ def test_an_item_is_shown_whole_and_handed_over(desk: Desk) -> None:
 
 
 def test_a_night_is_begun_once_and_told_of(desk: Desk) -> None:
-    item, key = add(desk, "prod-nightly-token"), str(uuid4())
+    item, key = add_rotated(desk, "prod-nightly-token"), str(uuid4())
     begun = desk.ask(Role.OPERATOR, "POST", "/nightkey/nights", Idempotency_Key=key)
     assert (begun.status, begun.body["by_hand"]) == (202, True), begun
     again = desk.ask(Role.OPERATOR, "POST", "/nightkey/nights", Idempotency_Key=key)
@@ -100,8 +84,8 @@ def test_the_whole_stands_as_it_is_and_each_sees_their_own_of_it(desk: Desk) -> 
 
 
 def test_the_calendar_has_what_one_may_see(desk: Desk) -> None:
-    add(desk, "prod-lapsing-token")
-    add(desk, "prod-lapsing-elsewhere", "others")
+    add_rotated(desk, "prod-lapsing-token")
+    add_rotated(desk, "prod-lapsing-elsewhere", "others")
 
     def read(role: Role, path: str = "/nightkey/calendar") -> tuple[int, str, str]:
         answered = desk.ask(role, "GET", path)
@@ -128,7 +112,7 @@ def test_the_record_is_read_and_anchored(desk: Desk) -> None:
 
 
 def test_a_workflow_is_tested_and_pinned(desk: Desk) -> None:
-    item = add(desk, "prod-pinned-token")
+    item = add_rotated(desk, "prod-pinned-token")
     document = {
         "name": "pinned",
         "sample_context": {"webhook_payload": {"a": 1}},
@@ -164,7 +148,7 @@ def test_a_workflow_is_tested_and_pinned(desk: Desk) -> None:
 
 
 def test_a_vault_that_was_not_restored_has_nothing_to_compare(desk: Desk) -> None:
-    item = add(desk, "prod-compared-token")
+    item = add_rotated(desk, "prod-compared-token")
     assert desk.ask(Role.VIEWER, "GET", "/nightkey/comparisons").body == []
     assert desk.ask(Role.OPERATOR, "POST", "/nightkey/comparisons/run", {}).body == []
     one = desk.ask(Role.OPERATOR, "POST", "/nightkey/comparisons/run", {"items": [item]})
@@ -174,7 +158,7 @@ def test_a_vault_that_was_not_restored_has_nothing_to_compare(desk: Desk) -> Non
 
 
 def test_a_consumer_is_not_proven_where_nothing_is_watched(desk: Desk) -> None:
-    item = add(desk, "prod-proven-token", four_eyes=True)
+    item = add_rotated(desk, "prod-proven-token", four_eyes=True)
     asked = desk.ask(Role.OPERATOR, "POST", "/nightkey/rotations", {"item": item}).body
     place = f"/nightkey/rotations/{asked['id']}/prove"
     refused = desk.ask(Role.OPERATOR, "POST", place, {"workflow": "pinned"})
@@ -190,7 +174,7 @@ def test_every_action_but_those_of_the_machine_has_a_route(desk: Desk) -> None:
 
 
 def test_a_rotation_is_asked_for_once(desk: Desk) -> None:
-    item, key = add(desk, "prod-once-token", four_eyes=True), str(uuid4())
+    item, key = add_rotated(desk, "prod-once-token", four_eyes=True), str(uuid4())
     first = desk.ask(Role.OPERATOR, "POST", "/nightkey/rotations", {"item": item}, Idempotency_Key=key)
     again = desk.ask(Role.OPERATOR, "POST", "/nightkey/rotations", {"item": item}, Idempotency_Key=key)
     assert (first.status, again.status, again.body) == (202, 202, first.body)

@@ -26,8 +26,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.desk import Desk, open_desk
-from tests.integration.test_calls import add
+from tests.desk import Desk, add_rotated, open_desk
 from vaultcore.access import Role
 from vaultcore.model import Item, Kind
 from worker.web.api.asking import ACTION, ONCE
@@ -57,9 +56,9 @@ def furnish(folder: Path, database_url: str = "") -> Iterator[Desk]:
         with opened.services.database.write() as connection:
             opened.services.owners.create(connection, "platform", actor="test")
         for number in range(3):
-            item = add(opened, f"prod-described-token-{number}", four_eyes=number == 0)
+            item = add_rotated(opened, f"prod-described-token-{number}", four_eyes=number == 0)
             opened.ask(Role.ADMIN, "POST", "/nightkey/rotations", {"item": item})
-        add(opened, "prod-crm-token")
+        add_rotated(opened, "prod-crm-token")
         assert opened.ask(Role.ADMIN, "POST", "/workflows", DOCUMENT).status == 201
         for payload in range(3):
             body = {"context": {"webhook_payload": {"a": payload}}}

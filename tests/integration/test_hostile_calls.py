@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from tests.desk import BOTH, VALUE, Desk, name_database, open_desk
+from tests.desk import BOTH, VALUE, Desk, add_rotated, name_database, open_desk
 from tests.ingress import Answered, read_answer
-from tests.integration.test_calls import add
 from vaultcore.access import Role
 from vaultcore.tables import audit, items
 from worker.rows.tables import rotations, runs, workflows
@@ -36,7 +35,7 @@ DEEP = "[" * 5000 + "]" * 5000
 @pytest.fixture(scope="module", params=BOTH)
 def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with open_desk(tmp_path_factory.mktemp("hostile"), name_database(request)) as opened:
-        add(opened, "prod-crm-token")
+        add_rotated(opened, "prod-crm-token")
         for role in Role:  # the first use of a token is noted
             opened.ask(role, "GET", "/workflows")
         yield opened
@@ -273,7 +272,7 @@ def test_an_item_of_a_hostile_name_is_shown_as_text_wherever_it_is(desk: Desk) -
 
 
 def test_no_refusal_names_an_option_of_the_command_line(desk: Desk) -> None:
-    item = add(desk, "prod-worded-token")
+    item = add_rotated(desk, "prod-worded-token")
     refusals = [
         desk.ask(
             Role.ADMIN, "PATCH", f"/nightkey/policies/{item}/target", {"rotator": None, "settings": {"a": 1}}

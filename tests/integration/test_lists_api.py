@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.desk import make_bot
 from tests.ingress import Answered, Front, serve
 from tests.many_items import fill
 from tests.services.staging import make_services
 from vaultcore.access import Role
-from vaultcore.model import PrincipalKind
 from worker.bootstrap import Services, utc_now
 
 VAULT, OWNERS = "/workflows/vault", "/nightkey/owners"
@@ -23,15 +23,10 @@ class Desk:
 
     def __init__(self, services: Services, front: Front) -> None:
         self.services, self.front = services, front
-        self.keys: dict[Role, str] = {}
-        for role in (Role.ADMIN, Role.AUDITOR, Role.OWNER):
-            named = ["team-00"] if role is Role.OWNER else []
-            services.principals.create(
-                f"{role}-bot", kind=PrincipalKind.SERVICE, roles=[role], owners=named, actor="test"
-            )
-            _, first = services.principals.issue_token(f"{role}-bot", actor="test")
-            assert first is not None
-            self.keys[role] = first.key.expose()
+        self.keys = {
+            role: make_bot(services, role, owners=["team-00"] if role is Role.OWNER else [])
+            for role in (Role.ADMIN, Role.AUDITOR, Role.OWNER)
+        }
 
     def get(self, path: str, role: Role = Role.ADMIN) -> Answered:
         return self.front.ask("GET", path, key=self.keys[role])

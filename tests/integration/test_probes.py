@@ -9,10 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import Clock
+from tests.desk import make_bot
 from tests.ingress import Front, serve
 from tests.services.staging import make_services
 from vaultcore.access import Role
-from vaultcore.model import PrincipalKind
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.domain.policies import PolicyChange
@@ -24,16 +24,6 @@ def ask(front: Front, path: str, token: str | None = None) -> httpx.Response:
     return httpx.get(front.url + path, headers=headers, timeout=120)
 
 
-def token_of(services: Services, role: Role) -> str:
-    owners: list[str] = []
-    services.principals.create(
-        f"{role}-bot", kind=PrincipalKind.SERVICE, roles=[role], owners=owners, actor="t"
-    )
-    first = services.principals.issue_token(f"{role}-bot", actor="t")[1]
-    assert first is not None
-    return first.key.expose()
-
-
 @pytest.fixture
 def made(tmp_path: Path, clock: Clock) -> Iterator[Services]:
     services = make_services(tmp_path / "home", "", clock)
@@ -42,7 +32,7 @@ def made(tmp_path: Path, clock: Clock) -> Iterator[Services]:
 
 
 def test_only_what_the_settings_open_is_answered_to_everybody(made: Services) -> None:
-    good, other = token_of(made, Role.VIEWER), "wfk_nobodys"
+    good, other = make_bot(made, Role.VIEWER), "wfk_nobodys"
     with serve(made) as front:
         assert ask(front, "/healthz").json() == {"status": "ok"}
         for path in ("/readyz", "/metrics"):
@@ -62,7 +52,7 @@ def test_the_settings_say_which_are_open(tmp_path: Path, clock: Clock, names: tu
 
 
 def test_it_is_ready_where_everything_answers_and_nights_are_on_time(made: Services, clock: Clock) -> None:
-    token = token_of(made, Role.VIEWER)
+    token = make_bot(made, Role.VIEWER)
     with serve(made) as front:
         ready = ask(front, "/readyz", token)
         assert (ready.status_code, ready.json()) == (
@@ -86,7 +76,7 @@ def test_it_is_not_ready_where_the_broker_does_not_answer(tmp_path: Path, clock:
 
 
 def test_metrics_are_read_when_they_are_asked_for(made: Services) -> None:
-    token = token_of(made, Role.AUDITOR)
+    token = make_bot(made, Role.AUDITOR)
     with serve(made) as front:
         before = read(ask(front, "/metrics", token).text)
         made.items.create(

@@ -9,9 +9,8 @@ from sqlalchemy import Connection
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError
+from worker.domain.whys import check_why
 from worker.rows.quiet_findings import NamedFinding, find_open, quieten
-
-WHY_MAX = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +42,7 @@ class Acknowledgements:
         return self._quiet(finding_id, until, "snooze", why, actor)
 
     def _quiet(self, finding_id: str, until: datetime | None, what: str, why: str, actor: str) -> Quiet:
-        if not why.strip() or len(why) > WHY_MAX or not why.isprintable():
-            raise InvalidInputError(f"--why is a reason for the record: 1 to {WHY_MAX} printable characters")
+        check_why(why)
         now = self._clock()
         with self._database.write() as connection:
             finding = _find(connection, finding_id)

@@ -21,6 +21,7 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import State
 from worker.domain.states import StepResult
+from worker.domain.whys import check_why
 from worker.rotators.catalog import works_beside
 from worker.rows import comparisons as comparison_rows
 from worker.rows import consumers as consumer_rows
@@ -36,8 +37,6 @@ from worker.services.runs.definitions import Definitions
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.runs import Runs
 from worker.wording.rotations import say_shown_by
-
-WHY_MAX = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,8 +281,7 @@ class Decisions:
         `workflow` None: for the callers of a key; or, with `check`, for that the new value works though no
         check can tell.
         """
-        if not why.strip() or len(why) > WHY_MAX or not why.isprintable():
-            raise InvalidInputError(f"--why is a reason for the record: 1 to {WHY_MAX} printable characters")
+        check_why(why)
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
             state = rotation.stuck_in if check and rotation.stuck_in is not None else rotation.state

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action, Principal
 from worker.domain.findings import FindingKind
+from worker.domain.whys import WHY_MAX
 from worker.rows.finding_lists import FindingFilter
 from worker.rows.findings import ListedFinding
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
@@ -16,7 +17,6 @@ from worker.web.api.wire import PageQuery, give_page
 from worker.wording.shapes import describe_finding
 
 router = APIRouter(prefix="/nightkey/findings", tags=["findings"], route_class=AskedRoute)
-WHY_MAX = 500
 
 
 class ShownFinding(BaseModel):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vaultcore.access import Action, Principal
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
+from worker.domain.whys import WHY_MAX
 from worker.rows.rotation_lists import RotationFilter
 from worker.services.rotation.decisions import Decisions
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
@@ -18,7 +19,6 @@ from worker.web.api.wire import PageQuery, give_page
 from worker.wording.shapes import describe_consumer, describe_rotation
 
 router = APIRouter(prefix="/nightkey/rotations", tags=["rotations"], route_class=AskedRoute)
-WHY_MAX = 500
 
 
 class ShownRotation(BaseModel):

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from vaultcore.access import Action
 from vaultcore.errors import NightkeyError, NotFoundError, RefusedError
 from vaultcore.model import Item
+from worker.domain.whys import WHY_MAX
 from worker.rows.findings import OpenFinding
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, go
@@ -18,7 +19,6 @@ from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.web.console.ways import item_path
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
-WHY_MAX = 500
 
 
 @router.post("/items/{item_id}/rotate", **asks(Action.ITEM_ROTATE))
