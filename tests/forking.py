@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from multiprocessing import reduction
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -40,12 +41,13 @@ def start_command(
     environment: Mapping[str, str],
     folder: str,
     begins_anew: bool = False,
+    at: datetime | None = None,
 ) -> ForkServerProcess:
     """`nightkey` with these words, in this environment alone; `streams` are its standard ones.
 
-    `begins_anew`: not forked, where its environment says how it begins.
+    `begins_anew`: not forked, where its environment says how it begins. `at`: the time that it takes for now.
     """
-    given = list(words), dict(environment), folder, [_Stream(number) for number in streams], begins_anew
+    given = list(words), dict(environment), folder, [_Stream(number) for number in streams], begins_anew, at
     process = processes.Process(target=_run, args=given)
     process.start()
     return process
@@ -128,7 +130,12 @@ def _receive(sent: Any) -> int:
 
 
 def _run(
-    words: list[str], environment: dict[str, str], folder: str, streams: list[int], begins_anew: bool
+    words: list[str],
+    environment: dict[str, str],
+    folder: str,
+    streams: list[int],
+    begins_anew: bool,
+    at: datetime | None,
 ) -> None:
     """In the child: all that a new process would have of its own."""
     os.chdir(folder)
@@ -145,4 +152,4 @@ def _run(
     sys.argv = ["nightkey", *words]
     from worker.cli.main import main  # noqa: PLC0415  # loaded already, by the server
 
-    main()
+    main() if at is None else main(lambda: at)

@@ -27,7 +27,7 @@ def fill(database: Database, number: int, now: datetime) -> None:
         connection.execute(
             insert(owners),
             [
-                {"id": f"own_{n:026d}", "name": f"team-{n:02d}", "zone": "UTC", "created_at": now}
+                {"id": make_id("own", n), "name": f"team-{n:02d}", "zone": "UTC", "created_at": now}
                 | {"skeleton": None, "quiet": None, "deputy_id": None}
                 for n in range(OWNERS)
             ],
@@ -37,7 +37,7 @@ def fill(database: Database, number: int, now: datetime) -> None:
         some = range(start, min(start + _AT_ONCE, number))
         with database.write() as connection:
             connection.execute(insert(items), [_item(n, number, now) for n in some])
-            connection.execute(insert(versions), [_version(n, now) for n in some])
+            connection.execute(insert(versions), [_version(n, number, now) for n in some])
             connection.execute(insert(item_owners), [_owned(n, number) for n in some])
             connection.execute(insert(references), [_reference(n, now) for n in some])
             connection.execute(insert(rotations), [_rotation(n, now) for n in some if n % 100 == 0])
@@ -50,13 +50,13 @@ def owner_of(n: int, number: int) -> int:
     """Half belong to the first; then come blocks, and the last quarter is mixed."""
     if n < number // 2:
         return 0
-    if n < number * 3 // 4:
+    if n < number // 2 + number // 4:
         return 1 + (n - number // 2) * 9 // (number // 4)
     return 10 + n % (OWNERS - 10)
 
 
-def _id(kind: str, n: int) -> str:
-    return f"{kind}_{n:026d}"
+def make_id(kind: str, n: int) -> str:
+    return f"{kind}_01k{n:07d}{0:016d}"
 
 
 def _item(n: int, number: int, now: datetime) -> dict[str, Any]:
@@ -69,18 +69,20 @@ def _item(n: int, number: int, now: datetime) -> dict[str, Any]:
         lifetime=timedelta(days=90),
     )
     shuffled = n * 7919 % number
-    expires_at = None if n % 11 == 0 else now + timedelta(minutes=(shuffled * 200_000 // number) - 5_000)
+    expires_at = _expiry(n, number, now)
     name = f"{('prod', 'stage', 'dev')[shuffled % 3]}-service-{shuffled}-token"
     return {
-        "id": _id("vlt", n),
+        "id": make_id("vlt", n),
         "name": name,
         "kind": Kind.SECRET.value,
         "created_at": now - timedelta(days=400) + timedelta(seconds=n),
         "updated_at": now - timedelta(days=30) + timedelta(seconds=n * 31 % number),
         "hold_until": now + timedelta(days=1) if n % 500 == 1 else None,
         "first_owner": f"team-{owner_of(n, number):02d}",
-        "owned_by": _id("own", owner_of(n, number)),
-        **derived_columns(_id("vlt", n), name, Kind.SECRET, owned=True, policy=policy, expires_at=expires_at),
+        "owned_by": make_id("own", owner_of(n, number)),
+        **derived_columns(
+            make_id("vlt", n), name, Kind.SECRET, owned=True, policy=policy, expires_at=expires_at
+        ),
     }
 
 
@@ -88,36 +90,44 @@ def _workflow(n: int, now: datetime) -> dict[str, Any]:
     begins = {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}}
     document = {"name": f"workflow {n}", "nodes": [begins], "edges": [], "is_active": True}
     return {
-        "id": _id("fl", n), "name": f"workflow {n}", "document": json.dumps(document), "runs": "here",
+        "id": make_id("fl", n), "name": f"workflow {n}", "document": json.dumps(document), "runs": "here",
         "stays_away": False, "critical": False, "active": True, "schedule_type": "manual",
         "created_at": now, "updated_at": now,
     }  # fmt: skip
 
 
-def _version(n: int, now: datetime) -> dict[str, Any]:
+def _expiry(n: int, number: int, now: datetime) -> datetime | None:
+    shuffled = n * 7919 % number
+    return None if n % 11 == 0 else now + timedelta(minutes=(shuffled * 200_000 // number) - 5_000)
+
+
+def _version(n: int, number: int, now: datetime) -> dict[str, Any]:
     return {
-        "item_id": _id("vlt", n), "number": 2, "stage": "current", "created_at": now,
-        "activated_at": now - timedelta(days=30), "external": {},
+        "item_id": make_id("vlt", n), "number": 2, "stage": "current", "created_at": now,
+        "activated_at": now - timedelta(days=30), "external": {}, "expires_at": _expiry(n, number, now),
+        "key_id": "none", "wrapped_key": b"sealed", "record": b"sealed",
     }  # fmt: skip
 
 
 def _owned(n: int, number: int) -> dict[str, Any]:
-    return {"item_id": _id("vlt", n), "owner_id": _id("own", owner_of(n, number))}
+    return {"item_id": make_id("vlt", n), "owner_id": make_id("own", owner_of(n, number))}
 
 
 def _reference(n: int, now: datetime) -> dict[str, Any]:
     user = n % WORKFLOWS
     return {
-        "consumer": "workflow", "consumer_id": _id("fl", user), "consumer_name": f"workflow {user}",
-        "active": True, "node_id": f"call-{n}", "written": _id("vlt", n), "mentioned": False,
-        "elsewhere": False, "item_id": _id("vlt", n), "last_version": 2, "idle_at": now + timedelta(days=60),
+        "consumer": "workflow", "consumer_id": make_id("fl", user), "consumer_name": f"workflow {user}",
+        "active": True, "node_id": f"call-{n}", "written": make_id("vlt", n), "mentioned": False,
+        "elsewhere": False, "item_id": make_id("vlt", n), "last_version": 2,
+        "idle_at": now + timedelta(days=60),
     }  # fmt: skip
 
 
 def _rotation(n: int, now: datetime) -> dict[str, Any]:
     state = ("watching", "stuck", "requested", "planned")[n // 100 % 4]
     return {
-        "id": _id("rot", n), "item_id": _id("vlt", n), "item": f"item {n}", "rotator": "random", "state": state,
+        "id": make_id("rot", n), "item_id": make_id("vlt", n), "item": f"item {n}", "rotator": "random",
+        "state": state,
         "reason": store_reason(Reason.of(Code.BY_OWNER)), "asked_by": "test", "old_number": 2, "attempts": 0,
         "waits_for": [], "fence": 0, "created_at": now, "emergency": False, "gated": False, "issuing": False,
         "one_way": False, "old_dead": False,

@@ -48,6 +48,15 @@ class NotFoundError(NightkeyError):
     exit_status = 2
 
 
+class AmbiguousError(InvalidInputError):
+    """The beginning of several ids was given in the place of one."""
+
+    def __init__(self, given: str, candidates: Sequence[str], *, more: bool) -> None:
+        others = " and others" if more else ""
+        super().__init__(f"{given} is the beginning of {', '.join(candidates)}{others}: write more of the one")
+        self.candidates = tuple(candidates)
+
+
 class RefusedError(NightkeyError):
     """Understood, and not done, because it would hurt: names what stands in the way."""
 

@@ -17,7 +17,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
 from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError, UnreadableError
-from vaultcore.ids import new_id
+from vaultcore.ids import ITEM_PREFIX, find_prefix, find_whole, new_id
 from vaultcore.model import UNCHANGED, ConsumerKind, Item, Kind, NodeReference, Policy, Stage, Unchanged
 from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
@@ -111,14 +111,18 @@ class Vault:
         return name
 
     def get(self, connection: Connection, name_or_id: str, *, lock: bool = False) -> Item:
-        """The item of that name or id; `NotFoundError` if there is none, `TamperedError` if none of us wrote it
-        so, or made somebody its owner. `lock`: it is about to be changed, by nobody else until this transaction
-        ends.
+        """The item of that name or id, or of the only id that begins so; `NotFoundError` if there is none,
+        `TamperedError` if none of us wrote it so, or made somebody its owner. `lock`: it is about to be
+        changed, by nobody else until this transaction ends.
         """
         column = items.c.id if rules.is_item_id(name_or_id) else items.c.name
         query = select_items().where(column.in_(spellings(name_or_id)))
         rows = connection.execute(query.with_for_update(of=items) if lock else query).all()
         row = min(rows, key=lambda row: row.name != name_or_id, default=None)
+        if row is None and find_prefix(name_or_id) == ITEM_PREFIX:
+            whole = find_whole(connection, items.c.id, name_or_id)
+            if whole != name_or_id:
+                return self.get(connection, whole, lock=lock)
         if row is None:
             raise NotFoundError(f"no item {name_or_id[:60]!r}: `nightkey item list` shows them all")
         names = owners_of(connection, [row.id], check=True)

@@ -8,7 +8,7 @@ import typer
 
 from vaultcore.errors import InvalidInputError, RefusedError
 from worker.cli.commands import Commands
-from worker.cli.inputs import read_text
+from worker.cli.inputs import confirm, read_text
 from worker.cli.output import note, print_json, print_lines
 from worker.cli.session import Json, ask, open_services, who
 from worker.cli.terminal import fit_cell
@@ -92,7 +92,7 @@ def accept_row(
         note(f"  {name}: {fit_cell(text)}")  # a row that somebody wrote shows no line of its own
     if not yes and not sys.stdin.isatty():
         raise InvalidInputError("there is no terminal to ask: add --yes if you answer for it as it is")
-    if not yes and not typer.confirm("Is that right, and shall Nightkey go on by it?", err=True):
+    if not yes and not confirm("Is that right, and shall Nightkey go on by it?"):
         raise RefusedError("nothing was changed")
     services.upkeep.row_verification.accept(table, key, shown=shown.digest, actor=who())
     if json:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from worker.cli.output import print_lines, show_cell
+from worker.cli.cells import show_cell
+from worker.cli.output import print_lines
 from worker.domain.changes import Change
 from worker.wording.changes import say_change
 from worker.wording.shapes import Shape

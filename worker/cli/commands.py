@@ -5,10 +5,13 @@ import os
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
 import typer
 
+from vaultcore.errors import InvalidInputError
+from worker.cli import output
+from worker.cli.screen import Form, screen
 from worker.origins import HOME_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,6 +28,7 @@ Home = Annotated[
     typer.Option(
         "--home",
         callback=_use_home,
+        is_eager=True,  # whatever else is given may be looked up there
         show_default=False,
         help=f"The data folder. Default: {HOME_VARIABLE}, then ~/.nightkey.",
     ),
@@ -35,18 +39,63 @@ Options = Mapping[str, tuple[Any, Any]]
 _HOME: Options = {"home": (Home, None)}
 
 
-class Commands(typer.Typer):
-    """A group whose commands all take --home; one that has an option of that name keeps its own."""
+_FORMS: Options = {
+    "json": (Annotated[bool, typer.Option("--json", help="Answer with one JSON document: -o json.")], False),
+    "answer_as": (
+        Annotated[
+            Form | None,
+            typer.Option(
+                "--output",
+                "-o",
+                show_default=False,
+                help="As a table, as one with every column, as JSON, or as CSV. Default: table.",
+            ),
+        ],
+        None,
+    ),
+}
+_LOOKS: Final = frozenset("list show status scan preview template roles lint impact explain".split())
+"""Commands that only show: what they answer may go through a pager. No value comes from any of them."""
 
-    def command(self, name: str | None = None, **given: Any) -> Callable[[F], F]:  # noqa: ANN401  # as typer's
+
+class Commands(typer.Typer):
+    """A group whose commands all take --home, and --output where they can answer with a document (`json`); one
+    that has an option of that name keeps its own. `pages`: whether a long answer goes through a pager, where
+    the command's name does not say so.
+    """
+
+    def command(self, name: str | None = None, *, pages: bool | None = None, **given: Any) -> Callable[[F], F]:  # noqa: ANN401  # as typer's
         register = super().command(name, **given)
 
         def take(function: F) -> F:
             known = inspect.signature(function).parameters
-            register(function if "home" in known else add_options(function, _HOME, lambda _: {}))
+            full: Callable[..., Any] = function
+            if (name or function.__name__) in _LOOKS if pages is None else pages:
+                full = _page(full)
+            if "json" in known and "output" not in known:
+                full = add_options(full, _FORMS, _read_form, gives="json")
+            register(full if "home" in known else add_options(full, _HOME, lambda _: {}))
             return function
 
         return take
+
+
+def _page(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def call(**given: Any) -> Any:  # noqa: ANN401  # whatever the command answers
+        with output.pages():
+            return function(**given)
+
+    return call
+
+
+def _read_form(said: dict[str, Any]) -> dict[str, Any]:
+    """Whether the command answers with a document: CSV is written of the same one as JSON."""
+    form = said["answer_as"] or (Form.JSON if said["json"] else Form.TABLE)
+    if said["json"] and form is not Form.JSON:
+        raise InvalidInputError(f"--json and --output {form}: choose one")
+    screen().form = form
+    return {"json": form in (Form.JSON, Form.CSV)}
 
 
 def add_options(

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from worker.cli.commands import Commands
+from worker.cli.facts import say_when
+from worker.cli.ids import FindingId
 from worker.cli.inputs import parse_time
 from worker.cli.output import describe_all, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.session import Json, ask, who
@@ -31,12 +33,13 @@ def list_findings(
     if json:
         print_json(rows)
     else:
-        print_table(rows, ("id", "kind", "item", "workflow", "quiet", "detail", "command"), "nothing was found")
+        columns = ("id", "kind", "item", "workflow", "quiet", "detail", "command")
+        print_table(rows, columns, "nothing was found", unread=errors, spare=("command", "workflow", "quiet"))
     tell_unreadable(errors)
 
 
 @app.command("ack")
-def acknowledge(finding_id: str, *, why: Why, json: Json = False) -> None:
+def acknowledge(finding_id: FindingId, *, why: Why, json: Json = False) -> None:
     """You know of it: nobody is told of it again unless it gets worse."""
     quiet = ask(
         lambda services: vars(services.overview.acknowledgements.acknowledge(finding_id, why=why, actor=who())),
@@ -47,7 +50,7 @@ def acknowledge(finding_id: str, *, why: Why, json: Json = False) -> None:
 
 @app.command()
 def snooze(
-    finding_id: str,
+    finding_id: FindingId,
     *,
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="A date, a time, or 7d for a week.")],
     why: Why,
@@ -77,5 +80,5 @@ def _answer(quiet: Shape, *, json: bool) -> None:
     if json:
         print_json(quiet)
         return
-    until = "unless it gets worse" if quiet["until"] is None else f"until {quiet['until']:%Y-%m-%d %H:%M} UTC"
+    until = "unless it gets worse" if quiet["until"] is None else f"until {say_when(quiet['until'])}"
     print_lines([f"{quiet['subject']}, {quiet['kind']}: nobody hears of it {until}"])

@@ -13,6 +13,7 @@ from typing import Any
 from vaultcore.errors import InvalidInputError
 from vaultcore.rules import parse_duration
 from vaultcore.secret import Secret
+from worker.cli.screen import screen
 from worker.cli.terminal import fit_cell
 from worker.domain.policies import PolicyChange
 from worker.domain.strict_json import parse_json
@@ -79,6 +80,12 @@ def ask_expiry(problem: str, now: datetime) -> datetime | None:
     return None if answer == NONE else parse_time(answer, now)
 
 
+def confirm(question: str) -> bool:
+    """Whether who sits there says yes; anything else is no."""
+    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201  # a question
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def read_input(*, most: int = _FILE_MAX) -> str:
     """Standard input to its end, as text of at most so many bytes."""
     content = sys.stdin.buffer.read(most + 1)
@@ -142,11 +149,13 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  # JSON
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """`2026-12-24T18:00:00Z`, `2026-12-24` (its first moment, UTC), or a duration from now: `30d`."""
+    """`2026-12-24T18:00:00Z`, `2026-12-24` (its first moment, in the zone that answers are shown in), or a
+    duration from now: `30d`.
+    """
     time: datetime | None = None
     try:
         read = datetime.fromisoformat(text)
-        time = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+        time = (read.replace(tzinfo=screen().zone) if read.tzinfo is None else read).astimezone(UTC)
     except (ValueError, OverflowError):
         with suppress(InvalidInputError):
             time = now + parse_duration(text.removeprefix("+"))

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Final
 
 from worker.cli.commands import Commands
-from worker.cli.item_answers import ITEMS, WAITS, describe_item_whole, item_line
+from worker.cli.facts import print_facts
+from worker.cli.item_answers import ITEMS, WAITS, describe_item_whole, item_facts
 from worker.cli.item_create import create
 from worker.cli.item_import import import_items
 from worker.cli.item_rotation import rotate
@@ -44,6 +45,8 @@ def list_items(*, json: Json = False) -> None:
             ("name", "owners", "mode", "rotator", "version", "expires_at", "due_at"),
             "no items yet: nightkey item create NAME --owner OWNER",
             unread=errors,
+            spare=("rotator", "version", "due_at"),
+            hidden=("item", "item_id", "settings"),
         )
     tell_unreadable(errors)
 
@@ -55,15 +58,13 @@ def show(name: str, *, json: Json = False) -> None:
         lambda services: describe_item_whole(services, name),
         lambda server: server.get(ITEMS, name),
     )
-    original, copies, policy = item["policy"]["copy_of"], item["copies"], item["policy"]
+    original, copies = item["policy"]["copy_of"], item["copies"]
     if json:
         own = {"copy_of": original} | {part: item[part] for part in ("copies", "versions", "references")}
         print_json(flatten_item(item) | own)
         return
-    by = f" by {policy['rotator']}" if policy["rotator"] else ""
-    print_lines([item_line(item), f"id {item['id']}, mode {policy['mode']}{by}"])
-    if item["replaced"] is not None:
-        print_lines([f"replaced: {item['replaced']}"])
+    print_lines([item["name"]])
+    print_facts(item_facts(item))
     if original is not None:
         print_lines([f"a copy of {original}: replaced with that, and by nobody else"])
     if copies:
@@ -86,6 +87,7 @@ def show(name: str, *, json: Json = False) -> None:
             "proven_version",
         ),
         "nobody",
+        spare=("mentioned", "pinned", "proven_version"),
     )
     away = {
         one["name"] for one in item["references"] if one["runs"] == Place.ELSEWHERE and not one["mentioned"]

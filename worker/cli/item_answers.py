@@ -9,6 +9,7 @@ from vaultcore.errors import NightkeyError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
 from vaultcore.model import Item
 from vaultcore.secret import Secret
+from worker.cli.facts import say_when
 from worker.cli.handover import AnswerLostError, hand_over, hand_over_json, hint
 from worker.cli.output import note
 from worker.cli.session import who
@@ -79,8 +80,24 @@ def split_policy(policy: PolicyChange) -> dict[str, Any]:
     }
 
 
+def item_facts(item: Shape) -> list[tuple[str, str | None]]:
+    """What stands above the versions of an item: by name, what there is to say."""
+    policy, due, held = item["policy"], item["due_at"], item["hold_until"]
+    by = f" by {policy['rotator']}" if policy["rotator"] else ""
+    return [
+        ("id", item["id"]),
+        ("owners", ", ".join(item["owners"]) or "nobody"),
+        ("version", WAITS if item["version"] is None else str(item["version"])),
+        ("expires", "never" if item["expires_at"] is None else say_when(item["expires_at"])),
+        ("mode", f"{policy['mode']}{by}"),
+        ("due", None if due is None else say_when(due)),
+        ("on hold", None if held is None else f"until {say_when(held)}"),
+        ("replaced", item["replaced"]),
+    ]
+
+
 def item_line(item: Shape) -> str:
-    expiry = "no expiry" if item["expires_at"] is None else f"expires {item['expires_at']:%Y-%m-%d %H:%M} UTC"
+    expiry = "no expiry" if item["expires_at"] is None else f"expires {say_when(item['expires_at'])}"
     version = WAITS if item["version"] is None else f"version {item['version']}"
     return f"{item['name']} ({item['id']}): {version}, {expiry}, owner {', '.join(item['owners']) or 'nobody'}"
 

@@ -9,6 +9,7 @@ import typer
 from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.model import Kind
 from worker.cli.handover import check_output
+from worker.cli.inputs import confirm
 from worker.cli.item_answers import ITEMS, show_key
 from worker.cli.output import note, print_json
 from worker.cli.progress import show_progress
@@ -82,5 +83,5 @@ def _confirm_harm(name: str, harm: Sequence[str], *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
-    if not typer.confirm("Go on?", err=True):
+    if not confirm("Go on?"):
         raise RefusedError("nothing was changed")

@@ -11,7 +11,7 @@ from pydantic_core.core_schema import WithDefaultSchema
 
 from vaultcore.errors import NightkeyError, NotFoundError
 from worker.cli.commands import Commands
-from worker.cli.output import print_json, print_lines, print_table
+from worker.cli.output import print_json, print_lines, print_table, print_text
 from worker.cli.session import Json
 
 _Schema = dict[str, Any]
@@ -103,7 +103,8 @@ def _show(
         return
     print_lines([name, "", page, ""])
     print_table(settings, ("name", "type", "default", "means"), "nothing to set")
-    print_lines(["", "example:", jsonlib.dumps(example, indent=2)])
+    print_lines(["", "example:"])
+    print_text(jsonlib.dumps(example, indent=2))
     if missing is not None:
         print_lines(["", missing])
 

@@ -5,6 +5,8 @@
 
 import os
 import sys
+from collections.abc import Callable
+from datetime import datetime
 from importlib import metadata
 from typing import Annotated
 
@@ -39,6 +41,7 @@ from worker.cli import (
 from worker.cli.commands import Commands, Home
 from worker.cli.edge import check_words, describe_error, shorten
 from worker.cli.output import abandon_output, drop_output, drop_unwritten, finish_output, note
+from worker.cli.screen import begin_screen, utc_now
 from worker.cli.terminal import prepare_streams
 
 app = Commands(
@@ -96,10 +99,11 @@ def nightkey(
     _ = home, version  # their callbacks have taken effect
 
 
-def main() -> None:
-    """The entry point: runs the command and turns whatever went wrong into one line."""
+def main(clock: Callable[[], datetime] = utc_now) -> None:
+    """The entry point: runs the command and turns whatever went wrong into one line. `clock` is for tests."""
     os.umask(0o077)  # what a command makes is its user's alone, unless it says otherwise
     prepare_streams()
+    begin_screen(clock)
     problem = check_words(sys.argv[1:])
     exit_status = 2
     try:
@@ -108,6 +112,8 @@ def main() -> None:
             return
     except KeyboardInterrupt:
         abandon_output()
+        if sys.stderr.isatty():
+            note("")  # behind the ^C, or the question
         problem, exit_status = "interrupted", 130
     except BrokenPipeError:
         drop_output()
@@ -120,12 +126,19 @@ def main() -> None:
 
 
 def _run() -> None:
-    """The command, and what it still has to write; typer ends by `SystemExit`, with the status."""
+    """The command, and what it still has to write; typer ends by `SystemExit`, with the status, also where
+    somebody pressed Ctrl-C.
+    """
+    interrupted = False
     try:
         app()
-    except SystemExit:
-        finish_output()
-        raise
+    except SystemExit as ended:
+        interrupted = isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt)
+        if not interrupted:
+            finish_output()
+            raise
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import typer
 
 from vaultcore.errors import InvalidInputError
 from worker.cli.commands import Commands
+from worker.cli.ids import NoticeId
 from worker.cli.inputs import parse_time
 from worker.cli.output import describe_all, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.session import Json, ask, open_services
@@ -49,12 +50,20 @@ def list_notices(
         print_json(rows)
     else:
         columns = ("id", "created_at", "owner", "kind", "state", "next_at", "subject", "error")
-        print_table(rows, columns, "every route took what it was given" if failed else "no notices yet")
+        none = "every route took what it was given" if failed else "no notices yet"
+        print_table(
+            rows,
+            columns,
+            none,
+            unread=errors,
+            spare=("error", "next_at", "kind"),
+            hidden=("body", "deliveries"),
+        )
     tell_unreadable(errors)
 
 
 @app.command()
-def show(notice_id: str, *, form: FormOption = LetterForm.TEXT, json: Json = False) -> None:
+def show(notice_id: NoticeId, *, form: FormOption = LetterForm.TEXT, json: Json = False) -> None:
     """Show a notice, and what came of it at each recipient."""
     notice = ask(
         lambda services: describe_notice(services.views.get_notice(notice_id)),
@@ -69,6 +78,7 @@ def show(notice_id: str, *, form: FormOption = LetterForm.TEXT, json: Json = Fal
         notice["deliveries"],
         ("route", "recipient", "state", "parts", "attempts", "next_at", "sent_at", "error"),
         "it has no route",
+        spare=("parts", "attempts"),
     )
 
 
@@ -128,7 +138,7 @@ def template(
 
 
 @app.command()
-def retry(notice_id: str, *, json: Json = False) -> None:
+def retry(notice_id: NoticeId, *, json: Json = False) -> None:
     """Try a notice again where it was not taken. Nobody who has it gets it twice."""
 
     def retry_here(services: "Services") -> Shape:

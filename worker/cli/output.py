@@ -1,11 +1,11 @@
-"""How answers look: one JSON document, or lines and tables for a person. Notes go to standard error."""
+"""How answers look: a document for a program, or lines and tables for a person. Notes go to standard error."""
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, TypeVar
@@ -13,34 +13,51 @@ from typing import Any, TypeVar
 import typer
 
 from vaultcore.errors import InvalidInputError, NightkeyError, Trouble, TroubleError, raise_alone
-from vaultcore.rules import show_duration
 from vaultcore.troubles import explain
-from worker.cli.terminal import fit, fit_cell, fit_json, is_unicode
-from worker.domain.reasons import Reason
-from worker.wording import say
+from worker.cli.cells import shorten_ids, show_cell, show_near
+from worker.cli.colours import find_paint
+from worker.cli.layout import Column, fold, lay_out, measure
+from worker.cli.pager import show_paged
+from worker.cli.screen import Form, localise, screen
+from worker.cli.spreadsheet import write_csv
+from worker.cli.terminal import fit, fit_json, is_unicode
+from worker.wording.headings import head
 from worker.wording.shapes import to_plain
 
 T = TypeVar("T")
 
 
 def print_json(document: object) -> None:
-    """As it is where the stream takes every character, else with escapes: JSON either way."""
-    as_it_is = is_unicode(sys.stdout)
+    """The answer for a program: a JSON document, or the same as CSV where that was asked for."""
+    if screen().form is Form.CSV:
+        write_text(write_csv(document))
+        return
+    as_it_is = is_unicode(sys.stdout)  # else with escapes: JSON either way
     text = json.dumps(to_plain(document), indent=2, ensure_ascii=not as_it_is)
-    with _told():
-        print(fit_json(text))  # noqa: T201  # the answer
+    write_text(f"{fit_json(text)}\n")
 
 
 def write_text(text: str) -> None:
     """A document as it is, not a character more: for a file, or for another program."""
+    held = screen().held
+    if held is not None:
+        held.append(text)
+        return
     with _told():
         sys.stdout.write(text)
 
 
-def print_lines(lines: Iterable[str]) -> None:
+def print_text(text: str) -> None:
+    """What somebody wrote: no line of it is parted, and none of its moments is another's."""
+    write_text(f"{fit(text)}\n")
+
+
+def print_lines(lines: Iterable[str], *, paint: Callable[[str], str] | None = None) -> None:
+    """On a terminal a long line is parted at its blanks, and goes on below where it began."""
+    width = _find_width()
     for line in lines:
-        with _told():
-            print(fit(line))  # noqa: T201  # the answer
+        for text in fold(fit(localise(line)), width):
+            write_text(f"{text if paint is None else paint(text)}\n")
 
 
 def print_table(
@@ -49,20 +66,67 @@ def print_table(
     empty: str,
     *,
     unread: Sequence[NightkeyError] = (),
+    spare: Sequence[str] = (),
+    hidden: Collection[str] = (),
 ) -> None:
-    """Columns padded to their widest cell; nothing is cut, so that it can be searched. `empty` is said where
-    there is nothing, and not of what is there and cannot be read.
+    """A row for each, as wide as the terminal; for a file or a program it is whole, so that it can be searched.
+
+    `columns` are names of fields, of which those that are `spare` go where there is no room, in their order.
+    Asked for wide, every other field follows them, unless it is `hidden`. `empty` is said where there is
+    nothing, and not of what is there and cannot be read.
     """
     if not rows:
         print_lines([] if unread else [empty])
         return
-    cells = [[column.replace("_", " ") for column in columns]]
-    cells += [[show_cell(row.get(column)) for column in columns] for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    print_lines(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    )
+    shown = list(columns)
+    if screen().form is Form.WIDE:
+        others = dict.fromkeys(name for row in rows for name in row)
+        shown += [name for name in others if name not in shown and name not in hidden]
+    for line in lay_out([_make_column(rows, name, spare) for name in shown], _find_width()):
+        write_text(f"{line}\n")
+
+
+def _find_width() -> int | None:
+    return screen().width if screen().is_fitted else None
+
+
+def _make_column(rows: Sequence[Mapping[str, object]], name: str, spare: Sequence[str]) -> Column:
+    values = [row.get(name) for row in rows]
+    if screen().is_fitted:
+        moment = screen().clock()
+        cells = shorten_ids([show_near(value, column=name, now=moment) for value in values])
+    else:
+        cells = [show_cell(value) for value in values]
+    place = len(spare) - spare.index(name) if name in spare else 0
+    return Column(heading=head(name), cells=cells, spare=place, paint=find_paint(name))
+
+
+@contextmanager
+def pages() -> Iterator[None]:
+    """What is answered within goes through a pager where it is longer than the terminal."""
+    if not screen().can_page or screen().held is not None:
+        yield
+        return
+    screen().held = []
+    try:
+        yield
+    except typer.Exit:
+        _release(paged=True)
+        raise
+    except BaseException:
+        _release(paged=False)
+        raise
+    _release(paged=True)
+
+
+def _release(*, paged: bool) -> None:
+    """Writes what was held, and holds nothing more."""
+    held, screen().held = screen().held, None
+    text = "".join(held or [])
+    columns, lines = shutil.get_terminal_size()
+    needed = sum(1 + max(measure(line) - 1, 0) // columns for line in text.splitlines())
+    if not (paged and needed >= lines and show_paged(text)):
+        write_text(text)
 
 
 def finish_output() -> None:
@@ -147,9 +211,11 @@ def tell_unreadable(errors: Sequence[NightkeyError]) -> None:
 
 def note(text: str) -> None:
     """Something to know that is not the answer: on standard error, and nowhere where that is closed."""
+    if screen().held:  # the answer comes first
+        _release(paged=True)
     if sys.stderr is None:  # `print` would take that for standard output
         return
-    print(fit(text), file=sys.stderr, flush=True)  # noqa: T201  # not the answer
+    print(fit(localise(text)), file=sys.stderr, flush=True)  # noqa: T201  # not the answer
 
 
 def note_at_once(text: str) -> None:
@@ -175,17 +241,3 @@ def write_whole(path: Path, text: str) -> None:
             made.unlink(missing_ok=True)
         problem = error.strerror or type(error).__name__
         raise InvalidInputError(f"{path} cannot be written: {problem}") from None
-
-
-def show_cell(value: object) -> str:
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, timedelta):
-        return show_duration(value)
-    if isinstance(value, Reason):
-        return fit_cell(say(value))
-    if isinstance(value, list | tuple):
-        return ", ".join(show_cell(part) for part in value) or "-"
-    return fit_cell(str(value))

@@ -11,7 +11,7 @@ from vaultcore.model import UNCHANGED
 from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
 from worker.cli.commands import Commands
-from worker.cli.inputs import read_text
+from worker.cli.inputs import confirm, read_text
 from worker.cli.output import describe_all, note, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.reach import warn_of_unreached
@@ -199,9 +199,8 @@ def list_owners(*, json: Json = False) -> None:
     if json:
         print_json(rows)
     else:
-        print_table(
-            rows, ("name", "routes", "zone", "quiet", "deputy", "created_at"), "no owners yet", unread=errors
-        )
+        columns = ("name", "routes", "zone", "quiet", "deputy", "created_at")
+        print_table(rows, columns, "no owners yet", unread=errors, spare=("created_at", "quiet", "zone"))
     tell_unreadable(errors)
 
 
@@ -254,7 +253,7 @@ def leave(
 def _confirm() -> None:
     if not sys.stdin.isatty():
         raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
-    if not typer.confirm("Replace them now?", err=True):
+    if not confirm("Replace them now?"):
         raise RefusedError("nothing was changed")
 
 

@@ -62,6 +62,7 @@ def list_principals(*, json: Json = False) -> None:
             ("name", "kind", "roles", "owners", "disabled_at", "tokens"),
             "no principals yet: nightkey principal create NAME --role viewer",
             unread=errors,
+            spare=("disabled_at", "owners"),
         )
         keyring = services.settings.keyring_path
         print_lines(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from worker.cli.output import note, note_at_once
+from worker.cli.screen import show_moment
 from worker.cli.terminal import fit_cell
 from worker.domain.rotation import Rotation
 from worker.domain.saga import FINISHED, State
@@ -70,7 +71,7 @@ def _explain_rest(inline_night: "InlineNight") -> None:
     """What stays under way, and how it goes on: nothing of it is lost."""
     left = inline_night.find_moving()
     for rotation in left:
-        held = "" if rotation.lease_until is None else f" after {rotation.lease_until:%H:%M:%S} UTC"
+        held = "" if rotation.lease_until is None else f" after {show_moment(rotation.lease_until)}"
         show = f"nightkey rotation show {rotation.id}"
         note(f"nightkey: {rotation.item} is {rotation.state}, and goes on{held} ({show})")
     note(f"nightkey: stopped; {_GO_ON if left else 'nothing is under way'}")
@@ -114,7 +115,7 @@ def _describe(rotation: Rotation) -> str:
         return rotation.state.value
     again = ""
     if rotation.failing_since is not None and rotation.next_at is not None:
-        again = f"; next try {rotation.next_at:%H:%M:%S} UTC"
+        again = f"; next try {show_moment(rotation.next_at)}"
     return f"{rotation.state}, {say(rotation.last_error)}{again}"
 
 

@@ -7,6 +7,8 @@ import typer
 
 from vaultcore.errors import InvalidInputError
 from worker.cli.commands import Commands
+from worker.cli.facts import say_when
+from worker.cli.ids import RotationId
 from worker.cli.inputs import parse_time
 from worker.cli.output import describe_all, note, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.progress import show_progress
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 app = Commands(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
 
 _PATH: Final = "/nightkey/rotations"
-RotationId = Annotated[str, typer.Argument(metavar="ROTATION", help="Its id: rot_…")]
 Workflow = Annotated[str, typer.Option("--workflow", help="The workflow that uses the item.")]
 
 
@@ -39,7 +40,13 @@ def list_all(*, json: Json = False) -> None:
         print_json(rows)
     else:
         columns = ("id", "item", "state", "reason", "error", "next_at", "created_at", "finished_at")
-        print_table(rows, columns, "no rotations yet", unread=errors)
+        print_table(
+            rows,
+            columns,
+            "no rotations yet",
+            unread=errors,
+            spare=("next_at", "finished_at", "error", "reason"),
+        )
     tell_unreadable(errors)
 
 
@@ -275,8 +282,8 @@ def _head(rotation: Shape) -> list[str]:
     if rotation["failing_since"] is not None and rotation["next_at"] is not None:
         tries = f"try {rotation['attempts']} failed, " if rotation["outages"] else ""
         lines.append(
-            f"{tries}failing since {rotation['failing_since']:%Y-%m-%d %H:%M:%S} UTC; "
-            f"next try {rotation['next_at']:%Y-%m-%d %H:%M:%S} UTC"
+            f"{tries}failing since {say_when(rotation['failing_since'])}; "
+            f"next try {say_when(rotation['next_at'])}"
         )
     elif rotation["error"] and rotation["state"] != State.DONE:
         ended = rotation["state"] == State.CANCELLED and rotation["cause"] is None

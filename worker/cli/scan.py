@@ -7,6 +7,7 @@ import typer
 from worker.cli.inputs import parse_time
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
+from worker.cli.screen import show_moment
 from worker.cli.session import Json, open_services
 from worker.domain.findings import WORST_FIRST, Finding
 from worker.domain.states import NightOutcome
@@ -42,10 +43,10 @@ def scan(
     if json:
         print_json({"at": preview.at, "actions": actions, "findings": findings})
         return
-    print_lines([f"as of {preview.at:%Y-%m-%d %H:%M} UTC", "", "would be done:"])
+    print_lines([f"as of {show_moment(preview.at)}", "", "would be done:"])
     print_table(actions, ("item", "action", "why"), "nothing is due")
     print_lines(["", "found:"])
-    print_table(findings, ("kind", "item", "workflow", "detail"), "no findings")
+    print_table(findings, ("kind", "item", "workflow", "detail"), "no findings", spare=("workflow",))
 
 
 def night(

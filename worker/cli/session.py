@@ -5,7 +5,7 @@ away), and who is asking.
 import os
 import pwd
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -13,6 +13,7 @@ import typer
 
 from vaultcore.errors import ConfigurationError
 from worker.cli.output import note
+from worker.cli.screen import screen
 from worker.config import SETTINGS_FILE, Settings, load_settings, unknown_variables
 from worker.log import configure_logging
 from worker.origins import TOKEN_VARIABLE, URL_VARIABLE, WARNED_VARIABLE
@@ -54,7 +55,7 @@ def open_server() -> "FarServer | None":
     settings = _read_settings()
     return FarServer(
         address,
-        clock=lambda: datetime.now(UTC),
+        clock=screen().clock,
         network=Network(EVERYWHERE, ca_file=settings.outbound_ca),
         timeout=settings.http_timeout_seconds,
         proxy=settings.outbound_proxy,
@@ -84,6 +85,7 @@ def _read_settings() -> Settings:
     from worker.home import check_home, find_warning  # noqa: PLC0415  # --help must not wait for it
 
     settings = load_settings()
+    screen().zone = settings.zone if settings.time_zone != "UTC" else UTC
     check_home(settings)
     unknown = unknown_variables()
     warning = find_warning(settings)
@@ -101,7 +103,7 @@ def open_services() -> "Services":
     from worker.bootstrap import Services  # noqa: PLC0415  # --help must not wait for it
 
     configure_logging("ERROR")
-    return Services(open_settings())
+    return Services(open_settings(), screen().clock)
 
 
 def who() -> str:

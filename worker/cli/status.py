@@ -1,17 +1,26 @@
 """`nightkey status`: how things stand, worst first, on one screen."""
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import typer
 
+from worker.cli.colours import paint_bad, paint_good
+from worker.cli.facts import say_when
 from worker.cli.output import print_json, print_lines, print_table
+from worker.cli.screen import Form, screen, show_moment
 from worker.cli.session import Json, ask
 from worker.wording import describe
+from worker.wording.parts import say_count
 from worker.wording.shapes import Shape, describe_night
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
+
+_SHOWN: Final = 8
+"""Problems, and findings, that stand on one screen; `wide` has them all."""
 
 
 def status(*, json: Json = False) -> None:
@@ -24,12 +33,13 @@ def status(*, json: Json = False) -> None:
     if json:
         print_json(found)
     else:
-        print_lines(
-            ["not well:", *(f"  {problem}" for problem in problems), ""] if problems else ["all is well"]
-        )
-        print_lines(_lines(found))
-        print_lines(["", "open findings:"])
-        print_table(found["findings"], ("kind", "item", "workflow", "detail"), "none")
+        if problems:
+            print_lines(["not well:"], paint=paint_bad)
+            print_lines(_first(problems, "status -o wide"))
+        else:
+            print_lines(["all is well"], paint=paint_good)
+        print_lines(["", *_lines(found)])
+        _print_findings(found["findings"])
     if problems:
         raise typer.Exit(1)
 
@@ -52,13 +62,34 @@ def _read_there(server: "FarServer") -> Shape:
     }
 
 
+def _print_findings(findings: Sequence[Shape]) -> None:
+    """The worst of them; of all of them their number."""
+    if not findings:
+        print_lines(["", "no open findings"])
+        return
+    print_lines(["", f"{say_count(len(findings), 'open finding')}:"])
+    shown = findings if screen().form is Form.WIDE else findings[:_SHOWN]
+    print_table(shown, ("kind", "item", "workflow", "detail"), "none", spare=("workflow",))
+    if len(findings) > len(shown):
+        counted = Counter(str(one["kind"]) for one in findings)
+        kinds = ", ".join(f"{number} {kind}" for kind, number in counted.items())
+        print_lines([f"of {kinds}: nightkey finding list"])
+
+
+def _first(lines: Sequence[str], command: str) -> list[str]:
+    """As many as a person reads at once, and how many others there are."""
+    shown = lines if screen().form is Form.WIDE else lines[:_SHOWN]
+    rest = len(lines) - len(shown)
+    return [f"  {line}" for line in shown] + ([f"  and {rest} more: nightkey {command}"] if rest else [])
+
+
 def _lines(status: Shape) -> list[str]:
     lines = [f"last night: {_show_night(status['last_night'])}"]
     if status["by_hand"] is not None:
         lines.append(f"since then, by hand: {_show_night(status['by_hand'])}")
     lines += [
-        f"next night: {status['next_night']:%Y-%m-%d %H:%M} UTC",
-        f"items: {status['items']}, workflows: {status['workflows']}",
+        f"next night: {say_when(status['next_night'])}",
+        f"{say_count(status['items'], 'item')}, {say_count(status['workflows'], 'workflow')}",
     ]
     for what, counts in (("rotations", status["rotations"]), ("notices", status["notices"])):
         counted = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
@@ -70,4 +101,4 @@ def _show_night(night: Shape | None) -> str:
     if night is None:
         return "none yet"
     outcome = {"good": "ended well", "failed": "did not end well"}.get(night["outcome"] or "", "has not ended")
-    return f"{night['slot']:%Y-%m-%d %H:%M} UTC, {outcome}"
+    return f"{show_moment(night['slot'])}, {outcome}"

@@ -18,6 +18,7 @@ from worker.cli.documents import (
     show_remarks,
     show_summary,
 )
+from worker.cli.facts import say_when
 from worker.cli.inputs import read_json, read_text
 from worker.cli.output import (
     describe_all,
@@ -25,6 +26,7 @@ from worker.cli.output import (
     print_json,
     print_lines,
     print_table,
+    print_text,
     tell_unreadable,
     write_text,
 )
@@ -191,6 +193,8 @@ def list_workflows(*, json: Json = False) -> None:
             ("name", "is_active", "schedule_type", "schedule_value", "next_run_at", "runs", "items"),
             "no workflows yet: nightkey workflow apply FILE",
             unread=errors,
+            spare=("schedule_type", "schedule_value"),
+            hidden=("document", "remarks"),
         )
     tell_unreadable(errors)
 
@@ -219,7 +223,7 @@ def show(
         return
     where = "it runs here" if found["runs"] == Place.HERE else f"it runs elsewhere: {found['why']}"
     given = f", {found['given_id']} in its document" if found["given_id"] else ""
-    print_lines([text.rstrip("\n"), "", f"id {found['id']}{given}", where, *show_remarks(found["remarks"])])
+    print_lines([found["name"], f"id {found['id']}{given}", where, *show_remarks(found["remarks"])])
     print_lines(["", "uses:"])
     print_table(
         found["references"],
@@ -228,7 +232,9 @@ def show(
     )
     print_lines(["", "last runs:"])
     columns = ("id", "purpose", "status", "started_at", "error_node", "error_message")
-    print_table(found["last_runs"], columns, "none")
+    print_table(found["last_runs"], columns, "none", spare=("purpose", "error_node"))
+    print_lines(["", "its document:"])
+    print_text(text.rstrip("\n"))
 
 
 @app.command()
@@ -286,8 +292,7 @@ def run(
                 services.night.inline_night.recheck(outcome.used, tell)
         goes_on = "`nightkey up`, or the next `nightkey night`"
         if outcome.resume_at is not None:
-            until = f"{outcome.resume_at:%Y-%m-%d %H:%M:%S} UTC"
-            note(f"nightkey: it waits until {until}: {goes_on}, goes on with it")
+            note(f"nightkey: it waits until {say_when(outcome.resume_at)}: {goes_on}, goes on with it")
         for begun in outcome.begun:
             note(f"nightkey: it has begun {begun}, which {goes_on}, runs")
         return {part: value for part, value in vars(outcome).items() if part != "used"}
@@ -353,7 +358,7 @@ def _answer(answer: Shape, *, good: bool, json: bool) -> None:
             cause = f" ({answer['cause']})" if answer.get("cause") else ""
             note(f"nightkey: {where}{answer['error_message']}{cause}")
         if answer.get("output") is not None:
-            print_lines([jsonlib.dumps(answer["output"], indent=2, ensure_ascii=False)])
+            print_text(jsonlib.dumps(answer["output"], indent=2, ensure_ascii=False))
     if not good:
         raise typer.Exit(1)
 

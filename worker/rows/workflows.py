@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, false, insert, or_, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.errors import UnreadableError
+from vaultcore.ids import find_prefix, find_whole
 from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.row_macs import check_mac, find_edited, is_ours
@@ -17,6 +18,8 @@ from worker.domain.places import Place
 from worker.rows.tables import workflows
 from worker.workflows.definition import parse_stored
 from worker.workflows.workflow import Workflow
+
+ID_PREFIX: Final = "fl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +91,14 @@ def read_workflow(stored: StoredWorkflow) -> Workflow:
 
 
 def find_workflow(connection: Connection, name_or_id: str) -> Workflow | None:
-    """By name, by our id, or by the id that its document has; `TamperedError` if none of us wrote it so."""
+    """By name, by our id, by the id that its document has, or by the only id of ours that begins so;
+    `TamperedError` if none of us wrote it so.
+    """
     rows = connection.execute(select(workflows).where(_is_meant(name_or_id))).all()
     row = min(rows, key=lambda row: (row.id != name_or_id, row.given_id == name_or_id), default=None)
+    if row is None and find_prefix(name_or_id) == ID_PREFIX:
+        whole = find_whole(connection, workflows.c.id, name_or_id)
+        return None if whole == name_or_id else find_workflow(connection, whole)
     if row is None:
         return None
     workflow = _read(row)

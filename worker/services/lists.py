@@ -16,6 +16,7 @@ from vaultcore.access import Action, Principal, whose
 from vaultcore.audit import AuditRow
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError
+from vaultcore.ids import find_prefix
 from vaultcore.owners import Owners
 from worker.domain.item_states import ItemFilter
 from worker.domain.paging import LIMIT_MAX, Page, PageRequest
@@ -23,6 +24,7 @@ from worker.domain.rotation import Rotation
 from worker.rows.audit_lists import AuditFilter, page_audit
 from worker.rows.finding_lists import FindingFilter, page_findings
 from worker.rows.findings import ListedFinding
+from worker.rows.id_beginnings import KINDS, complete
 from worker.rows.item_lists import ListedItem, page_items
 from worker.rows.notice_lists import NoticeFilter, page_notices
 from worker.rows.notices import Notice
@@ -71,6 +73,16 @@ class Lists:
             part = self.page_items(wanted, following, seen_by=seen_by)
             rows += part.rows
         return Page(rows=tuple(rows), next=None, total=total)
+
+    def complete_id(self, given: str, *, seen_by: Principal) -> str:
+        """The whole id of what the principal may see, for a beginning of it that nothing else has; a whole one,
+        and a name, as they are. `AmbiguousError` names those that begin so.
+        """
+        kind = KINDS.get(find_prefix(given) or "")
+        if kind is None:
+            return given
+        with self._database.read() as connection:
+            return complete(connection, given, seen_by=self._find_seen(connection, seen_by, kind.action))
 
     def find_seen(self, principal: Principal) -> SeenItems | None:
         """What the principal sees alone; None: everything."""

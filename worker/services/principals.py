@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from vaultcore.access import Action, Principal, Role, check, covers, may
 from vaultcore.database import Database
-from vaultcore.errors import NotAllowedError, NotFoundError, RefusedError, UnreadableError
+from vaultcore.errors import AmbiguousError, NotAllowedError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.model import Consumers, Item, Mode, PrincipalKind
 from vaultcore.principals import Principals, StoredPrincipal
 from vaultcore.rules import API_KEY_PREFIX, NAME_MAX
@@ -172,7 +172,12 @@ class PrincipalAccess:
         """The item, if the principal may do this to it. `NotFoundError` with the same words for one that there
         is not, and for one that the principal may not even see.
         """
-        found = self._find(name_or_id)
+        try:
+            found = self._find(name_or_id)
+        except AmbiguousError:
+            if principal.sees_all:
+                raise
+            found = None
         if found is None or not self.sees(principal, found.owners):
             raise NotFoundError(f"there is no item {name_or_id[:60]!r} that you may see")
         self.check(principal, action, owners=found.owners)

@@ -18,6 +18,7 @@ from worker.bootstrap import Services
 from worker.web.answers import HttpProblem
 from worker.web.api.once import PARAMETER, answer_once
 from worker.web.api.values import find_half_a_character, find_nul
+from worker.web.beginnings import complete_path
 from worker.web.connections import ConnectionLimits
 from worker.web.ingress import presented_key
 from worker.web.payload import check_payload, read_body
@@ -69,6 +70,7 @@ class AskedRoute(APIRoute):
                 raise NoKeyError
             await to_thread.run_sync(partial(services.principals.check_ever, principal, action))
             request.state.principal = principal
+            await complete_path(request, services, principal)
             read = await _with_body(request, request.app.state.limits)
             read.parse(takes_any=self.body_field is not None)
             answer = partial(_answer, handle)

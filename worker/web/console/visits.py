@@ -24,6 +24,7 @@ from vaultcore.sessions import ConsoleSession
 from worker.bootstrap import Services
 from worker.web.answers import HttpProblem
 from worker.web.api.asking import ACTION
+from worker.web.beginnings import complete_path
 from worker.web.console.frame import CONSOLE, ZONE_COOKIE, Visitor, go
 from worker.web.payload import read_body
 
@@ -50,6 +51,7 @@ class PageRoute(APIRoute):
             request.state.session = session
             request.state.visitor = Visitor(principal=session.principal, form_token=form_token, zone=zone)
             await to_thread.run_sync(partial(services.principals.check_ever, session.principal, action))
+            await complete_path(request, services, session.principal)
             if request.method == "POST":
                 request.state.form = await read_form(request, form_token)
             return await handle(request)

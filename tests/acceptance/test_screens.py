@@ -1,0 +1,129 @@
+"""What a person sees at a terminal of 80 and of 140 columns, with 3 and with 1,000 items: approved texts.
+
+`NIGHTKEY_APPROVE=1 .venv/bin/pytest tests/acceptance/test_screens.py` writes them anew: read what has changed.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Nightkey
+from tests.furnished import NOW, furnish
+from tests.terminals import see
+
+APPROVED = Path(__file__).parent / "screens"
+NAME = "prod-service-0-token"
+SCREENS: dict[str, tuple[str, ...]] = {
+    "status": ("status",),
+    "item-list": ("item", "list"),
+    "item-show": ("item", "show", NAME),
+    "rotation-list": ("rotation", "list"),
+    "rotation-show": ("rotation", "show", "rot_01k00000000"),
+    "workflow-list": ("workflow", "list"),
+    "workflow-show": ("workflow", "show", "fl_01k0000000"),
+    "finding-list": ("finding", "list"),
+    "notice-list": ("notice", "list"),
+    "notice-show": ("notice", "show", "ntc_01k0000001"),
+    "owner-list": ("owner", "list"),
+    "rotator-list": ("rotator", "list"),
+}
+TOLD = 30
+"""Lines of a long screen that are approved, and its last ones: the others are alike."""
+
+
+@pytest.fixture(scope="module")
+def vaults(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Nightkey]:
+    folder = tmp_path_factory.mktemp("vaults")
+    made = {number: Nightkey(folder / f"{number}" / "home") for number in (3, 1000)}
+    for number, nightkey in made.items():
+        nightkey.home.parent.mkdir()
+        furnish(nightkey.home, number)
+    return made
+
+
+def look(nightkey: Nightkey, *words: str, columns: int, **settings: str) -> str:
+    given = {"NIGHTKEY_PAGER": "", "NO_COLOR": "1", **settings}
+    shown, status = see(words, {**nightkey.environment, **given}, columns=columns, at=NOW)
+    assert status == (1 if words[0] == "status" else 0), shown
+    return shown
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+@pytest.mark.parametrize("number", [3, 1000])
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_screen_is_as_it_was_approved(
+    vaults: dict[int, Nightkey], name: str, number: int, columns: int
+) -> None:
+    shown = look(vaults[number], *SCREENS[name], columns=columns)
+
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= columns or name == "workflow-show"
+    if name in ("status", "item-show", "rotation-show"):
+        assert len(lines) <= 40, "it does not fit one screen"
+    if len(lines) > TOLD + 3:
+        lines = [*lines[:TOLD], f"… {len(lines) - TOLD - 2} lines …", *lines[-2:]]
+    file = APPROVED / f"{name}-{number}-{columns}.txt"
+    text = "".join(f"{line}\n" for line in lines)
+    if os.environ.get("NIGHTKEY_APPROVE"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    assert text == file.read_text(), f"if it should be so, see {Path(__file__).name} for how it is approved"
+
+
+@pytest.mark.skipif(bool(os.environ.get("NIGHTKEY_APPROVE")), reason="they are being written")
+def test_no_screen_is_approved_that_is_not_looked_at() -> None:
+    kept = {file.stem for file in APPROVED.glob("*.txt")}
+    assert kept == {
+        f"{name}-{number}-{columns}" for name in SCREENS for number in (3, 1000) for columns in (80, 140)
+    }
+
+
+def test_a_file_gets_whole_lines_with_whole_ids_and_exact_times(vaults: dict[int, Nightkey]) -> None:
+    listed = vaults[1000]("rotation", "list").stdout.splitlines()
+    assert len(listed) == 11
+    assert all(re.match(r"rot_[0-9a-z]{26} ", line) for line in listed[1:])
+    assert all(re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC", line) for line in listed[1:])
+    assert not any("\x1b" in line for line in listed)
+
+
+def test_every_form_has_the_same_rows(vaults: dict[int, Nightkey]) -> None:
+    nightkey = vaults[3]
+    asked = ("item", "list", "-o")
+    documents = json.loads(nightkey(*asked, "json").stdout)
+    assert documents == nightkey.json("item", "list")
+    rows = list(csv.DictReader(io.StringIO(nightkey(*asked, "csv").stdout)))
+    assert [row["id"] for row in rows] == [one["id"] for one in documents]
+    assert [row["due_at"] for row in rows] == [one["due_at"] or "" for one in documents]
+    assert rows[0].keys() == documents[0].keys()
+    wide = nightkey(*asked, "wide").stdout
+    assert all(one["id"] in wide and one["updated_at"][:10] in wide for one in documents)
+    plain = nightkey(*asked, "table").stdout
+    assert plain == nightkey("item", "list").stdout
+    assert all(one["id"] not in plain for one in documents)
+
+
+def test_two_forms_are_one_too_many(vaults: dict[int, Nightkey]) -> None:
+    refused = vaults[3]("item", "list", "--json", "-o", "csv", status=2)
+    assert refused.stderr == "nightkey: --json and --output csv: choose one\n"
+    unknown = vaults[3]("item", "list", "-o", "xml", status=2).stderr
+    assert "xml" in unknown
+    assert "csv" in unknown
+
+
+def test_times_are_shown_and_taken_in_the_zone_of_the_settings(vaults: dict[int, Nightkey]) -> None:
+    nightkey = vaults[3]
+    zurich = {"NIGHTKEY_TIME_ZONE": "Europe/Zurich"}
+    here = look(nightkey, "rotation", "show", "rot_01k00000000", columns=80, **zurich)
+    assert "2026-02-28 23:31 CET" in here
+    assert "workflow 0 has not run since\n" in here
+    assert "2026-02-28 23:38 CET" in here, "a sentence has the same clock"
+    there = Nightkey(nightkey.home, zurich)
+    assert "Z" in there.json("rotation", "list")[0]["created_at"], "a program gets UTC"
+    finding = there.json("finding", "list")[0]["id"]
+    snoozed = there.json("finding", "snooze", finding, "--until", "2030-07-01", "--why", "later")
+    assert snoozed["until"].startswith("2030-06-30T22:00:00"), "the first moment of that day, there"
