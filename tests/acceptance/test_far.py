@@ -89,6 +89,8 @@ READS: tuple[tuple[str, ...], ...] = (
     ("workflow", "show", "ticket-sync"),
     ("rotation", "list"),
     ("rotation", "show", "{rotation}"),
+    ("rotation", "show", "{rotation_begins}"),
+    ("item", "show", "{item_begins}"),
     ("finding", "list"),
     ("finding", "list", "--owner", "team"),
     ("notice", "list"),
@@ -115,9 +117,26 @@ def test_what_is_read_is_printed_alike(office: Office, words: tuple[str, ...], f
     assert (json.loads(far) if form else far) == (json.loads(near) if form else near)
 
 
+@pytest.mark.parametrize("form", ["csv", "wide"])
+def test_every_form_is_the_same_from_far_away(office: Office, form: str) -> None:
+    for words in (("item", "list"), ("rotation", "list"), ("status",)):
+        near, far = both(office, *words, "-o", form, status=1 if words == ("status",) else 0)
+        assert far == near
+
+
+def test_the_beginning_of_several_is_refused_from_far_away_with_the_same_words(office: Office) -> None:
+    refused = [ask("rotation", "show", "rot_0", status=2).stderr for ask in (office.near, office.far())]
+    assert refused[0] == refused[1]
+    assert rotation_of(office) in refused[0]
+
+
 def _fill(office: Office, word: str) -> str:
     if word == "{rotation}":
         return rotation_of(office)
+    if word == "{rotation_begins}":
+        return rotation_of(office)[:-2]
+    if word == "{item_begins}":
+        return str(office.near.json("item", "show", NAME)["id"])[:-2]
     if word == "{finding}":
         return str(office.near.json("finding", "list")[0]["id"])
     if word == "{notice}":

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from vaultcore.errors import InvalidInputError
 from worker.cli.output import note, write_whole
+from worker.cli.screen import Form
 from worker.cli.session import ask
 
 
@@ -19,6 +21,10 @@ def calendar(
     ] = None,
 ) -> None:
     """Write coming expiries as an .ics calendar: one event for each."""
+    if output is not None and str(output) in frozenset(Form):
+        raise InvalidInputError(
+            f"a calendar is an .ics file alone: for a file that is called {output}, write ./{output}"
+        )
     written, problems = ask(
         lambda services: services.overview.calendar.write(owner),
         lambda server: server.calendar("/nightkey/calendar", owner=owner),
