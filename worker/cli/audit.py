@@ -63,7 +63,8 @@ def verify(
         if found["whole"]:
             print_lines([f"whole: {say_count(found['rows'], 'row')}"])
         if rows and not wrong:
-            print_lines([f"as Nightkey wrote them: {found['checked']} rows that decide, and their records"])
+            checked = say_count(found["checked"], "row")
+            print_lines([f"as Nightkey wrote them: {checked} of those that decide, and their records"])
         for problem in found["problems"]:
             note(f"nightkey: audit: {problem}")
         for one in wrong:

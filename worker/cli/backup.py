@@ -7,6 +7,7 @@ import typer
 
 from worker.cli.output import note, print_json, print_lines
 from worker.cli.session import Json, open_services, who
+from worker.wording.parts import say_count
 
 
 def backup(
@@ -48,7 +49,7 @@ def backup(
             }
         )
         return
-    counted = ", ".join(f"{number} {what}" for what, number in manifest.counts.items())
+    counted = ", ".join(say_count(number, what.removesuffix("s")) for what, number in manifest.counts.items())
     print_lines(
         [
             f"backed up: {made.file} ({counted})",

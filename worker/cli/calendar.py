@@ -35,4 +35,5 @@ def calendar(
         sys.stdout.buffer.write(written)
         return
     write_whole(output, written.decode())
-    note(f"{written.count(b'BEGIN:VEVENT')} expiries are in {output}")
+    number = written.count(b"BEGIN:VEVENT")
+    note(f"1 expiry is in {output}" if number == 1 else f"{number} expiries are in {output}")
