@@ -127,3 +127,10 @@ def test_times_are_shown_and_taken_in_the_zone_of_the_settings(vaults: dict[int,
     finding = there.json("finding", "list")[0]["id"]
     snoozed = there.json("finding", "snooze", finding, "--until", "2030-07-01", "--why", "later")
     assert snoozed["until"].startswith("2030-06-30T22:00:00"), "the first moment of that day, there"
+
+
+def test_a_new_key_comes_in_the_form_that_was_asked_for(nightkey: Nightkey) -> None:
+    made = nightkey("item", "create", "api-key:partner", "--owner", "operators", "-o", "csv").stdout
+    (row,) = csv.DictReader(io.StringIO(made))
+    assert row["name"] == "api-key:partner"
+    assert nightkey.json("key", "check", "--value-file", "-", value=row["key"])["valid"]

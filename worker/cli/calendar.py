@@ -8,7 +8,7 @@ import typer
 
 from vaultcore.errors import InvalidInputError
 from worker.cli.output import note, write_whole
-from worker.cli.screen import Form
+from worker.cli.screen import AnswerForm
 from worker.cli.session import ask
 
 
@@ -21,7 +21,7 @@ def calendar(
     ] = None,
 ) -> None:
     """Write coming expiries as an .ics calendar: one event for each."""
-    if output is not None and str(output) in frozenset(Form):
+    if output is not None and str(output) in frozenset(AnswerForm):
         raise InvalidInputError(
             f"a calendar is an .ics file alone: for a file that is called {output}, write ./{output}"
         )

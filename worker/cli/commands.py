@@ -11,7 +11,7 @@ import typer
 
 from vaultcore.errors import InvalidInputError
 from worker.cli import output
-from worker.cli.screen import Form, screen
+from worker.cli.screen import AnswerForm, screen
 from worker.origins import HOME_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,7 +43,7 @@ _FORMS: Options = {
     "json": (Annotated[bool, typer.Option("--json", help="Answer with one JSON document: -o json.")], False),
     "answer_as": (
         Annotated[
-            Form | None,
+            AnswerForm | None,
             typer.Option(
                 "--output",
                 "-o",
@@ -91,11 +91,11 @@ def _page(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _read_form(said: dict[str, Any]) -> dict[str, Any]:
     """Whether the command answers with a document: CSV is written of the same one as JSON."""
-    form = said["answer_as"] or (Form.JSON if said["json"] else Form.TABLE)
-    if said["json"] and form is not Form.JSON:
+    form = said["answer_as"] or (AnswerForm.JSON if said["json"] else AnswerForm.TABLE)
+    if said["json"] and form is not AnswerForm.JSON:
         raise InvalidInputError(f"--json and --output {form}: choose one")
     screen().form = form
-    return {"json": form in (Form.JSON, Form.CSV)}
+    return {"json": form in (AnswerForm.JSON, AnswerForm.CSV)}
 
 
 def add_options(

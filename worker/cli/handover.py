@@ -9,6 +9,8 @@ from contextlib import suppress
 
 from vaultcore.errors import NightkeyError
 from worker.cli.output import note_at_once
+from worker.cli.screen import AnswerForm, screen
+from worker.cli.spreadsheet import write_csv
 from worker.cli.terminal import was_closed
 from worker.wording.shapes import to_plain
 
@@ -52,5 +54,6 @@ def hand_over(text: str) -> None:
 
 
 def hand_over_json(document: Mapping[str, object]) -> None:
-    """As one JSON document, in ASCII, which every encoding has."""
-    hand_over(json.dumps(to_plain(document), indent=2) + "\n")
+    """As one JSON document, in ASCII, which every encoding has; or as CSV, where that was asked for."""
+    is_csv = screen().form is AnswerForm.CSV
+    hand_over(write_csv(document) if is_csv else json.dumps(to_plain(document), indent=2) + "\n")

@@ -18,7 +18,7 @@ from worker.cli.cells import shorten_ids, show_cell, show_near
 from worker.cli.colours import find_paint
 from worker.cli.layout import Column, fold, lay_out, measure
 from worker.cli.pager import show_paged
-from worker.cli.screen import Form, localise, screen
+from worker.cli.screen import AnswerForm, localise, screen
 from worker.cli.spreadsheet import write_csv
 from worker.cli.terminal import fit, fit_json, is_unicode
 from worker.wording.headings import head
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 def print_json(document: object) -> None:
     """The answer for a program: a JSON document, or the same as CSV where that was asked for."""
-    if screen().form is Form.CSV:
+    if screen().form is AnswerForm.CSV:
         write_text(write_csv(document))
         return
     as_it_is = is_unicode(sys.stdout)  # else with escapes: JSON either way
@@ -79,7 +79,7 @@ def print_table(
         print_lines([] if unread else [empty])
         return
     shown = list(columns)
-    if screen().form is Form.WIDE:
+    if screen().form is AnswerForm.WIDE:
         others = dict.fromkeys(name for row in rows for name in row)
         shown += [name for name in others if name not in shown and name not in hidden]
     for line in lay_out([_make_column(rows, name, spare) for name in shown], _find_width()):

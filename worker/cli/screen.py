@@ -19,7 +19,7 @@ _UTC: Final = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d)(:\d\d)? UTC\b")
 """How our sentences name a moment."""
 
 
-class Form(StrEnum):
+class AnswerForm(StrEnum):
     """What an answer is given as. All but the first two are whole: nothing of them is cut."""
 
     TABLE = "table"
@@ -35,7 +35,7 @@ class Screen:
     """
 
     clock: Callable[[], datetime]
-    form: Form = Form.TABLE
+    form: AnswerForm = AnswerForm.TABLE
     zone: tzinfo = UTC
     held: list[str] | None = None
 
@@ -47,7 +47,7 @@ class Screen:
     @property
     def is_fitted(self) -> bool:
         """Whether tables are cut to what a person sees at once."""
-        return self.form is Form.TABLE and is_watched()
+        return self.form is AnswerForm.TABLE and is_watched()
 
     @property
     def has_colours(self) -> bool:

@@ -9,7 +9,7 @@ import typer
 from worker.cli.colours import paint_bad, paint_good
 from worker.cli.facts import say_when
 from worker.cli.output import print_json, print_lines, print_table
-from worker.cli.screen import Form, screen, show_moment
+from worker.cli.screen import AnswerForm, screen, show_moment
 from worker.cli.session import Json, ask
 from worker.wording import describe
 from worker.wording.parts import say_count
@@ -68,7 +68,7 @@ def _print_findings(findings: Sequence[Shape]) -> None:
         print_lines(["", "no open findings"])
         return
     print_lines(["", f"{say_count(len(findings), 'open finding')}:"])
-    shown = findings if screen().form is Form.WIDE else findings[:_SHOWN]
+    shown = findings if screen().form is AnswerForm.WIDE else findings[:_SHOWN]
     print_table(shown, ("kind", "item", "workflow", "detail"), "none", spare=("workflow",))
     if len(findings) > len(shown):
         counted = Counter(str(one["kind"]) for one in findings)
@@ -78,7 +78,7 @@ def _print_findings(findings: Sequence[Shape]) -> None:
 
 def _first(lines: Sequence[str], command: str) -> list[str]:
     """As many as a person reads at once, and how many others there are."""
-    shown = lines if screen().form is Form.WIDE else lines[:_SHOWN]
+    shown = lines if screen().form is AnswerForm.WIDE else lines[:_SHOWN]
     rest = len(lines) - len(shown)
     return [f"  {line}" for line in shown] + ([f"  and {rest} more: nightkey {command}"] if rest else [])
 

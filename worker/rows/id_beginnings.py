@@ -16,7 +16,7 @@ from worker.rows.workflows import ID_PREFIX, is_known
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class Identified:
     """What has ids. `action`: that of seeing one. `item`: whose owners may; `owner`: who may, where that is
     one. `open`: those that can be asked for.
     """
@@ -28,18 +28,18 @@ class Kind:
     open: ColumnElement[bool] | None = None
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    ITEM_PREFIX: Kind(id=items.c.id, action=Action.ITEM_SEE, item=items.c.id),
-    ID_PREFIX: Kind(id=workflows.c.id, action=Action.WORKFLOW_SEE),
-    "fl_run": Kind(id=runs.c.id, action=Action.WORKFLOW_SEE),
-    "rot": Kind(id=rotations.c.id, action=Action.ROTATION_SEE, item=rotations.c.item_id),
-    "fnd": Kind(
+KINDS: Final[Mapping[str, Identified]] = {
+    ITEM_PREFIX: Identified(id=items.c.id, action=Action.ITEM_SEE, item=items.c.id),
+    ID_PREFIX: Identified(id=workflows.c.id, action=Action.WORKFLOW_SEE),
+    "fl_run": Identified(id=runs.c.id, action=Action.WORKFLOW_SEE),
+    "rot": Identified(id=rotations.c.id, action=Action.ROTATION_SEE, item=rotations.c.item_id),
+    "fnd": Identified(
         id=findings.c.id,
         action=Action.FINDING_SEE,
         item=findings.c.item_id,
         open=findings.c.resolved_at.is_(None),
     ),
-    "ntc": Kind(id=notices.c.id, action=Action.NOTICE_SEE, owner=notices.c.owner_id),
+    "ntc": Identified(id=notices.c.id, action=Action.NOTICE_SEE, owner=notices.c.owner_id),
 }
 """By the prefix of their ids."""
 
@@ -59,7 +59,7 @@ def complete(connection: Connection, given: str, *, seen_by: Collection[str] | N
     return find_whole(connection, kind.id, given, *where)
 
 
-def _is_name(connection: Connection, kind: Kind, given: str) -> bool:
+def _is_name(connection: Connection, kind: Identified, given: str) -> bool:
     if kind is KINDS[ID_PREFIX]:
         return is_known(connection, given)
     if kind is KINDS[ITEM_PREFIX]:
