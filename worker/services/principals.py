@@ -154,6 +154,17 @@ class PrincipalAccess:
         self._caller_keys.note((judged.item_id, judged.number))
         return bearer.as_asker()
 
+    def check_key(self, principal: Principal, key: Secret) -> tuple[Item, int] | None:
+        """Whose key somebody has presented, and which version; None: it opens nothing, or nothing that the
+        principal may know of. It counts as a use of it.
+        """
+        found = self._caller_keys.find(key)
+        item = None if found is None else self._find(found[0])
+        if found is None or item is None or not may(principal, Action.KEY_CHECK, owners=item.owners):
+            return None
+        self._caller_keys.note(found)
+        return item, found[1]
+
     def check_ever(self, principal: Principal, action: Action) -> None:
         """`NotAllowedError` where there is nothing that the principal may do this to."""
         self.check(principal, action, owners=principal.owners)

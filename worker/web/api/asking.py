@@ -48,7 +48,15 @@ def asks(action: Action) -> dict[str, Any]:
 
 def starts(action: Action) -> dict[str, Any]:
     """As `asks`, of a route that begins something: it heeds `Idempotency-Key`."""
-    return {"openapi_extra": {ACTION: action.value, ONCE: True, "parameters": [PARAMETER]}}
+    needs_key = action in KEY_NEEDED
+    return {
+        "openapi_extra": {
+            ACTION: action.value,
+            ONCE: True,
+            NEEDS_KEY: needs_key,
+            "parameters": [PARAMETER],
+        }
+    }
 
 
 class AskedRoute(APIRoute):
