@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy import func, select, type_coerce
 from sqlalchemy.types import NullType
 
-from tests.many_items import fill
+from tests.many_items import fill, make_id
 from tests.postgres import create_database, show_for_sqlalchemy, start_postgres
 from vaultcore.access import Action, Principal, Role, machine, whose
 from vaultcore.cursors import Position, identify_list, write_cursor
@@ -61,7 +61,7 @@ CASES = {
     "mode auto": Case(ItemFilter(modes={Mode.AUTO})),
     "rotator ssh-key": Case(ItemFilter(rotator="ssh-key")),
     "days left 0 to 7": Case(ItemFilter(days_left=(0, 7))),
-    "used by a workflow": Case(ItemFilter(used_by=f"fl_{7:026d}")),
+    "used by a workflow": Case(ItemFilter(used_by=make_id("fl", 7))),
     "begins with prod-service-9": Case(ItemFilter(begins="prod-service-9")),
     "name contains 999": Case(ItemFilter(text="999"), most_ms=SEARCH_MS),
     "name contains what is nowhere": Case(ItemFilter(text="no such name"), most_ms=SEARCH_MS),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete, event, insert, select, text, update
 
-from tests.many_items import fill
+from tests.many_items import fill, make_id
 from tests.services.conftest import Moves
 from vaultcore.access import Principal, Role, machine
 from vaultcore.errors import InvalidInputError, NotFoundError, TamperedError, UnreadableError
@@ -116,7 +116,7 @@ filters = st.builds(
     modes=st.frozensets(st.sampled_from(Mode), max_size=1),
     rotator=st.none() | st.sampled_from(["", "http", "ssh-key"]),
     days_left=st.tuples(st.none() | st.integers(-3, 60), st.none() | st.integers(-3, 60)),
-    used_by=st.none() | st.sampled_from([f"fl_{n:026d}" for n in (3, 100)]),
+    used_by=st.none() | st.sampled_from([make_id("fl", n) for n in (3, 100)]),
     text=st.none() | st.sampled_from(["1", "SERVICE-2", "%", "_", "/", "\\", "-token"]),
     begins=st.none() | st.sampled_from(["prod", "Dev-", "x"]),
 )
@@ -133,10 +133,10 @@ def test_pages_are_what_a_plain_filter_gives(filled: Services) -> None:
     Moves.edited.add(id(filled))
     with filled.database.write() as connection:
         filled.owners.create(connection, "nobodys", actor="test")
-        connection.execute(update(items).where(items.c.id == f"vlt_{9:026d}").values(hygiene="no-value"))
-        connection.execute(delete(versions).where(versions.c.item_id == f"vlt_{9:026d}"))
+        connection.execute(update(items).where(items.c.id == make_id("vlt", 9)).values(hygiene="no-value"))
+        connection.execute(delete(versions).where(versions.c.item_id == make_id("vlt", 9)))
         connection.execute(
-            update(rotations).where(rotations.c.id == f"rot_{0:026d}").values(failing_since=filled.clock())
+            update(rotations).where(rotations.c.id == make_id("rot", 0)).values(failing_since=filled.clock())
         )
     known, now = know_all(filled), filled.clock()
     assert len(known) == NUMBER
@@ -311,7 +311,7 @@ SPOILS = {
 
 @pytest.mark.parametrize("spoil", [*SPOILS, "its owners"])
 def test_an_edited_row_is_told_in_its_place_on_its_page_alone(filled: Services, spoil: str) -> None:
-    item_id = f"vlt_{6:026d}"
+    item_id = make_id("vlt", 6)
     Moves.edited.add(id(filled))
     with filled.database.write() as connection:
         if spoil == "its owners":
