@@ -13,7 +13,7 @@ from vaultcore.database import Database
 from vaultcore.tables import items, references, versions
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.domain.reasons import Code, Reason, store_reason
+from worker.domain.reasons import Code, Reason, store_reason, store_reasons
 from worker.rows.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps, workflows
 
 NOW: Final = USUAL
@@ -89,10 +89,14 @@ def _add_rotation(database: Database) -> None:
             insert(rotation_steps),
             [
                 {"rotation_id": rotation, "number": number, "step": step, "result": result, "cause": cause}
-                | {"message": message, "at": _OPENED + timedelta(minutes=number)}
+                | {"said": _say(message), "at": _OPENED + timedelta(minutes=number)}
                 for number, (step, result, cause, message) in enumerate(_STEPS, start=1)
             ],
         )
+
+
+def _say(message: str) -> list[dict[str, Any]]:
+    return store_reasons((Reason.of(Code.OTHER, text=message),) if message else ())
 
 
 def _add_runs(database: Database) -> None:

@@ -56,7 +56,7 @@ def owner_of(n: int, number: int) -> int:
 
 
 def make_id(kind: str, n: int) -> str:
-    return f"{kind}_01k{n:07d}{0:016d}"
+    return f"{kind}_01k{n:07d}{n:016d}"
 
 
 def _item(n: int, number: int, now: datetime) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import typer
 
 from vaultcore.errors import Cause, InvalidInputError
 from worker.cli.commands import Commands
+from worker.cli.ids import RunId
 from worker.cli.inputs import parse_time
 from worker.cli.output import describe_all, note, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.progress import show_progress
@@ -68,7 +69,7 @@ def list_runs(
 
 
 @app.command()
-def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], *, json: Json = False) -> None:
+def show(run_id: RunId, *, json: Json = False) -> None:
     """Show a run: what it used, what each node came to, and why it failed. --json has the nodes' outputs."""
     run = ask(
         lambda services: describe_run(services.views.view_run(run_id)),
