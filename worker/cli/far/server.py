@@ -60,9 +60,12 @@ class FarServer:
         unread = self._count_unread(answer)
         return answer.raw, [f"{unread} that cannot be read there"] if unread else []
 
-    def pages(self, *path: str, **query: object) -> Listed:
-        """All pages of a list, and an error for what it says cannot be read there."""
-        return self._follow(_join(path) + _ask_for({**query, "limit": _PAGE}))
+    def pages(self, *path: str, most: int | None = None, **query: object) -> Listed:
+        """All pages of a list, and an error for what it says cannot be read there. `most`: no more rows than
+        these are wanted.
+        """
+        size = _PAGE if most is None else min(most, _PAGE)
+        return self._follow(_join(path) + _ask_for({**query, "limit": size}), most=most)
 
     def whole_list(self, *path: str) -> Listed:
         """A list that comes at once."""
@@ -77,7 +80,7 @@ class FarServer:
     def delete(self, *path: str) -> None:
         self._ask("DELETE", _join(path))
 
-    def _follow(self, path: str) -> Listed:
+    def _follow(self, path: str, *, most: int | None = None) -> Listed:
         rows: list[Any] = []
         unread = 0
         following: str | None = path
@@ -89,12 +92,13 @@ class FarServer:
             rows += page
             unread += left_out
             following = self._find_next(answer)
-            if following is None:
+            if following is None or (most is not None and len(rows) + unread >= most):
                 break
             if not page and not left_out:
                 raise NoServerError(self.host, "answered with an empty page, and another one behind it")
         else:
             raise NoServerError(self.host, f"answered with more than {_PAGES_MAX} pages")
+        rows = rows[:most]
         if not unread:
             return rows, []
         missing = f"{unread} more cannot be read there: the same command on the vault's machine names them"
@@ -164,7 +168,7 @@ def _join(parts: tuple[str, ...]) -> str:
 
 def _ask_for(query: Mapping[str, object]) -> str:
     given = {name: part for name, part in query.items() if part is not None}
-    return f"?{urlencode(given)}" if given else ""
+    return f"?{urlencode(given, doseq=True)}" if given else ""
 
 
 def _expose(part: object) -> str:
