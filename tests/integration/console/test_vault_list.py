@@ -61,7 +61,6 @@ def test_pages_hold_each_item_once(house: House) -> None:
         ({"q": "100%"}, 0, "name has “100%”"),
         ({"owner": "others"}, 35, "owner others"),
         ({"label": "env=stage"}, 21, "label env=stage"),
-        ({"label": "env=prod, number=7"}, 1, "label number=7"),
         ({"label": "team"}, 0, "label team"),
         ({"days": "7"}, 7, "lapses within 7 days"),
         ({"mode": "auto"}, 0, "replaced by itself"),
