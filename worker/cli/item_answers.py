@@ -7,7 +7,8 @@ import typer
 
 from vaultcore.errors import NightkeyError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
-from vaultcore.model import Item
+from vaultcore.labels import join_line
+from vaultcore.model import Item, Label
 from vaultcore.secret import Secret
 from worker.cli.handover import AnswerLostError, hand_over, hand_over_json, hint
 from worker.cli.output import note
@@ -94,6 +95,10 @@ def item_line(item: Shape) -> str:
     expiry = "no expiry" if item["expires_at"] is None else f"expires {item['expires_at']:%Y-%m-%d %H:%M} UTC"
     version = WAITS if item["version"] is None else f"version {item['version']}"
     return f"{item['name']} ({item['id']}): {version}, {expiry}, owner {', '.join(item['owners']) or 'nobody'}"
+
+
+def show_labels(item: Shape) -> str:
+    return join_line(Label(key=key, value=value) for key, value in item["labels"].items())
 
 
 def warn(warnings: Iterable[str]) -> None:

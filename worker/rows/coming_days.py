@@ -7,6 +7,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from vaultcore.errors import UnreadableError
+from vaultcore.label_rows import find_labels
 from vaultcore.model import Item
 from vaultcore.row_macs import find_edited
 from vaultcore.rows import item_from_row, owners_of, select_items
@@ -57,10 +58,12 @@ def list_between(
         .limit(limit)
         .offset(offset)
     ).all()
-    owners = owners_of(connection, [row.id for row in rows])
+    ids = [row.id for row in rows]
+    owners, labels = owners_of(connection, ids), find_labels(connection, ids)
     found: list[Item | UnreadableError] = []
     for row in rows:
-        made, what = read_apart(row, lambda one: item_from_row(one, owners[one.id])), f"item {row.name}"
+        what = f"item {row.name}"
+        made = read_apart(row, lambda one: item_from_row(one, owners[one.id], labels[one.id].labels))
         edited = find_edited(connection, items, row, what)
         found.append(made.explain(what) if isinstance(made, Unread) else edited or made)
     return found

@@ -12,7 +12,9 @@ from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotAllowedError, NotFoundError, RefusedError
-from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Unchanged, Version
+from vaultcore.label_rows import labels_of
+from vaultcore.labels import change_labels, sort_labels
+from vaultcore.model import UNCHANGED, Item, Kind, Label, Policy, Reference, Unchanged, Version
 from vaultcore.owners import Owners
 from vaultcore.principals import is_token
 from vaultcore.rules import MASKED_MIN, check_name, check_policy, expiry_of_next, kind_of, needs_consumer
@@ -116,6 +118,7 @@ class Items:
         owners: Sequence[str],
         expires_at: datetime | None,
         policy: PolicyChange,
+        labels: Sequence[Label] = (),
         actor: str,
         beside: Callable[[Connection, Item], None] = lambda *_: None,
     ) -> tuple[Item, Collected | None]:
@@ -129,6 +132,7 @@ class Items:
         _check_settings(built, None, name=name)
         accounts = find_accounts(built)
         check_policy(built, name=check_name(name), kind=kind_of(name))
+        labels = sort_labels(labels)
         with self._database.read() as connection:
             self._owner_ids(connection, owners)
             self._pickups.check_first(connection, name, actor=actor)
@@ -158,6 +162,7 @@ class Items:
                 expires_at=expires_at,
                 policy=built,
                 accounts=accounts,
+                labels=labels,
                 actor=actor,
             )
             beside(connection, created.item)
@@ -186,6 +191,7 @@ class Items:
                 else tuple(sorted(set(change.owners))),
                 expires_at=item.expires_at if isinstance(change.expires_at, Unchanged) else change.expires_at,
                 policy=policy,
+                labels=_labels_after(connection, item, change),
             )
             return compare(self._name_original(connection, item), self._name_original(connection, after))
 
@@ -194,7 +200,7 @@ class Items:
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
             return ItemView(
-                item=item,
+                item=replace(item, labels=labels_of(connection, item.id)),
                 versions=tuple(self._versions.of_item(connection, item.id)),
                 references=tuple(self._references.of_item(connection, item.id)),
                 original=self._name_original(connection, item).policy.copy_of,
@@ -303,7 +309,8 @@ class Items:
                 if isinstance(change.owners, Unchanged)
                 else self._owner_ids(connection, change.owners)
             )
-            if value is None and not _differs(item, change, policy):
+            labels = _labels_after(connection, item, change)
+            if value is None and not _differs(item, change, policy, labels):
                 return Updated(item=item, changes=())
             accounts = self._check_alone(connection, item, policy, value)
             expires_at = change.expires_at
@@ -322,6 +329,7 @@ class Items:
                 owner_ids=owner_ids,
                 policy=None if policy == item.policy else policy,
                 accounts=accounts,
+                labels={} if labels == item.labels else change.labels,
                 actor=actor,
             )
             changes = compare(self._name_original(connection, item), self._name_original(connection, after))
@@ -481,12 +489,18 @@ class Items:
         return [self._owners.get(connection, one).id for one in names]
 
 
-def _differs(item: Item, change: ItemChange, policy: Policy) -> bool:
+def _labels_after(connection: Connection, item: Item, change: ItemChange) -> tuple[Label, ...]:
+    """`TamperedError` where they are to be changed, and one of them is none of ours."""
+    return change_labels(labels_of(connection, item.id), change.labels) if change.labels else item.labels
+
+
+def _differs(item: Item, change: ItemChange, policy: Policy, labels: tuple[Label, ...]) -> bool:
     return (
         change.name not in (None, item.name)
         or not (isinstance(change.expires_at, Unchanged) or change.expires_at == item.expires_at)
         or not (isinstance(change.owners, Unchanged) or set(change.owners) == set(item.owners))
         or policy != item.policy
+        or labels != item.labels
     )
 
 

@@ -98,6 +98,7 @@ class ItemRow(BaseModel):
     name: str
     kind: str
     owners: list[str]
+    labels: dict[str, str] = Field(examples=[{"env": "prod", "team": "payments"}])
     version: int | None
     created_at: datetime
     updated_at: datetime

@@ -30,6 +30,7 @@ from worker.rows.rotation_lists import RotationFilter
 from worker.services.items import ItemView
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, show
+from worker.web.console.item_list import link_labels
 from worker.web.console.visits import Looks, PageRoute
 from worker.web.drawings.versions import draw_versions
 from worker.wording import say
@@ -166,6 +167,7 @@ def show_item(  # what a form on it had, which was refused
         versions=[_show_version(one) for one in sorted(view.versions, key=lambda one: -one.number)],
         uses=[_show_use(one, item) for one in view.references],
         elsewhere=_explain_elsewhere(view),
+        labels=link_labels(item),
         policy=_policy(view),
         rotations=[_show_rotation(one) for one in rotations],
         findings=_findings(services, visitor, item),

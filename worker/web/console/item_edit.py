@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, NightkeyError
+from vaultcore.labels import compare_labels, join_line
 from vaultcore.model import UNCHANGED, Item, Mode, Owner
 from vaultcore.rules import show_duration
 from worker.bootstrap import Services
@@ -27,6 +28,7 @@ from worker.web.console.item_fields import (
     FieldError,
     Filled,
     read_expiry,
+    read_labels,
     read_owners,
     read_text,
     refill,
@@ -76,6 +78,7 @@ def _read(form: FormData, item: Item, *, now: datetime, zone: tzinfo) -> ItemCha
         owners=owners if set(owners) != set(item.owners) else UNCHANGED,
         expires_at=read_expiry(form, now=now, zone=zone),
         policy=PolicyChange(parts=read_plan(form, item)),
+        labels=compare_labels(item.labels, read_labels(form)) if "labels" in form else {},
     )
 
 
@@ -120,6 +123,7 @@ def _show(request: Request, visitor: Visitor, item: Item, filled: Filled, *, sta
         "name": item.name,
         "expires": KEEP,
         "owner": list(item.owners),
+        "labels": join_line(item.labels),
         "mode": policy.mode.value if policy.stated else "",
         **{name: _show_length(getattr(policy, name)) for name in _LENGTHS},
         "rotator": policy.rotator or NO_ROTATOR,

@@ -8,11 +8,13 @@ from typing import Any, Final
 from starlette.datastructures import FormData
 
 from vaultcore.errors import InvalidInputError, NightkeyError
-from vaultcore.model import UNCHANGED, Unchanged
+from vaultcore.labels import parse_labels, split_line
+from vaultcore.model import UNCHANGED, Label, Unchanged
 from vaultcore.secret import Secret
 from worker.web.api.errors import find_status
 
 KEEP, BY_POLICY, NEVER, ON_DAY = "keep", "policy", "never", "day"
+LABELS_LINE_MAX: Final = 6_000
 DAYS: Final = ("30", "90", "365")
 _PLACES: Final = (
     ("item name", "name"),
@@ -21,6 +23,7 @@ _PLACES: Final = (
     ("the expiry of", "expires"),
     ("nothing says when", "expires"),
     ("no owner", "owner"),
+    ("label", "labels"),
     ("policy of", "plan"),
     ("rotator", "rotator"),
     ("settings", "settings"),
@@ -84,6 +87,16 @@ def read_value(form: FormData) -> Secret:
     demand(not (given and lines), "value", "it was given twice: on one line, and on several")
     text = given or (lines.replace("\r\n", "\n") if isinstance(lines, str) else "")
     return Secret(text if isinstance(text, str) else "")
+
+
+def read_labels(form: FormData, name: str = "labels") -> tuple[Label, ...]:
+    """One line of them; `FieldError` at that field where it holds what is none."""
+    line = read_text(form, name, most=LABELS_LINE_MAX)
+    try:
+        return parse_labels(split_line(line))
+    except InvalidInputError as error:
+        problem = str(error)
+    raise FieldError(name, problem)
 
 
 def read_owners(form: FormData) -> tuple[str, ...]:

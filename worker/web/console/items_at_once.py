@@ -17,15 +17,29 @@ from worker.domain.policies import PolicyChange
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.item_edit import owner_names
-from worker.web.console.item_fields import FieldError, Filled, demand, read_owners, read_text, refill, status_of
+from worker.web.console.item_fields import (
+    FieldError,
+    Filled,
+    demand,
+    read_labels,
+    read_owners,
+    read_text,
+    refill,
+    status_of,
+)
 from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.wording.changes import say_change
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
 MOST: Final = 200
-OWNER, PLAN, ROTATE = "owner", "plan", "rotate"
-_ACTIONS: Final = {OWNER: Action.ITEM_UPDATE, PLAN: Action.ITEM_UPDATE, ROTATE: Action.ITEM_ROTATE}
+OWNER, PLAN, LABELS, ROTATE = "owner", "plan", "labels", "rotate"
+_ACTIONS: Final = {
+    OWNER: Action.ITEM_UPDATE,
+    PLAN: Action.ITEM_UPDATE,
+    LABELS: Action.ITEM_UPDATE,
+    ROTATE: Action.ITEM_ROTATE,
+}
 _LENGTHS: Final = ("lifetime", "lead", "overlap")
 
 
@@ -106,7 +120,7 @@ def _preview(request: Request, visitor: Visitor, form: FormData) -> Response:
         ids=ids,
         steps=steps,
         filled=filled,
-        given={name: form.get(name, "") for name in ("mode", *_LENGTHS)},
+        given={name: form.get(name, "") for name in ("mode", *_LENGTHS, "labels", "no_labels")},
         owner_given=list(read_owners(form)),
         owners=owner_names(services),
     )
@@ -123,11 +137,26 @@ def _read(form: FormData) -> _Wanted:
         owners = read_owners(form)
         demand(owners, "owner", "say who answers for them")
         return _Wanted(what=what, change=ItemChange(owners=owners))
+    if what == LABELS:
+        return _Wanted(what=what, change=ItemChange(labels=_read_labels(form)))
     parts: dict[str, Any] = {}
     if what == PLAN:
         parts = {name: text for name in ("mode", *_LENGTHS) if (text := read_text(form, name))}
         demand(parts, "form", "say what is to be changed")
     return _Wanted(what=what, change=ItemChange(owners=UNCHANGED, policy=PolicyChange(parts=parts)))
+
+
+def _read_labels(form: FormData) -> dict[str, str | None]:
+    """Those that are set, and those that are taken away, which are named by their keys."""
+    taken, given = read_labels(form, "no_labels"), read_labels(form)
+    demand(given or taken, "labels", "say which labels are set, or taken away")
+    wanted: dict[str, str | None] = {one.key: None for one in taken}
+    for one in taken:
+        demand(not one.value, "no_labels", f"name it by its key alone: {one.key}")
+    for one in given:
+        demand(one.key not in wanted, "labels", f"label {one.key} is set and taken away: choose one")
+        wanted[one.key] = one.value
+    return wanted
 
 
 def _step(

@@ -26,6 +26,7 @@ from worker.web.console.item_fields import (
     Filled,
     demand,
     read_expiry,
+    read_labels,
     read_owners,
     read_text,
     read_value,
@@ -70,7 +71,7 @@ def create(request: Request, visitor: Looks, form: Sent) -> Response:
         name, owners = read_text(form, "name"), read_owners(form)
         demand(owners, "owner", "say who answers for it: they are told before it lapses")
         services.principals.check(visitor.principal, Action.ITEM_CREATE, owners=owners)
-        parts = _read_plan(form)
+        parts, labels = _read_plan(form), read_labels(form)
         if _redirects(parts):
             services.principals.check(visitor.principal, Action.ITEM_REDIRECT, owners=owners)
         expires_at = _read_expiry(form, parts, now=services.clock(), zone=visitor.zone)
@@ -82,6 +83,7 @@ def create(request: Request, visitor: Looks, form: Sent) -> Response:
                 owners=owners,
                 expires_at=expires_at,
                 policy=PolicyChange(parts=parts),
+                labels=labels,
                 actor=visitor.principal.actor,
             )
     except (FieldError, NightkeyError) as error:
@@ -150,6 +152,7 @@ def _show(request: Request, visitor: Visitor, filled: Filled, *, status: int = 2
         "mode": Mode.NOTIFY.value,
         "rotator": NO_ROTATOR,
         "lifetime": "",
+        "labels": "",
     }
     given = {**usual, **filled.given}
     problem, hint = ("", "") if "name" in filled.errors else _judge(services, given["name"])
