@@ -54,12 +54,13 @@ def list_pages(morning: Morning) -> list[str]:
     """Every page that is looked at, with something to look at."""
     rotations = [morning.rotation(item) for item in (TICKETS, SALES, MAIL)]
     real = {
-        "items": [SALES],
+        "items": [morning.services.views.get_item(SALES).id],
         "rotations": rotations,
         "workflows": ["sales-sync"],
         "calendar": [f"{morning.clock.now:%Y-%m-%d}"],
         "notices": [one.id for one in morning.organisation.notices()][:1],
         "owners": ["sales"],
+        "owners-digest": ["sales"],
         "findings": [one.finding.id for one in morning.services.views.list_findings()][:1],
         "principals": ["viewer"],
     }

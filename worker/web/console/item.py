@@ -11,12 +11,13 @@ from starlette.responses import Response
 
 from vaultcore.access import Action
 from vaultcore.audit import AuditRow
-from vaultcore.errors import UnreadableError
+from vaultcore.errors import NotFoundError, UnreadableError
 from vaultcore.model import ConsumerKind, Item, Kind, Mode, Reference, Version
 from vaultcore.rules import overlap_of
 from worker.bootstrap import Services
 from worker.domain.commands import quote_word, value_command
 from worker.domain.consumption import explain_elsewhere
+from worker.domain.findings import FindingKind
 from worker.domain.item_states import OpenRotation, states_of
 from worker.domain.notices import name_finding
 from worker.domain.paging import PageRequest
@@ -29,8 +30,11 @@ from worker.rows.notices import Notice
 from worker.rows.rotation_lists import RotationFilter
 from worker.services.items import ItemView
 from worker.web.api.asking import asks, services_of
-from worker.web.console.frame import CONSOLE, Visitor, show
+from worker.web.console.frame import CONSOLE, Visitor, go, show
+from worker.web.console.item_remarks import list_remarks
 from worker.web.console.visits import Looks, PageRoute
+from worker.web.console.ways import NEW_ITEM
+from worker.web.console.workflows import link_workflow
 from worker.web.drawings.versions import draw_versions
 from worker.wording import say
 from worker.wording.harm import list_harm
@@ -72,6 +76,7 @@ class ShownUse:
     """`follows`: which version the node is given. `proof`: which one a production run has proven, if any."""
 
     name: str
+    link: str
     is_workflow: bool
     node: str
     note: str
@@ -96,6 +101,7 @@ class RotationLine:
 @dataclass(frozen=True, kw_only=True)
 class FindingLine:
     id: str
+    kind: FindingKind
     word: str
     detail: str
     does: str
@@ -133,7 +139,12 @@ class Deeds:
 def view_item(request: Request, name: str, visitor: Looks) -> Response:
     """By its name, or its id."""
     services = services_of(request)
-    item = services.principals.find_item(visitor.principal, name, Action.ITEM_SEE)
+    try:
+        item = services.principals.find_item(visitor.principal, name, Action.ITEM_SEE)
+    except NotFoundError:
+        if name == "new" and visitor.may(Action.ITEM_CREATE):  # so it is typed by who has no item of that name
+            return go(NEW_ITEM)
+        raise
     return show_item(request, services, visitor, item.id)
 
 
@@ -151,6 +162,7 @@ def show_item(  # what a form on it had, which was refused
     rotations = _rotations(services, visitor, item)
     overlap = overlap_of(item.policy, item.life)
     tone, word = _state(item, rotations, now)
+    findings = _findings(services, visitor, item)
     return show(
         request,
         "item.html",
@@ -168,7 +180,8 @@ def show_item(  # what a form on it had, which was refused
         elsewhere=_explain_elsewhere(view),
         policy=_policy(view),
         rotations=[_show_rotation(one) for one in rotations],
-        findings=_findings(services, visitor, item),
+        findings=findings,
+        remarks=list_remarks(services, item, {one.kind for one in findings}),
         notices=_notices(services, visitor, item),
         audit=_audit(services, visitor, item),
         deeds=_deeds(services, visitor, item, rotations),
@@ -226,6 +239,7 @@ def _show_use(use: Reference, item: Item) -> ShownUse:
         follows = f"version {use.pinned}, {'held by its rotation' if use.held_by else 'pinned'}"
     return ShownUse(
         name=use.consumer_name,
+        link=link_workflow(use.consumer_name, use.consumer_id),
         is_workflow=use.consumer is ConsumerKind.WORKFLOW,
         node=use.node_id,
         note=", ".join(notes),
@@ -278,6 +292,7 @@ def _show_finding(listed: ListedFinding) -> FindingLine:
     word, detail = name_finding(found.kind), say(found.detail)
     return FindingLine(
         id=found.id,
+        kind=FindingKind(found.kind),
         word="" if detail.startswith(word.partition(" ")[0]) else word,
         detail=detail,
         does=say(found.does),

@@ -9,9 +9,13 @@ from starlette.datastructures import FormData
 
 from vaultcore.errors import InvalidInputError, NightkeyError
 from vaultcore.model import UNCHANGED, Unchanged
+from vaultcore.rules import MASKED_MIN
 from vaultcore.secret import Secret
 from worker.web.api.errors import find_status
+from worker.wording.warnings import word_short
 
+SHORT: Final = "short"
+"""Said of a value that is too short, and meant so."""
 KEEP, BY_POLICY, NEVER, ON_DAY = "keep", "policy", "never", "day"
 DAYS: Final = ("30", "90", "365")
 _PLACES: Final = (
@@ -84,6 +88,14 @@ def read_value(form: FormData) -> Secret:
     demand(not (given and lines), "value", "it was given twice: on one line, and on several")
     text = given or (lines.replace("\r\n", "\n") if isinstance(lines, str) else "")
     return Secret(text if isinstance(text, str) else "")
+
+
+def read_meant_value(form: FormData) -> Secret:
+    """As `read_value`, and asked about once more where it is too short to be masked by itself."""
+    value = read_value(form)
+    if 0 < len(value) < MASKED_MIN and "short" not in form:
+        raise FieldError(SHORT, word_short(MASKED_MIN))
+    return value
 
 
 def read_owners(form: FormData) -> tuple[str, ...]:
