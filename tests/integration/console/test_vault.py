@@ -99,7 +99,7 @@ def test_a_value_of_several_lines_is_kept_as_it_was(house: House) -> None:
         ({"value": "v" * 2001}, "2000 at most"),
         ({"owner": []}, "Say who answers for it"),
         ({"owner": ["nobody-there"]}, "No owner"),
-        ({"expires": "day", "expires_on": "2020-01-01"}, "is not in the future"),
+        ({"expires": "day", "expires_on": "2020-01-01"}, "That day has begun"),
         ({"expires": "day", "expires_on": "soon"}, "is no day"),
         ({"expires": "day"}, "Say on which day"),
         ({"expires": "tomorrow"}, "Choose one of these"),
@@ -277,6 +277,19 @@ def test_an_item_is_shown_whole_and_without_its_value(house: House) -> None:
         assert button not in viewer.text
     assert not [form for form in viewer.forms if form.method == "post" and "Sign out" not in form.buttons]
     assert signed_in(house, "owner").open(f"{ITEMS}/{item_id}").status == 200
+
+
+def test_what_is_done_again_and_again_does_not_hide_the_record(house: House) -> None:
+    item_id = add(house, "prod-read-often-token")
+    with house.services.database.write() as connection:
+        for _ in range(15):
+            house.services.versions.reveal(connection, item_id, 1, purpose=Purpose.RUN, actor="schedule")
+    browser = signed_in(house, "auditor")
+    page = browser.open(f"{ITEMS}/prod-read-often-token")
+    assert "version.reveal" not in page.text
+    assert "Its value was read 15 times" in page.text
+    assert "version.reveal" in browser.follow(page, "for what").text
+    assert "item.create" in page.text
 
 
 def test_who_may_not_see_an_item_is_told_that_there_is_none(house: House) -> None:

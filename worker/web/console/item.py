@@ -46,6 +46,7 @@ router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRout
 
 _SHOWN: Final = 10
 """Of rotations, notices and audit rows; each list of its own has the others."""
+_READ: Final = "version.reveal"
 _FINDINGS_SHOWN: Final = 50
 _WAITS_FOR_A_PERSON: Final = frozenset({State.REQUESTED, State.STUCK})
 _TONES: Final = {
@@ -112,11 +113,16 @@ class FindingLine:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownAudit:
-    seq: int
     at: datetime
     actor: str
     action: str
     details: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reads:
+    number: str
+    last_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +185,14 @@ def show_item(  # what a form on it had, which was refused
         uses=[_show_use(one, item) for one in view.references],
         elsewhere=_explain_elsewhere(view),
         policy=_policy(view),
+        by_owner=item.policy.mode is Mode.NOTIFY,
+        always=("lifetime", "thresholds" if item.policy.mode is Mode.NOTIFY else "lead"),
         rotations=[_show_rotation(one) for one in rotations],
         findings=findings,
         remarks=list_remarks(services, item, {one.kind for one in findings}),
         notices=_notices(services, visitor, item),
         audit=_audit(services, visitor, item),
+        reads=_reads(services, visitor, item),
         deeds=_deeds(services, visitor, item, rotations),
         value_command=value_command(item, now),
         quoted=quote_word(item.name),
@@ -312,14 +321,26 @@ def _notices(services: Services, visitor: Visitor, item: Item) -> list[Notice] |
 def _audit(services: Services, visitor: Visitor, item: Item) -> list[ShownAudit] | None:
     if not visitor.may(Action.AUDIT_READ, ()):
         return None
-    page = services.lists.page_audit(AuditFilter(item=item.id), PageRequest(limit=_SHOWN))
+    wanted = AuditFilter(item=item.id, without=_READ)
+    page = services.lists.page_audit(wanted, PageRequest(limit=_SHOWN))
     return [_show_audit(one, item) for one in _readable(page.rows)]
+
+
+def _reads(services: Services, visitor: Visitor, item: Item) -> Reads | None:
+    """How often its value was read, for runs above all: rows that would hide what else was done."""
+    if not visitor.may(Action.AUDIT_READ, ()):
+        return None
+    page = services.lists.page_audit(
+        AuditFilter(item=item.id, action=_READ), PageRequest(limit=1, counted=True)
+    )
+    rows = _readable(page.rows)
+    return Reads(number=str(page.total), last_at=rows[0].at) if rows else None
 
 
 def _show_audit(row: AuditRow, item: Item) -> ShownAudit:
     details = {name: value for name, value in row.details.items() if value not in (None, item.id)}
     told = ", ".join(f"{name} {_word(value)}" for name, value in details.items())
-    return ShownAudit(seq=row.seq, at=row.at, actor=row.actor, action=row.action, details=told)
+    return ShownAudit(at=row.at, actor=row.actor, action=row.action, details=told)
 
 
 def _word(value: object) -> str:

@@ -17,6 +17,7 @@ from worker.web.console.item_fields import FieldError, check_why, read_day, stat
 from worker.web.console.key_shown_once import show_key
 from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.web.console.ways import ITEM, item_path
+from worker.wording.forms import say_for_forms
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
@@ -60,7 +61,7 @@ def make_first_key(request: Request, item_id: str, visitor: Looks) -> Response:
         if again is not None:  # the page that has it was loaded once more
             return show_key(request, again, again=True)
         status = status_of(error)
-        return show_item(request, services, visitor, item.id, problem=str(error), status=status)
+        return show_item(request, services, visitor, item.id, problem=say_for_forms(str(error)), status=status)
     return show_key(request, first)
 
 
@@ -125,5 +126,7 @@ def _try(request: Request, visitor: Visitor, item: Item, do: Callable[[], str]) 
         said = do()
     except (FieldError, NightkeyError) as error:
         status = status_of(error)
-        return show_item(request, services_of(request), visitor, item.id, problem=str(error), status=status)
+        return show_item(
+            request, services_of(request), visitor, item.id, problem=say_for_forms(str(error)), status=status
+        )
     return go(item_path(item.name), said=said)

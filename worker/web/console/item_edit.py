@@ -91,13 +91,13 @@ def _read_policy(form: FormData, item: Item) -> dict[str, Any]:
     if "target" in form and target != (policy.target or ""):
         parts["target"] = target or None
     if "settings" in form:
-        settings = _read_settings(form)
+        settings = read_settings(form)
         if settings != dict(policy.settings):
             parts["settings"] = settings
     return parts
 
 
-def _read_settings(form: FormData) -> Mapping[str, Any]:
+def read_settings(form: FormData) -> Mapping[str, Any]:
     text = read_text(form, "settings", most=_SETTINGS_MAX)
     try:
         found = parse_json(text) if text else {}

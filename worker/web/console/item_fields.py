@@ -12,6 +12,7 @@ from vaultcore.model import UNCHANGED, Unchanged
 from vaultcore.rules import MASKED_MIN
 from vaultcore.secret import Secret
 from worker.web.api.errors import find_status
+from worker.wording.forms import say_for_forms
 from worker.wording.warnings import word_short
 
 SHORT: Final = "short"
@@ -25,6 +26,7 @@ _PLACES: Final = (
     ("the expiry of", "expires"),
     ("nothing says when", "expires"),
     ("no owner", "owner"),
+    ("no active workflow here uses", "mode"),
     ("policy of", "plan"),
     ("rotator", "rotator"),
     ("settings", "settings"),
@@ -33,6 +35,8 @@ _PLACES: Final = (
     ("overlap", "overlap"),
 )
 """At which field an error of the services is shown, by how it begins; any other stands above the form."""
+_WITHIN: Final = ((" needs a rotator", "mode"), (", setting ", "settings"))
+"""The same, by what it says."""
 
 
 class FieldError(Exception):
@@ -61,8 +65,10 @@ def refill(form: FormData, error: Exception, *, secret: tuple[str, ...] = ("valu
 
 
 def _place(error: Exception) -> tuple[str, str]:
-    says = str(error) if isinstance(error, NightkeyError) else "that cannot be read"
-    return next((name for begins, name in _PLACES if says.startswith(begins)), "form"), says
+    says = say_for_forms(str(error)) if isinstance(error, NightkeyError) else "that cannot be read"
+    within = [name for part, name in _WITHIN if part in says]
+    begins = [name for begins, name in _PLACES if says.startswith(begins)]
+    return next(iter([*within, *begins]), "form"), says
 
 
 def demand(is_so: object, name: str, otherwise: str) -> None:
@@ -112,7 +118,9 @@ def read_expiry(form: FormData, *, now: datetime, zone: tzinfo) -> datetime | Un
     if chosen in DAYS:
         return now + timedelta(days=int(chosen))
     if chosen == ON_DAY:
-        return read_day(form, "expires_on", zone=zone)
+        day = read_day(form, "expires_on", zone=zone)
+        demand(day > now, "expires_on", "that day has begun: choose one that is still to come")
+        return day
     raise FieldError("expires", "choose one of these")
 
 

@@ -22,6 +22,7 @@ from worker.web.console.item_fields import FieldError, Filled, demand, read_owne
 from worker.web.console.plan_fields import PLAN_FIELDS, read_plan
 from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.wording.changes import say_change
+from worker.wording.forms import say_for_forms
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
@@ -167,4 +168,4 @@ def _step(
         return ItemOutcome(id=item.id, name=name, says=says, stays=not says, revision=revision)
     except NightkeyError as error:
         status_of(error)  # what failed here is no answer for one item
-        return ItemOutcome(id=item_id, name=name, says=(str(error),), stands=True)
+        return ItemOutcome(id=item_id, name=name, says=(say_for_forms(str(error)),), stands=True)

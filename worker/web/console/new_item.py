@@ -10,16 +10,16 @@ from starlette.responses import Response
 from vaultcore.access import Action
 from vaultcore.errors import NightkeyError, RefusedError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
-from vaultcore.model import Kind, Mode, Unchanged
+from vaultcore.model import Kind, Mode, Policy, Unchanged
 from vaultcore.rules import API_KEY_PREFIX, NAME_MAX, NAME_MIN, is_generic, kind_of
 from worker.bootstrap import Services
-from worker.domain.policies import PolicyChange
+from worker.domain.policies import OF_TARGET, PolicyChange
 from worker.domain.reasons import Code, Reason
 from worker.rotators.catalog import rotator_names
 from worker.services.rotation.pickups import Collected
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
-from worker.web.console.item_edit import NO_ROTATOR, owner_names
+from worker.web.console.item_edit import NO_ROTATOR, owner_names, read_settings
 from worker.web.console.item_fields import (
     BY_POLICY,
     NEVER,
@@ -34,6 +34,7 @@ from worker.web.console.item_fields import (
     status_of,
 )
 from worker.web.console.key_shown_once import show_key
+from worker.web.console.plan_fields import NEW_TARGET_FIELDS, read_plan, show_plan
 from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.web.console.ways import item_path
 from worker.wording import say
@@ -141,13 +142,17 @@ def _read_plan(form: FormData) -> dict[str, Any]:
         parts["mode"] = mode
     if rotator not in ("", NO_ROTATOR):
         parts["rotator"] = rotator
+    settings = read_settings(form)
+    if settings:
+        parts["settings"] = settings
+    parts |= read_plan(form, Policy(), NEW_TARGET_FIELDS)
     if lifetime:
         parts["lifetime"] = lifetime
     return parts
 
 
 def _redirects(parts: dict[str, Any]) -> bool:
-    return "rotator" in parts
+    return bool(OF_TARGET & parts.keys())
 
 
 def _limits() -> dict[str, Any]:
@@ -162,6 +167,8 @@ def _show(request: Request, visitor: Visitor, filled: Filled, *, status: int = 2
         "owner": sorted(visitor.principal.owners),
         "mode": Mode.NOTIFY.value,
         "rotator": NO_ROTATOR,
+        "settings": "",
+        **show_plan(Policy(), NEW_TARGET_FIELDS),
         "lifetime": "",
     }
     given = {**usual, **filled.given}
@@ -177,6 +184,7 @@ def _show(request: Request, visitor: Visitor, filled: Filled, *, status: int = 2
         owners=owner_names(services),
         modes=list(Mode),
         rotators=rotator_names(),
+        agreed=NEW_TARGET_FIELDS,
         redirects=visitor.may(Action.ITEM_REDIRECT, ()),
         by_policy=BY_POLICY,
         **_limits(),

@@ -26,6 +26,7 @@ class FieldForm(StrEnum):
     TEXT = "text"
     LINES = "lines"
     SWITCH = "switch"
+    CONSUMERS = "consumers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,14 @@ PLAN_FIELDS: Final = (
     ),
     PlanField(name="urgent", label="Tell its owner in their quiet hours, too?", hint="", way=FieldForm.SWITCH),
 )
+_CONSUMERS: Final = PlanField(
+    name="consumers",
+    label="Must something here read it?",
+    hint="Values leave the vault for workflows and rotators alone: what none of them reads stays as it is.",
+    way=FieldForm.CONSUMERS,
+)
 TARGET_FIELDS: Final = (
+    _CONSUMERS,
     PlanField(
         name="four_eyes",
         label="Four eyes?",
@@ -101,6 +109,9 @@ TARGET_FIELDS: Final = (
     ),
 )
 """Parts that say what must be agreed to before a value is sent somewhere."""
+
+NEW_TARGET_FIELDS: Final = (_CONSUMERS,)
+"""Those of them that a new item may need to be taken at all."""
 
 
 def show_plan(policy: Policy, fields: tuple[PlanField, ...] = PLAN_FIELDS) -> dict[str, str]:
