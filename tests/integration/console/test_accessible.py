@@ -1,4 +1,4 @@
-"""axe finds nothing serious on any page, in either scheme; on a small screen none is too wide, nor a row tall."""
+"""axe finds nothing serious on any page, in either scheme; on a small screen none is wide, no row tall."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,8 @@ SERIOUS = ("serious", "critical")
 SCHEMES: tuple[Any, ...] = ("light", "dark")
 ROW_MAX = 44
 """Pixels of a row that is one line."""
-_TALLEST = """Math.max(0, ...[...document.querySelectorAll('table.rows:not(.stacks) tbody tr:not(:has(.wraps))')]
+_TALLEST = """Math.max(0, ...[
+    ...document.querySelectorAll('table.rows:not(.stacks) tbody tr:not(:has(.wraps))')]
     .map((row) => Math.round(row.getBoundingClientRect().height)))"""
 
 
