@@ -17,12 +17,15 @@ RECORD: Final = Sortable(name="audit", id=audit.c.seq, sorts={"at": audit.c.at},
 
 @dataclass(frozen=True, kw_only=True)
 class AuditFilter:
-    """`subject`: the id of what a row is about. `item`: an item's id, with its rotations."""
+    """`subject`: the id of what a row is about. `item`: an item's id, with its rotations. `without`: an action
+    that is left out.
+    """
 
     item: str | None = None
     subject: str | None = None
     actor: str | None = None
     action: str | None = None
+    without: str | None = None
     after: datetime | None = None
     before: datetime | None = None
 
@@ -36,6 +39,8 @@ def page_audit(connection: Connection, wanted: AuditFilter, request: PageRequest
     for column, value in ((c.subject, wanted.subject), (c.actor, wanted.actor), (c.action, wanted.action)):
         if value is not None:
             where.append(column == value)
+    if wanted.without is not None:
+        where.append(c.action != wanted.without)
     if wanted.after is not None:
         where.append(c.at >= wanted.after)
     if wanted.before is not None:

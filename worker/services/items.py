@@ -27,6 +27,7 @@ from worker.domain.commands import explain_lapsed_metadata, explain_missing_expi
 from worker.domain.consumption import explain_unread_plan
 from worker.domain.ends import find_nearest, find_own_end
 from worker.domain.findings import FindingKind
+from worker.domain.loosening import WHY, find_loosened
 from worker.domain.policies import PolicyChange, change_policy
 from worker.domain.proof import CANARY_AUTO
 from worker.domain.revisions import Expected, check_revision, revision_of_item
@@ -174,12 +175,15 @@ class Items:
             self._refuse_waiting(connection, name)
             return self._vault.check_new_name(connection, name)
 
-    def preview(self, name: str, change: ItemChange) -> tuple[Change, ...]:
+    def preview(
+        self, name: str, change: ItemChange, *, allowed: Callable[[Action], bool] = lambda _: True
+    ) -> tuple[Change, ...]:
         """What `update` would change, with the errors that are known of before; nothing is written."""
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
             policy = self._resolve_copy(connection, self._policy_after(item, change), item)
             check_policy(policy, name=item.name, kind=item.kind)
+            _refuse_loosening(item.policy, policy, allowed)
             self._check_read(connection, item, policy)
             if not isinstance(change.owners, Unchanged):
                 self._owner_ids(connection, change.owners)
@@ -282,13 +286,14 @@ class Items:
         *,
         value: Secret | None = None,
         expected: Expected | None = None,
-        may_redirect: bool = True,
+        allowed: Callable[[Action], bool] = lambda _: True,
         actor: str,
     ) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
         written. A new value is a new version, current at once, and refused without a word on its expiry.
-        `ChangedError` if the item is not as `expected`. Without `may_redirect`, `NotAllowedError` where a new
-        name would have its value sent to who waits for that name.
+        `ChangedError` if the item is not as `expected`. `allowed` says what else may be done to the item:
+        `NotAllowedError` where a new name would have its value sent to who waits for that name, or where
+        nobody is asked any more before it is replaced.
         """
         with self._database.write() as connection:
             before = self._vault.get(connection, name)
@@ -296,11 +301,12 @@ class Items:
             copies = self._lock_family(connection, before, change)
             item = self._vault.get(connection, name, lock=True)
             check_revision(expected, revision_of_item(item), item.name)
-            if not may_redirect:
+            if not allowed(Action.ITEM_REDIRECT):
                 self._refuse_redirecting(connection, item, change)
             if change.expires_at is None and is_token(connection, item.id):
                 raise InvalidInputError(f"{item.name} is a principal's token, which always lapses: say when")
             policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
+            _refuse_loosening(item.policy, policy, allowed)
             if value is not None and self._lacks_expiry(item, change, policy):
                 raise InvalidInputError(explain_missing_expiry(item.name))
             self._check_read(connection, item, policy)
@@ -487,6 +493,12 @@ class Items:
 
     def _owner_ids(self, connection: Connection, names: Sequence[str]) -> list[str]:
         return [self._owners.get(connection, one).id for one in names]
+
+
+def _refuse_loosening(before: Policy, after: Policy, allowed: Callable[[Action], bool]) -> None:
+    needed = find_loosened(before, after)
+    if needed is not None and not allowed(needed):
+        raise NotAllowedError(needed, sorted(RULES[needed].anywhere), why=WHY)
 
 
 def _labels_after(connection: Connection, item: Item, change: ItemChange) -> tuple[Label, ...]:

@@ -202,7 +202,7 @@ def test_a_workflow_that_names_what_is_not_there_says_the_way_out(morning: Morni
     assert "does not exist" in listed.text
     page = browser.follow(listed, "a/b")
     assert "prod-gone-token" in page.text
-    assert page.links["Add this item"] == "/console/items/new?name=prod-gone-token"
+    assert page.links["Add this item"] == "/console/items-new?name=prod-gone-token"
     assert browser.open("/console/workflows/nothing-like-it").status == 404
 
 

@@ -121,14 +121,29 @@ def test_an_owner_changes_their_own_hours_and_nobody_elses(told: House) -> None:
     assert "prod-chat-token" not in theirs.text, "what is theirs is not shown to others"
     body = {"form_token": _token(theirs), "zone": "UTC"}
     assert browser.client.post("/console/owners/other", data=body).status_code == 403
-    assert browser.open("/console/owners/other/digest").status == 403
+    assert browser.open("/console/owners-digest/other").status == 403
 
 
 def test_the_digest_of_tonight_is_shown_and_nothing_is_sent(told: House) -> None:
-    page = told.browser("owner").open("/console/owners/team/digest")
+    page = told.browser("owner").open("/console/owners-digest/team")
     assert page.status == 200
     assert "Nothing is sent" in page.text
     assert "prod-mail-password" in page.text
+
+
+@pytest.mark.parametrize("name", ["a/digest", "../items", MARKUP])
+def test_any_owner_has_a_page_and_a_digest(told: House, name: str) -> None:
+    with told.services.database.write() as connection:
+        told.services.owners.create(connection, name, actor="test")
+    browser = told.browser("admin")
+    listed = browser.open("/console/owners")
+    page = browser.follow(listed, name)
+    assert page.title == f"{name} · Nightkey"
+    digest = browser.follow(page, "Preview tonight\u2019s digest")
+    assert digest.title == f"Digest of {name} · Nightkey"
+    saved = browser.press(page, "Save", quiet="22:00-07:00", zone="UTC", deputy="")
+    assert (saved.status, saved.title) == (200, page.title)
+    assert MARKUP not in listed.source + page.source + digest.source
 
 
 def test_owners_are_listed_and_those_whom_nothing_reaches_are_marked(told: House) -> None:
@@ -253,7 +268,7 @@ def _token(page: Page) -> str:
 
 def test_what_is_not_there_is_said_to_be_not_there(told: House) -> None:
     browser: Browser = told.browser("admin")
-    for path in ("notices/x", "owners/x", "owners/x/digest", "findings/x", "principals/x"):
+    for path in ("notices/x", "owners/x", "owners-digest/x", "findings/x", "principals/x"):
         assert browser.open(f"/console/{path}").status == 404, path
     for path in ("notices?cursor=x", "audit?cursor=x", "findings?kind=lapsed&cursor=x"):
         assert browser.open(f"/console/{path}").status == 422, path

@@ -31,7 +31,7 @@ def test_an_item_is_added_and_its_name_judged_while_it_is_typed(house: House, pa
     asked: list[Request] = []
     page.on("request", lambda one: asked.append(one))  # noqa: PLW0108  # it takes no builtin
     page.goto(house.link("operator"))
-    page.goto(f"{house.front.url}/console/items/new")
+    page.goto(f"{house.front.url}/console/items-new")
     page.get_by_label("Value", exact=True).fill(VALUE)
     expect(page.get_by_text("26 of 2,000 characters")).to_be_visible()
     assert page.locator("#f-value").get_attribute("type") == "password"
@@ -52,7 +52,7 @@ def test_an_item_is_added_and_its_name_judged_while_it_is_typed(house: House, pa
 def test_the_name_of_a_key_switches_the_form_and_the_key_is_copied_once(house: House, page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(house.link("operator"))
-    page.goto(f"{house.front.url}/console/items/new")
+    page.goto(f"{house.front.url}/console/items-new")
     page.get_by_label("Name").fill("api-key:partner")
     expect(page.get_by_text("Its key is made here")).to_be_visible()
     expect(page.locator("#f-value")).to_have_count(0)

@@ -213,6 +213,45 @@ def test_what_stands_in_the_way_of_one_is_no_matter_to_the_others(house: House) 
     assert "Nothing of it can be done" in contradicts.text
 
 
+def test_a_window_is_given_to_several_and_nobody_is_overruled(house: House) -> None:
+    chosen = ids(house, 20, 21, 22)
+    browser, page = press(house, "operator", "Change their plan", chosen, "plan")
+    wrong = browser.press(page, "Show what will happen", windows="at night")
+    assert (wrong.status, "is not a cron expression" in wrong.text) == (422, True)
+    window = "0 2 * * 1-5 for 4h in UTC"
+    asked = browser.press(page, "Show what will happen", windows=window, thresholds="9, 3")
+    assert asked.text.count("windows: none -> ") == 3, asked.text
+    house.services.items.update(
+        chosen[0], ItemChange(policy=PolicyChange(parts={"windows": ["0 5 * * * for 1h in UTC"]})), actor="test"
+    )
+    done = browser.press(asked, "Change the plan of 3 items")
+    assert "2 items done, 1 not" in done.text
+    assert "not as you have seen it" in done.text
+    first, second = (house.services.views.get_item(one).policy for one in chosen[:2])
+    assert (first.windows, second.windows) == (("0 5 * * * for 1h in UTC",), (window,))
+    assert second.thresholds == (9, 3)
+    again = browser.press(page, "Show what will happen", windows=window, item=chosen[1:])
+    assert "They are like that already" in again.text
+
+
+def test_approvals_are_not_done_away_with_at_once_either(house: House) -> None:
+    chosen = ids(house, 25, 26)
+    parts = {"mode": "approve", "rotator": "random", "consumers": "none"}
+    for one in chosen:
+        house.services.items.update(one, ItemChange(policy=PolicyChange(parts=parts)), actor="test")
+    browser, page = press(house, "operator", "Change their plan", chosen, "plan")
+    asked = browser.press(page, "Show what will happen", mode="auto")
+    assert asked.text.count("nobody is asked before it is replaced") == 2
+    sent = {"form_token": token_of(asked), "what": "plan", "mode": "auto", "item": chosen[0]}
+    tried = browser.client.post(f"{ITEMS}-at-once/do", data=sent)
+    assert "nobody is asked before it is replaced" in tried.text
+    assert house.services.views.get_item(chosen[0]).policy.mode == "approve"
+
+
+def token_of(page: Page) -> str:
+    return next(v for form in page.forms for n, v in form.fields if n == "form_token")
+
+
 def test_what_only_its_owner_replaces_is_not_replaced_at_once(house: House) -> None:
     _, page = press(house, "operator", "Replace them", ids(house, 10, 11), "rotate")
     assert page.text.count("is replaced by its owner alone") == 2
@@ -259,7 +298,7 @@ def test_nobody_changes_at_once_what_they_may_not_change_alone(house: House) -> 
     assert "With those that are ticked" not in viewer.open(ITEMS).text
     token = next(v for form in viewer.open(ITEMS).forms for n, v in form.fields if n == "form_token")
     tried = viewer.client.post(
-        f"{ITEMS}/at-once/do", data={"form_token": token, "what": "plan", "lead": "3d", "item": [theirs]}
+        f"{ITEMS}-at-once/do", data={"form_token": token, "what": "plan", "lead": "3d", "item": [theirs]}
     )
     assert "you may not do this" in tried.text
     assert house.services.views.get_item(theirs).policy.lead == timedelta(days=14)

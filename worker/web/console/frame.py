@@ -18,10 +18,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from vaultcore.access import Action, Principal, may, may_ever
 from worker.domain.commands import quote_word
 from worker.web.answers import HttpProblem
+from worker.web.console import ways
 from worker.wording.parts import say_count
 from worker.wording.times import say_clock, say_distance, say_utc
 
-CONSOLE: Final = "/console"
+CONSOLE: Final = ways.CONSOLE
 ZONE_COOKIE: Final = "nightkey_zone"
 HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
@@ -165,6 +166,11 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["quote_word"] = quote_word  # of a name in a command that is copied
+    environment.filters |= {
+        "item_path": ways.item_path,
+        "owner_path": ways.owner_path,
+        "digest_path": ways.digest_path,
+    }
     environment.globals |= {"console": CONSOLE, "asset": asset, "count": say_count}
     return environment
 

@@ -10,9 +10,14 @@ from starlette.datastructures import FormData
 from vaultcore.errors import InvalidInputError, NightkeyError
 from vaultcore.labels import parse_labels, split_line
 from vaultcore.model import UNCHANGED, Label, Unchanged
+from vaultcore.rules import MASKED_MIN
 from vaultcore.secret import Secret
 from worker.web.api.errors import find_status
+from worker.wording.forms import say_for_forms
+from worker.wording.warnings import word_short
 
+SHORT: Final = "short"
+"""Said of a value that is too short, and meant so."""
 KEEP, BY_POLICY, NEVER, ON_DAY = "keep", "policy", "never", "day"
 LABELS_LINE_MAX: Final = 6_000
 DAYS: Final = ("30", "90", "365")
@@ -24,6 +29,7 @@ _PLACES: Final = (
     ("nothing says when", "expires"),
     ("no owner", "owner"),
     ("label", "labels"),
+    ("no active workflow here uses", "mode"),
     ("policy of", "plan"),
     ("rotator", "rotator"),
     ("settings", "settings"),
@@ -32,6 +38,8 @@ _PLACES: Final = (
     ("overlap", "overlap"),
 )
 """At which field an error of the services is shown, by how it begins; any other stands above the form."""
+_WITHIN: Final = ((" needs a rotator", "mode"), (", setting ", "settings"))
+"""The same, by what it says."""
 
 
 class FieldError(Exception):
@@ -60,8 +68,10 @@ def refill(form: FormData, error: Exception, *, secret: tuple[str, ...] = ("valu
 
 
 def _place(error: Exception) -> tuple[str, str]:
-    says = str(error) if isinstance(error, NightkeyError) else "that cannot be read"
-    return next((name for begins, name in _PLACES if says.startswith(begins)), "form"), says
+    says = say_for_forms(str(error)) if isinstance(error, NightkeyError) else "that cannot be read"
+    within = [name for part, name in _WITHIN if part in says]
+    begins = [name for begins, name in _PLACES if says.startswith(begins)]
+    return next(iter([*within, *begins]), "form"), says
 
 
 def demand(is_so: object, name: str, otherwise: str) -> None:
@@ -89,6 +99,14 @@ def read_value(form: FormData) -> Secret:
     return Secret(text if isinstance(text, str) else "")
 
 
+def read_meant_value(form: FormData) -> Secret:
+    """As `read_value`, and asked about once more where it is too short to be masked by itself."""
+    value = read_value(form)
+    if 0 < len(value) < MASKED_MIN and "short" not in form:
+        raise FieldError(SHORT, word_short(MASKED_MIN))
+    return value
+
+
 def read_labels(form: FormData, name: str = "labels") -> tuple[Label, ...]:
     """One line of them; `FieldError` at that field where it holds what is none."""
     line = read_text(form, name, most=LABELS_LINE_MAX)
@@ -113,7 +131,9 @@ def read_expiry(form: FormData, *, now: datetime, zone: tzinfo) -> datetime | Un
     if chosen in DAYS:
         return now + timedelta(days=int(chosen))
     if chosen == ON_DAY:
-        return read_day(form, "expires_on", zone=zone)
+        day = read_day(form, "expires_on", zone=zone)
+        demand(day > now, "expires_on", "that day has begun: choose one that is still to come")
+        return day
     raise FieldError("expires", "choose one of these")
 
 

@@ -39,7 +39,7 @@ _WAYS: Final[dict[ProblemKind, tuple[str, str]]] = {
     ProblemKind.DIFFERS: _ITEM,
     ProblemKind.UNREADABLE: _ITEM,
     ProblemKind.USES_EXPIRED: _ITEM,
-    ProblemKind.NO_VALUE: ("Add its value", "/items/{subject}/value"),
+    ProblemKind.NO_VALUE: ("Add its value", "/items/{id}/value"),
     ProblemKind.MISSING: ("See who uses it", "/workflows"),
     ProblemKind.PICKUP: _ITEM,
     ProblemKind.NOTICE_FAILED: _NOTICE,

@@ -19,6 +19,7 @@ from worker.services.night.workflow_views import Used, WorkflowPicture
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, go, show
 from worker.web.console.visits import Looks, PageRoute, Sent
+from worker.web.console.ways import NEW_ITEM, item_path
 from worker.web.drawings.graph import NODES_MAX, DrawnItem, DrawnNode, draw_workflow
 from worker.wording.reasons import say
 from worker.wording.times import say_distance
@@ -173,7 +174,7 @@ def _draw(picture: WorkflowPicture, uses: Sequence[UseOnPage]) -> object:
                 name=reference.written if item is None else item.name,
                 state=one.kind,
                 words=one.words,
-                link=None if item is None else f"{CONSOLE}/items/{quote(item.name, safe='')}",
+                link=None if item is None else item_path(item.name),
             )
         )
     document = picture.workflow.definition.document
@@ -199,9 +200,9 @@ def _show_finding(finding: Finding) -> FindingOnPage:
     item = finding.item or ""
     way = None
     if finding.kind is FindingKind.MISSING and not item.startswith("vlt_"):
-        way = ("Add this item", f"{CONSOLE}/items/new?name={quote(item, safe='')}")
+        way = ("Add this item", f"{NEW_ITEM}?name={quote(item, safe='')}")
     elif finding.item_id is not None and finding.kind in (FindingKind.USES_EXPIRED, FindingKind.UNREADABLE):
-        way = ("See the item", f"{CONSOLE}/items/{quote(item, safe='')}")
+        way = ("See the item", item_path(item))
     elif finding.kind is FindingKind.SUPERSEDED and finding.command and " unpin " in finding.command:
         way = ("See its pin", "#pins")
     return FindingOnPage(
