@@ -57,6 +57,8 @@ from worker.web.console import (
     overview,
     pickup,
     principals,
+    rotation,
+    rotation_decisions,
     sign_in,
     static_files,
 )
@@ -107,6 +109,8 @@ PAGES = (
     pickup,
     item,
     rotation_pages,
+    rotation,
+    rotation_decisions,
     workflow_pages,
     calendar,
     notices_page,

@@ -1,6 +1,7 @@
 """The morning after, without script: last night, a rotation's cause, decisions, workflows, the calendar."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_last_night_leads_to_the_cause_of_its_failure(morning: Morning) -> None:
     assert "1 rolled back" in first.text
     assert "2 rotated" not in first.text
     assert "hx-trigger" not in first.source, "a night that has ended is not asked for again"
-    page = browser.follow(first, MAIL)
+    page = browser.follow(first, "See why")
     assert (page.status, page.path) == (200, f"/console/rotations/{morning.rotation(MAIL)}")
     assert "not replaced: the old value is in use" in page.text
     assert "test failed" in page.text
@@ -200,8 +201,11 @@ def test_a_workflow_that_names_what_is_not_there_says_the_way_out(morning: Morni
     browser = morning.browser("viewer")
     listed = browser.open("/console/workflows")
     assert "does not exist" in listed.text
+    assert "uses something stale: each says on its page what helps" in listed.text
     page = browser.follow(listed, "a/b")
     assert "prod-gone-token" in page.text
+    assert "Add this item" not in page.links, "who may add none is not sent to a refusal"
+    page = morning.browser("operator").open(listed.links["a/b"])
     assert page.links["Add this item"] == "/console/items/new?name=prod-gone-token"
     assert browser.open("/console/workflows/nothing-like-it").status == 404
 
@@ -235,7 +239,44 @@ def test_a_vault_in_which_nothing_happened_says_what_comes_first(tmp_path: Path)
     with stage(tmp_path, "", Clock()) as (organisation, _), serve(organisation.services) as front:
         browser = Browser(front)
         browser.sign_in(organisation.services)
-        assert "There was none yet" in browser.open("/console/").text
+        first = browser.open("/console/").text
+        assert "There was none yet" in first
+        assert "The vault is empty. Add the first item" in first
         assert "Nothing was replaced yet" in browser.open("/console/rotations").text
         assert "nightkey workflow apply" in browser.open("/console/workflows").text
         assert "Nothing lapses" in browser.open("/console/calendar").text
+
+
+def test_each_is_shown_the_button_that_they_may_press(morning: Morning) -> None:
+    path = f"/console/rotations/{morning.rotation(TICKETS)}"
+    approver = morning.browser("approver").open("/console/")
+    assert "Needs you" in approver.text
+    assert approver.links["Approve or reject"] == f"{path}#decide"
+    viewer = morning.browser("viewer").open("/console/")
+    assert "Needs somebody" in viewer.text
+    assert "Approve or reject" not in viewer.links
+    assert path in viewer.links.values()
+    assert not [button for form in viewer.forms for button in form.buttons if "night" in button]
+
+
+def test_times_are_the_readers_in_sentences_too(morning: Morning) -> None:
+    browser = morning.browser("viewer")
+    browser.client.cookies.set("nightkey_zone", "Asia/Kolkata", path="/")
+    for path in ("/console/", f"/console/rotations/{morning.rotation(SALES)}"):
+        page = browser.open(path)
+        assert " UTC" not in page.text, path
+        assert " IST" in page.text, path
+
+
+def test_a_night_is_begun_from_the_first_page(fresh: Morning) -> None:
+    """Last night did not end well: another one is the way out, for who may begin it."""
+    fresh.clock.now += timedelta(hours=1)
+    browser = fresh.browser("operator")
+    page = browser.open("/console/")
+    assert "did not end well" in page.text
+    begun = browser.press(page, "Begin a night now")
+    assert (begun.path, "A night is begun" in begun.text) == ("/console/", True)
+    assert "Since then, begun by hand" in begun.text
+    refused = fresh.browser("viewer")
+    answered = refused.client.post("/console/night", data={"form_token": form_token(refused)})
+    assert answered.status_code == 403

@@ -9,9 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from vaultcore.access import Action, Principal
+from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, NotFoundError
-from worker.domain.problems import is_of_the_whole
 from worker.domain.reasons import show_reason
 from worker.rows.nights import Night
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
@@ -86,7 +85,8 @@ class CalendarResponse(Response):
 def show_status(request: Request, principal: Asker) -> Standing:
     """What is wrong, the last night, and how much there is of what."""
     services = services_of(request)
-    found, sees = services.overview.status.read(), _find_visible(request, principal)
+    found = services.overview.status.read()
+    sees = services.overview.visible.find(principal, {one.subject for one in found.problems})
     problems = [
         ShownProblem(kind=one.kind, subject=one.subject, detail=describe(one))
         for one in found.problems
@@ -134,7 +134,9 @@ def begin_night(request: Request) -> ShownNight:
 
 @router.get("/nights/{slot}", **asks(Action.NIGHT_SEE))
 def get_night(request: Request, principal: Asker, slot: Time) -> WholeNight:
-    found, sees = services_of(request).overview.nights.get(slot), _find_visible(request, principal)
+    overview = services_of(request).overview
+    found = overview.nights.get(slot)
+    sees = overview.visible.find(principal, {str(one.get("subject", "")) for one in found.problems})
     return WholeNight(**_show(found).model_dump(), problems=list(_show_problems(found, sees)))
 
 
@@ -166,16 +168,6 @@ def show_calendar(
     written, problems = services.overview.calendar.write(owner)
     headers = {"Cache-Control": "no-store"} | ({"Nightkey-Unreadable": str(len(problems))} if problems else {})
     return CalendarResponse(written, headers=headers)
-
-
-def _find_visible(request: Request, principal: Principal) -> Callable[[str, str], bool]:
-    """Whether a problem of that subject and kind is shown: who sees their own items alone, sees those, and what
-    is wrong with the whole.
-    """
-    seen = services_of(request).lists.find_seen(principal)
-    if seen is None:
-        return lambda *_: True
-    return lambda subject, kind: is_of_the_whole(kind) or subject in seen.names
 
 
 def _show(night: Night) -> ShownNight:

@@ -13,11 +13,10 @@ from starlette.responses import Response
 from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, UnreadableError
 from vaultcore.model import Mode
-from worker.bootstrap import Services
 from worker.rows.coming_days import Event
 from worker.services.night.coming_days import LISTED_MAX, ComingDay, DayEntry
 from worker.web.api.asking import asks, services_of
-from worker.web.console.frame import CONSOLE, Visitor, show
+from worker.web.console.frame import CONSOLE, show
 from worker.web.console.visits import Looks, PageRoute
 from worker.web.drawings.month import DayCount, draw_month
 from worker.wording.coming import say_due, say_lapse
@@ -62,6 +61,9 @@ def show_month(request: Request, visitor: Looks, month: Annotated[str, Query(max
     days = services.overview.coming_days.look(
         weeks[0][0], len(weeks) * 7, zone=visitor.zone, entries=_ENTRIES, seen_by=visitor.principal
     )
+    coming = services.overview.coming_days.look(
+        today, _NIGHTS, zone=visitor.zone, entries=0, seen_by=visitor.principal
+    )
     shown = [_show_day(one, first, today, now) for one in days]
     before, after = first - timedelta(days=1), first + timedelta(days=31)
     return show(
@@ -74,7 +76,9 @@ def show_month(request: Request, visitor: Looks, month: Annotated[str, Query(max
         before=f"{before:%Y-%m}" if before.year in _YEARS else None,
         after=f"{after:%Y-%m}" if after.year in _YEARS else None,
         nights=_NIGHTS,
-        small=_draw_coming(services, visitor, today),
+        small=_draw_coming(coming, today),
+        due=sum(one.due for one in coming),
+        lapse=sum(one.lapse for one in coming),
     )
 
 
@@ -114,14 +118,14 @@ def _read_month(text: str) -> date:
     try:
         return _check(date.fromisoformat(f"{text}-01"))
     except ValueError:
-        raise InvalidInputError("month: write it as in 2026-12") from None
+        raise InvalidInputError("the month in this address: write it like 2027-03") from None
 
 
 def _read_day(text: str) -> date:
     try:
         return _check(date.fromisoformat(text))
     except ValueError:
-        raise InvalidInputError("the day in this address: write it as in 2026-12-24") from None
+        raise InvalidInputError("the day in this address: write it like 2027-03-01") from None
 
 
 def _check(day: date) -> date:
@@ -153,11 +157,8 @@ def _show_entry(entry: DayEntry, now: datetime) -> ShownEntry:
     return ShownEntry(name=item.name, kind=kind, words=say_lapse(item, now), at=item.expires_at)
 
 
-def _draw_coming(services: Services, visitor: Visitor, today: date) -> Sequence[Markup]:
+def _draw_coming(days: Sequence[ComingDay], today: date) -> list[Markup]:
     """The months of the coming 90 nights, without anything before today."""
-    days = services.overview.coming_days.look(
-        today, _NIGHTS, zone=visitor.zone, entries=0, seen_by=visitor.principal
-    )
     counts = {one.day: DayCount(due=one.due, lapse=one.lapse) for one in days}
     wanted = dict.fromkeys((day.year, day.month) for day in counts)
     return [

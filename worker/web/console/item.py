@@ -29,6 +29,7 @@ from worker.rows.notices import Notice
 from worker.rows.rotation_lists import RotationFilter
 from worker.services.items import ItemView
 from worker.web.api.asking import asks, services_of
+from worker.web.console.finding_shapes import shape_of
 from worker.web.console.frame import CONSOLE, Visitor, show
 from worker.web.console.visits import Looks, PageRoute
 from worker.web.drawings.versions import draw_versions
@@ -96,6 +97,7 @@ class RotationLine:
 @dataclass(frozen=True, kw_only=True)
 class FindingLine:
     id: str
+    kind: str
     word: str
     detail: str
     does: str
@@ -278,6 +280,7 @@ def _show_finding(listed: ListedFinding) -> FindingLine:
     word, detail = name_finding(found.kind), say(found.detail)
     return FindingLine(
         id=found.id,
+        kind=shape_of(listed),
         word="" if detail.startswith(word.partition(" ")[0]) else word,
         detail=detail,
         does=say(found.does),

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from vaultcore.access import Action, Principal, whose
+from vaultcore.access import Action, Principal
 from vaultcore.database import Database
 from vaultcore.errors import UnreadableError
 from vaultcore.owners import Owners
@@ -14,6 +14,7 @@ from worker.domain.saga import REPLACED, State
 from worker.rows import night_rotations as night_rotation_rows
 from worker.rows import nights as night_rows
 from worker.rows.nights import Night
+from worker.services.night.visible import find_seen_owners
 
 _SHOWN: Final = 20
 _PROVEN: Final = frozenset({State.RETIRING, State.DONE})
@@ -47,14 +48,14 @@ class NightSummary:
         return self.night.done_at is not None
 
 
-class NightSummaries:
+class LastNights:
     """Each read is one transaction, and finds no more rows than it shows."""
 
     def __init__(self, *, database: Database, owners: Owners) -> None:
         self._database = database
         self._owners = owners
 
-    def last(self, *, seen_by: Principal) -> list[NightSummary]:
+    def read(self, *, seen_by: Principal) -> list[NightSummary]:
         """The last night that began at its time, and the last that a person has begun since then, if any. Of
         rotations those that are shown to the principal.
         """
@@ -68,8 +69,7 @@ class NightSummaries:
             ]
 
     def _sum_up(self, connection: Connection, night: Night, seen_by: Principal) -> NightSummary:
-        names = whose(seen_by, Action.ROTATION_SEE)
-        owner_ids = None if names is None else [self._owners.get(connection, name).id for name in sorted(names)]
+        owner_ids = find_seen_owners(connection, self._owners, seen_by, Action.ROTATION_SEE)
         states = night_rotation_rows.count_by_state(connection, night.slot, seen_by=owner_ids)
 
         def count(*some: State) -> int:
