@@ -102,6 +102,10 @@ class Views:
         with self._database.read() as connection:
             return list(consumers_of(connection, item.id))
 
+    def get_owner(self, name: str) -> Owner:
+        with self._database.read() as connection:
+            return self._owners.get(connection, name)
+
     def list_owners(self) -> list[Owner | UnreadableError]:
         with self._database.read() as connection:
             return list(self._owners.walk(connection))

@@ -223,6 +223,9 @@ def test_the_calendar_has_what_lapses_and_more_than_fits_on_a_page_of_its_own(mo
     assert more in month.text
     day = browser.open(f"/console/calendar/{when:%Y-%m-%d}")
     assert {f"prod-many-token-{number}" for number in range(5)} <= set(day.links)
+    coming = browser.open("/console/calendar")
+    assert "In the coming 90 nights" in coming.text
+    assert browser.follow(coming, "This month").title.startswith(f"{morning.services.clock():%B %Y}")
     assert browser.follow(month, "Next month").status == 200
     assert browser.follow(month, "Previous month").status == 200
     for wrong in (

@@ -160,6 +160,8 @@ def test_a_finding_is_known_with_a_why_or_until_a_day(told: House) -> None:
     assert "the vendor is told" in browser.open("/console/findings?known=yes").text
     for_ever = browser.press(browser.open(finding.path), "I know of it", why="it is planned", until="")
     assert "unless it gets worse" in for_ever.text
+    unknown = browser.open("/console/findings?owner=nobody-there")
+    assert (unknown.status, "No owner has this name" in unknown.text) == (422, True)
     viewer = told.browser("viewer").open(finding.path)
     assert "I know of it" not in viewer.text
     theirs = told.browser("owner")

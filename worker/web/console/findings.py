@@ -1,6 +1,6 @@
 """What the scan saw, worst first, and that somebody knows of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vaultcore.access import Action
-from vaultcore.errors import InvalidInputError, UnreadableError
+from vaultcore.errors import InvalidInputError, NotFoundError, UnreadableError
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.notices import name_finding
 from worker.domain.paging import PageRequest, Total
@@ -75,7 +75,8 @@ def list_findings(request: Request, visitor: Looks) -> Response:
     kinds = [kind for kind in WORST_FIRST if filters.get("kind", kind) == kind]
     paged = "kind" in filters and len(kinds) == 1
     sections, unread, pages = [], [], {}
-    for kind in kinds:
+    wrong = _find_wrong_owner(request, filters)
+    for kind in [] if wrong else kinds:
         wanted = FindingFilter(kinds=frozenset({kind}), owners=owners, snoozed=snoozed)
         asked = read_page(request) if paged else PageRequest(limit=_OF_EACH, counted=True)
         page = services_of(request).lists.page_findings(wanted, asked, seen_by=visitor.principal)
@@ -90,6 +91,8 @@ def list_findings(request: Request, visitor: Looks) -> Response:
     return show(
         request,
         "findings.html",
+        status=422 if wrong else 200,
+        wrong=wrong,
         sections=sections,
         number=sum(total.number for _, total in totals),
         broken=sum(total.number for kind, total in totals if kind in BROKEN),
@@ -100,6 +103,16 @@ def list_findings(request: Request, visitor: Looks) -> Response:
         pages=pages,
         kinds={kind: name_finding(kind) for kind in WORST_FIRST},
     )
+
+
+def _find_wrong_owner(request: Request, filters: Mapping[str, str]) -> str:
+    """What to say of a name that no owner has; empty: one has it, or none is asked for."""
+    try:
+        if "owner" in filters:
+            services_of(request).views.get_owner(filters["owner"])
+    except NotFoundError:
+        return "No owner has this name."
+    return ""
 
 
 @router.get("/findings/{finding_id}", **asks(Action.FINDING_SEE))
