@@ -201,5 +201,7 @@ def _show(visitor: Visitor, one: ListedFinding, owners: tuple[str, ...]) -> Find
         quiet=one.quiet,
         owners=owners,
         answerable=visitor.may(Action.FINDING_QUIET, owners),
-        replaceable=finding.kind in _REPLACED and visitor.may(Action.ITEM_REPLACE, owners),
+        replaceable=finding.item_id is not None
+        and finding.kind in _REPLACED
+        and visitor.may(Action.ITEM_REPLACE, owners),
     )
