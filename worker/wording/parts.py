@@ -16,9 +16,8 @@ UNREAD: Final = "nothing here could read what replaces it"
 
 
 def say_count(number: object, noun: str) -> str:
-    """As in `1 rotation` and `2,000 rotations`; the noun is a regular one, in the singular."""
-    said = f"{number:,}" if isinstance(number, int) else f"{number}"
-    return f"{said} {noun}" if number == 1 else f"{said} {noun}s"
+    """As in `1 rotation` and `2 rotations`; the noun is a regular one, in the singular."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def say_expiry(given: Given) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -12,8 +13,13 @@ from tests.conftest import Clock
 from tests.ingress import serve
 from tests.integration.console.morning import DAY, HOSTILE, MAIL, SALES, TICKETS, Morning, make_morning
 from tests.services.staging import stage
+from vaultcore.access import Principal, Role
 from vaultcore.tables import audit
+from worker.domain.problems import Problem, ProblemKind
+from worker.domain.reasons import Reason
 from worker.domain.saga import State
+from worker.web.console.frame import Visitor
+from worker.web.console.needs import show_problem
 
 
 @pytest.fixture(scope="module")
@@ -283,3 +289,29 @@ def test_a_night_is_begun_from_the_first_page(fresh: Morning) -> None:
     refused = fresh.browser("viewer")
     answered = refused.client.post("/console/night", data={"form_token": form_token(refused)})
     assert answered.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "words", "path"),
+    [
+        (ProblemKind.USES_EXPIRED, Role.OPERATOR, "Replace its value", "/console/items/{id}/value"),
+        (ProblemKind.USES_EXPIRED, Role.VIEWER, "See the item", f"/console/items/{SALES}"),
+        (ProblemKind.NO_VALUE, Role.OPERATOR, "Add its value", "/console/items/{id}/value"),
+        (ProblemKind.MISSING, Role.OPERATOR, "Add this item", f"/console/items/new?name={SALES}"),
+        (ProblemKind.MISSING, Role.VIEWER, "See who uses it", "/console/workflows/sales-sync"),
+        (ProblemKind.TAMPERED, Role.AUDITOR, "Check the record", "/console/audit"),
+        (ProblemKind.TAMPERED, Role.VIEWER, "See what was found", "/console/findings?kind=tampered"),
+        (ProblemKind.STUCK, Role.OPERATOR, "Decide", "/console/rotations/sales-sync#decide"),
+        (ProblemKind.STUCK, Role.VIEWER, "See why", "/console/rotations/sales-sync"),
+        (ProblemKind.NOTICE_FAILED, Role.VIEWER, None, ""),
+    ],
+)
+def test_what_helps_is_what_its_reader_may_do(
+    morning: Morning, kind: ProblemKind, role: Role, words: str | None, path: str
+) -> None:
+    principal = Principal(actor="person:p", roles=frozenset({role}))
+    visitor = Visitor(principal=principal, form_token="", zone=ZoneInfo("UTC"))
+    problem = Problem(kind=kind, subject=SALES, id="sales-sync", error=Reason.failed("it failed"))
+    way = show_problem(morning.services, problem, visitor).way
+    item_id = morning.services.views.get_item(SALES).id
+    assert (way and way.words, way.path if way else "") == (words, path.format(id=item_id))

@@ -139,8 +139,13 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["quote_word"] = quote_word  # of a name in a command that is copied
-    environment.globals |= {"console": CONSOLE, "asset": asset, "count": say_count}
+    environment.globals |= {"console": CONSOLE, "asset": asset, "count": _count}
     return environment
+
+
+def _count(number: int, noun: str) -> str:
+    """As in `1 item` and `2,000 items`."""
+    return say_count(number, noun).replace(str(number), f"{number:,}", 1)
 
 
 @cache
