@@ -19,7 +19,6 @@ from worker.domain.policies import build_policy
 from worker.domain.problems import ProblemKind
 from worker.rows.coming_days import Event
 from worker.services.night.coming_days import ComingDay
-from worker.services.night.outlook import SHOWN
 from worker.services.night.workflow_views import PAGE, WorkflowStanding
 
 ALL = machine("user:test")
@@ -121,14 +120,14 @@ def test_a_night_is_summed_up_from_what_it_opened(staged: Staged) -> None:
     organisation.add_owner("sales")
     organisation.add_token("prod-support-token", "support")
     organisation.add_token("prod-sales-token", "sales", owner="sales", mode="approve")
-    assert services.overview.last_nights.read(seen_by=ALL) == []
+    assert services.overview.night_summaries.last(seen_by=ALL) == []
     slot = services.clock()
     services.night.nights.begin(slot)
-    (running,) = services.overview.last_nights.read(seen_by=ALL)
+    (running,) = services.overview.night_summaries.last(seen_by=ALL)
     assert (running.is_over, running.opened, running.rotated) == (False, 2, 0)
     organisation.drive()
     services.night.nights.close(slot)
-    (night,) = services.overview.last_nights.read(seen_by=ALL)
+    (night,) = services.overview.night_summaries.last(seen_by=ALL)
     assert (night.is_over, night.opened, night.rotated, night.waiting) == (True, 2, 1, 1)
     assert night.rolled_back == 0
     assert night.found == night.night.counts["findings"]
@@ -137,7 +136,7 @@ def test_a_night_is_summed_up_from_what_it_opened(staged: Staged) -> None:
         "prod-support-token",
     ]
     sales = Principal(actor="person:s", roles=frozenset({Role.OWNER}), owners=frozenset({"sales"}))
-    (theirs,) = services.overview.last_nights.read(seen_by=sales)
+    (theirs,) = services.overview.night_summaries.last(seen_by=sales)
     assert (theirs.opened, theirs.rotated, theirs.waiting) == (1, 0, 1)
 
 
@@ -211,12 +210,12 @@ def test_what_lapsed_needs_somebody_until_somebody_says_that_they_know(vault: Se
 def test_more_than_is_shown_is_counted(vault: Services, clock: Any) -> None:
     clock.now = datetime(2034, 5, 1, 12, tzinfo=UTC)
     before = vault.overview.outlook.read(seen_by=ALL)
-    for number in range(SHOWN + 2):
+    for number in range(5):
         add(vault, f"prod-gone-token-{number:02d}", clock.now + timedelta(hours=1))
     clock.now += timedelta(hours=2)
-    found = vault.overview.outlook.read(seen_by=ALL)
-    assert len(found.owners_turn) == SHOWN
-    assert found.number - before.number == SHOWN + 2
+    found = vault.overview.outlook.read(seen_by=ALL, shown=3)
+    assert len(found.owners_turn) == 3
+    assert found.number - before.number == 5
 
 
 def test_an_owner_is_told_of_the_whole_and_of_what_did_not_reach_them(vault: Services) -> None:

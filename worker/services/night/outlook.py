@@ -20,8 +20,8 @@ from worker.services.night.problems import Problems
 from worker.services.night.visible import VisibleProblems, find_seen_owners
 
 NIGHTS = 7
-SHOWN = 10
-"""So many of each are named; the others are counted."""
+LISTED_MAX = 200
+"""So many of each are named at most; the others are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,8 @@ class OutlookReader:
         self._settings = settings
         self._clock = clock
 
-    def read(self, *, seen_by: Principal) -> Outlook:
+    def read(self, *, seen_by: Principal, shown: int = LISTED_MAX) -> Outlook:
+        """`shown`: so many of each are named; the others are counted."""
         now = self._clock()
         with self._database.read() as connection:
             owner_ids = find_seen_owners(connection, self._owners, seen_by, Action.ITEM_SEE)
@@ -85,22 +86,22 @@ class OutlookReader:
             told = {one.subject for one in problems if one.kind is ProblemKind.USES_EXPIRED}
             due_too = owner_ids is not None
             turns = attention_rows.list_owners_turn(
-                connection, now=now, due_too=due_too, limit=SHOWN + len(told), seen_by=owner_ids
+                connection, now=now, due_too=due_too, limit=shown + len(told), seen_by=owner_ids
             )
             turn = [one for one in turns if one.name not in told]
-            approvals = attention_rows.list_requested(connection, limit=SHOWN, seen_by=owner_ids)
+            approvals = attention_rows.list_requested(connection, limit=shown, seen_by=owner_ids)
             number = (
                 len(problems)
                 + attention_rows.count_owners_turn(connection, now=now, due_too=due_too, seen_by=owner_ids)
                 - (len(turns) - len(turn))
                 + attention_rows.count_requested(connection, seen_by=owner_ids)
             )
-            shown = len(problems[:SHOWN]) + len(turn[:SHOWN]) + len(approvals)
+            named = len(problems[:shown]) + len(turn[:shown]) + len(approvals)
             return Outlook(
-                problems=problems[:SHOWN],
-                owners_turn=turn[:SHOWN],
+                problems=problems[:shown],
+                owners_turn=turn[:shown],
                 approvals=approvals,
-                more=number - shown,
+                more=number - named,
                 items=attention_rows.count_seen_items(connection, seen_by=owner_ids),
                 next_expiry=attention_rows.first_expiry(connection, after=now, seen_by=owner_ids),
                 nights=self._look_ahead(connection, now, owner_ids),

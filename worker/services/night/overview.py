@@ -6,12 +6,11 @@ from worker.services.core import Core
 from worker.services.night.acknowledgements import Acknowledgements
 from worker.services.night.calendar import Calendar
 from worker.services.night.coming_days import ComingDays
-from worker.services.night.last_nights import LastNights
 from worker.services.night.measures import MeasureReader
-from worker.services.night.night_views import NightViews
 from worker.services.night.outlook import OutlookReader
 from worker.services.night.problems import Problems
 from worker.services.night.status import StatusReader
+from worker.services.night.summaries import NightSummaries
 from worker.services.night.visible import VisibleProblems
 from worker.services.night.workflow_views import WorkflowViews
 from worker.services.upkeep.room import Upkeep
@@ -26,8 +25,7 @@ class Overview:
     measures: MeasureReader
     acknowledgements: Acknowledgements
     calendar: Calendar
-    nights: NightViews
-    last_nights: LastNights
+    night_summaries: NightSummaries
     workflows: WorkflowViews
     coming_days: ComingDays
 
@@ -53,8 +51,7 @@ def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
         measures=MeasureReader(database=database, problems=problems, clock=clock),
         acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
         calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),
-        nights=NightViews(database=database),
-        last_nights=LastNights(database=database, owners=core.owners),
+        night_summaries=NightSummaries(database=database, owners=core.owners),
         coming_days=ComingDays(database=database, owners=core.owners, settings=settings, clock=clock),
         workflows=WorkflowViews(
             database=database,

@@ -9,26 +9,31 @@ from starlette.responses import Response
 
 from vaultcore.access import Action
 from worker.bootstrap import Services
-from worker.domain.states import NightOutcome
-from worker.services.night.last_nights import NightSummary
+from worker.services.night.summaries import NightSummary
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, go, show
 from worker.web.console.needs import show_approval, show_problem, show_turn
 from worker.web.console.rotation_rows import RotationRow, show_rotations
 from worker.web.console.visits import Looks, PageRoute
+from worker.wording.nights import Counted, describe_summary, list_counts, say_night
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
+_SHOWN: Final = 10
+"""Of each that needs somebody; the others are counted."""
 _DECIDES: Final = (Action.ROTATION_APPROVE, Action.ROTATION_DECIDE, Action.ITEM_REPLACE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NightStrip:
-    """`kind` and `state`: how it stands, by shape and in words. `more`: rotations beside those of the rows."""
+    """`kind` and `state`: how it stands, by shape and in words. `counts`: what came of it, each a number, its
+    words, and whether it went wrong. `more`: rotations beside those of the rows.
+    """
 
     summary: NightSummary
     kind: str
     state: str
+    counts: list[Counted]
     rows: list[RotationRow]
     more: int
 
@@ -37,7 +42,7 @@ class NightStrip:
 def overview(request: Request, visitor: Looks) -> Response:
     """Green only if nothing is wrong, and nothing waits."""
     services = services_of(request)
-    found = services.overview.outlook.read(seen_by=visitor.principal)
+    found = services.overview.outlook.read(seen_by=visitor.principal, shown=_SHOWN)
     now = services.clock()
     needs = [show_problem(services, one, visitor) for one in found.problems]
     needs += [show_turn(one, visitor, now) for one in found.owners_turn]
@@ -47,7 +52,7 @@ def overview(request: Request, visitor: Looks) -> Response:
         needs=needs + [show_approval(services, one, visitor, now) for one in found.approvals],
         decides=any(map(visitor.may, _DECIDES)),
         outlook=found,
-        nights=_show_nights(services, services.overview.last_nights.read(seen_by=visitor.principal)),
+        nights=_show_nights(services, services.overview.night_summaries.last(seen_by=visitor.principal)),
     )
 
 
@@ -55,7 +60,7 @@ def overview(request: Request, visitor: Looks) -> Response:
 def show_night(request: Request, visitor: Looks) -> Response:
     """The last night alone: what the first page asks for again and again while it runs."""
     services = services_of(request)
-    found = services.overview.last_nights.read(seen_by=visitor.principal)
+    found = services.overview.night_summaries.last(seen_by=visitor.principal)
     return show(request, "night.html", nights=_show_nights(services, found))
 
 
@@ -71,18 +76,11 @@ def _show_nights(services: Services, found: Sequence[NightSummary]) -> list[Nigh
     return [
         NightStrip(
             summary=one,
-            kind=_judge(one)[0],
-            state=_judge(one)[1],
+            kind=say_night(describe_summary(one))[0],
+            state=say_night(describe_summary(one))[1],
+            counts=list_counts(describe_summary(one)),
             rows=show_rotations(services, one.rotations),
             more=one.opened - len(one.rotations),
         )
         for one in found
     ]
-
-
-def _judge(summary: NightSummary) -> tuple[str, str]:
-    if not summary.is_over:
-        return ("rest", "under way") if summary.night.scanned_at else ("rest", "looks through the vault")
-    if summary.night.outcome == NightOutcome.GOOD:
-        return "well", "ended well"
-    return "wrong", "did not end well"

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from vaultcore.access import Action
 from vaultcore.errors import NotFoundError
 from worker.domain.proof import Proof
-from worker.domain.tracks import TriedStep, trace
+from worker.domain.tracks import trace
 from worker.services.rotation.decisions import Decisions, RotationView
 from worker.web.api.asking import asks, services_of
 from worker.web.console.decisions import find_decisions
@@ -21,6 +21,7 @@ from worker.web.console.workflows import link_workflow
 from worker.web.drawings.track import draw_tall_track, draw_track
 from worker.wording.reasons import say, say_each
 from worker.wording.rotation_states import say_state
+from worker.wording.shapes import describe_step
 from worker.wording.times import say_clock
 from worker.wording.tracks import name_rotation
 
@@ -69,7 +70,7 @@ def show_rotation(
     decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_SEE)
     view = decisions.view(rotation_id)
     rotation = view.rotation
-    stops = trace(rotation, [TriedStep(step=one.step, result=one.result, at=one.at) for one in view.steps])
+    stops = trace(rotation, view.steps)
 
     def say_time(moment: datetime) -> str:
         local, today = moment.astimezone(visitor.zone), services.clock().astimezone(visitor.zone)
@@ -91,7 +92,7 @@ def show_rotation(
         zone=say_clock(services.clock(), visitor.zone).rpartition(" ")[2],
         track=draw_track(stops, name, say_time),
         tall_track=draw_tall_track(stops, name, say_time),
-        steps=view.steps,
+        steps=[describe_step(one) for one in view.steps],
         consumers=_show_consumers(view),
         decisions=find_decisions(view, visitor, owners or ()),
         faulty=faulty,
