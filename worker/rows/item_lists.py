@@ -181,9 +181,9 @@ def _elsewhere(
     """
     sets: list[tuple[Select[*tuple[Any, ...]], ColumnElement[bool]]] = []
     if seen_by is not None:
-        sets.append((owned_by(seen_by), _is_owned(connection, seen_by)))
+        sets.append((owned_by(seen_by), is_owned(connection, seen_by)))
     if wanted.owners:
-        sets.append((owned_by(owner_ids), _is_owned(connection, owner_ids)))
+        sets.append((owned_by(owner_ids), is_owned(connection, owner_ids)))
     sets += [(_labelled(match), _is_labelled(connection, match)) for match in wanted.labels]
     if wanted.used_by is not None:
         used = select(references.c.item_id).where(
@@ -204,7 +204,7 @@ def owned_by(owner_ids: Collection[str]) -> Select[*tuple[Any, ...]]:
     return select(item_owners.c.item_id).where(item_owners.c.owner_id.in_(sorted(owner_ids)))
 
 
-def _is_owned(connection: Connection, owner_ids: Collection[str]) -> ColumnElement[bool]:
+def is_owned(connection: Connection, owner_ids: Collection[str]) -> ColumnElement[bool]:
     """As the item's own row says: it has the ids of its owners, unless they are too many."""
     many = owned_by(owner_ids).where(item_owners.c.item_id == items.c.id).correlate(items).exists()
     some = [_holds(connection, items.c.owned_by, owner_id) for owner_id in sorted(owner_ids)]

@@ -497,21 +497,15 @@ def test_what_was_found_is_acknowledged_with_a_why(house: House) -> None:
     browser = signed_in(house, "owner")
     page = browser.open(f"{ITEMS}/password")
     assert "What was found of it" in page.text
-    form = next(one for one in page.forms if one.action.endswith("/acknowledge"))
-    bare = post(browser, form.action, form_token=form_token(page))
-    assert (bare.status_code, "Say why" in bare.text) == (422, True)
-    known = browser.client.post(form.action, data={"form_token": form_token(page), "why": "the vendor is told"})
+    finding = browser.follow(page, "Say that you know of it")
+    bare = browser.press(finding, "I know of it", why="")
+    assert (bare.status, "Say why" in bare.text) == (422, True)
+    past = browser.press(finding, "I know of it", why="in spring", until="2000-01-01")
+    assert (past.status, "still to come" in past.text, "in spring" in past.source) == (422, True, True)
+    known = browser.press(finding, "I know of it", why="the vendor is told")
     assert "Nobody is told of it again" in known.text
-    assert "the vendor is told" in known.text
-    other = add(house, "prod-another-token")
-    wrong = form.action.replace(house.services.views.get_item("password").id, other)
-    assert post(browser, wrong, form_token=form_token(page), why="x").status_code == 404
-    later = next(
-        (one for one in page.forms if one.action.endswith("/snooze") and one.action != form.action), None
-    )
-    assert later is not None
-    snoozed = post(browser, later.action, form_token=form_token(page), why="in spring", until="2000-01-01")
-    assert snoozed.status_code == 422
+    back = browser.open(f"{ITEMS}/password")
+    assert "the vendor is told" in back.text
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_items_are_found_while_one_types_and_the_address_says_so(house: House, p
 
 def test_items_are_labelled_and_found_by_what_they_are_labelled(house: House, page: Page) -> None:
     page.goto(house.link("operator"))
-    page.goto(f"{house.front.url}/console/items/new")
+    page.goto(f"{house.front.url}/console/items-new")
     page.get_by_label("Name").fill("prod-labelled-token")
     page.get_by_label("Value", exact=True).fill(VALUE)
     page.get_by_label("team").check()

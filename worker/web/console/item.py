@@ -30,6 +30,7 @@ from worker.rows.notices import Notice
 from worker.rows.rotation_lists import RotationFilter
 from worker.services.items import ItemView
 from worker.web.api.asking import asks, services_of
+from worker.web.console.finding_shapes import shape_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.item_list import link_labels
 from worker.web.console.item_remarks import list_remarks
@@ -104,6 +105,7 @@ class RotationLine:
 class FindingLine:
     id: str
     kind: FindingKind
+    shape: str
     word: str
     detail: str
     does: str
@@ -304,6 +306,7 @@ def _show_finding(listed: ListedFinding) -> FindingLine:
     return FindingLine(
         id=found.id,
         kind=FindingKind(found.kind),
+        shape=shape_of(listed),
         word="" if detail.startswith(word.partition(" ")[0]) else word,
         detail=detail,
         does=say(found.does),

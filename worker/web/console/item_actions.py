@@ -1,4 +1,4 @@
-"""What is done to an item by a button: replaced, in a hurry too, deleted; and what is known of its findings."""
+"""What is done to an item by a button: replaced, in a hurry too, and deleted."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vaultcore.access import Action
-from vaultcore.errors import NightkeyError, NotFoundError, RefusedError
+from vaultcore.errors import NightkeyError, RefusedError
 from vaultcore.model import Item
-from worker.domain.whys import WHY_MAX
-from worker.rows.findings import OpenFinding
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, go
 from worker.web.console.item import show_item
-from worker.web.console.item_fields import FieldError, check_why, read_day, status_of
+from worker.web.console.item_fields import FieldError, status_of
 from worker.web.console.key_shown_once import show_key
 from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.web.console.ways import ITEM, item_path
@@ -77,47 +75,8 @@ def delete(request: Request, item_id: str, visitor: Looks) -> Response:
     return go(f"{CONSOLE}/items", said="item-deleted")
 
 
-@router.post(ITEM + "/findings/{finding_id}/acknowledge", **asks(Action.FINDING_QUIET))
-def acknowledge(request: Request, item_id: str, finding_id: str, visitor: Looks, form: Sent) -> Response:
-    """Nobody is told of it again unless it gets worse."""
-    item = _find(request, visitor, item_id, Action.FINDING_QUIET)
-    found = _finding(request, item, finding_id)
-
-    def do() -> str:
-        services_of(request).overview.acknowledgements.acknowledge(
-            found.id, why=check_why(form, most=WHY_MAX), actor=visitor.principal.actor
-        )
-        return "finding-known"
-
-    return _try(request, visitor, item, do)
-
-
-@router.post(ITEM + "/findings/{finding_id}/snooze", **asks(Action.FINDING_QUIET))
-def snooze(request: Request, item_id: str, finding_id: str, visitor: Looks, form: Sent) -> Response:
-    """Nobody is told of it before that day unless it gets worse."""
-    item = _find(request, visitor, item_id, Action.FINDING_QUIET)
-    found = _finding(request, item, finding_id)
-
-    def do() -> str:
-        until = read_day(form, "until", zone=visitor.zone)
-        services_of(request).overview.acknowledgements.snooze(
-            found.id, until, why=check_why(form, most=WHY_MAX), actor=visitor.principal.actor
-        )
-        return "finding-snoozed"
-
-    return _try(request, visitor, item, do)
-
-
 def _find(request: Request, visitor: Visitor, item_id: str, action: Action) -> Item:
     return services_of(request).principals.find_item(visitor.principal, item_id, action)
-
-
-def _finding(request: Request, item: Item, finding_id: str) -> OpenFinding:
-    """Of this item, and open."""
-    found = services_of(request).views.get_finding(finding_id)
-    if found.item_id != item.id:
-        raise NotFoundError(f"there is no open finding {finding_id[:60]!r} of {item.name}")
-    return found
 
 
 def _try(request: Request, visitor: Visitor, item: Item, do: Callable[[], str]) -> Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from starlette.datastructures import FormData
@@ -13,6 +13,7 @@ from vaultcore.model import UNCHANGED, Label, Unchanged
 from vaultcore.rules import MASKED_MIN
 from vaultcore.secret import Secret
 from worker.web.api.errors import find_status
+from worker.web.console.days import HOW_TO, begin_of
 from worker.wording.forms import say_for_forms
 from worker.wording.warnings import word_short
 
@@ -131,21 +132,19 @@ def read_expiry(form: FormData, *, now: datetime, zone: tzinfo) -> datetime | Un
     if chosen in DAYS:
         return now + timedelta(days=int(chosen))
     if chosen == ON_DAY:
-        day = read_day(form, "expires_on", zone=zone)
+        day = _read_day(form, "expires_on", zone=zone)
         demand(day > now, "expires_on", "that day has begun: choose one that is still to come")
         return day
     raise FieldError("expires", "choose one of these")
 
 
-def read_day(form: FormData, name: str, *, zone: tzinfo) -> datetime:
+def _read_day(form: FormData, name: str, *, zone: tzinfo) -> datetime:
     """The first moment of a day, as the clock of the reader's zone has it."""
     text = read_text(form, name)
-    try:
-        return datetime.combine(date.fromisoformat(text), time(), tzinfo=zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    missing = "say on which day" if not text else f"{text[:40]!r} is no day: write it like 2027-03-01"
-    raise FieldError(name, missing)
+    moment = begin_of(text, zone)
+    if moment is None:
+        raise FieldError(name, f"{text[:40]!r} is no day: {HOW_TO}" if text else "say on which day")
+    return moment
 
 
 def status_of(error: Exception) -> int:
@@ -156,10 +155,3 @@ def status_of(error: Exception) -> int:
     if found is None:
         raise error
     return found[0]
-
-
-def check_why(form: FormData, *, most: int) -> str:
-    why = read_text(form, "why", most=most)
-    if not why:
-        raise InvalidInputError("say why: it stands in the record")
-    return why
