@@ -297,7 +297,7 @@ def test_a_night_is_begun_from_the_first_page(fresh: Morning) -> None:
         (ProblemKind.USES_EXPIRED, Role.OPERATOR, "Replace its value", "/console/items/{id}/value"),
         (ProblemKind.USES_EXPIRED, Role.VIEWER, "See the item", f"/console/items/{SALES}"),
         (ProblemKind.NO_VALUE, Role.OPERATOR, "Add its value", "/console/items/{id}/value"),
-        (ProblemKind.MISSING, Role.OPERATOR, "Add this item", f"/console/items/new?name={SALES}"),
+        (ProblemKind.MISSING, Role.OPERATOR, "Add this item", f"/console/items-new?name={SALES}"),
         (ProblemKind.MISSING, Role.VIEWER, "See who uses it", "/console/workflows/sales-sync"),
         (ProblemKind.TAMPERED, Role.AUDITOR, "Check the record", "/console/audit"),
         (ProblemKind.TAMPERED, Role.VIEWER, "See what was found", "/console/findings?kind=tampered"),
