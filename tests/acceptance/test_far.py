@@ -74,6 +74,8 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         desk.create(DECIDED)
         near("item", "update", DECIDED, *due, "--consumers", "none")
         (folder / "list.json").write_text('[{"name": "prod-listed-token"}]')
+        near("item", "update", NAME, "--label", "env=prod")
+        near("item", "update", "prod-spare-token", "--label", "env=stage", "--label", "note=a, b")
         near("night", "--no-wait", status=1)
         near("workflow", "test", "ticket-sync")
         yield made
@@ -92,6 +94,25 @@ def both(office: Office, *words: str, status: int = 0) -> tuple[str, str]:
 
 READS: tuple[tuple[str, ...], ...] = (
     ("item", "list"),
+    ("item", "list", "--label", "env=prod"),
+    ("item", "list", "--label", "env", "--label", "note=a, b", "--owner", "others"),
+    (
+        "item",
+        "list",
+        "--sort",
+        "-expires",
+        "--limit",
+        "2",
+        "--name",
+        "TOKEN",
+        "--mode",
+        "approve",
+        "--mode",
+        "notify",
+    ),
+    ("item", "list", "--state", "due", "--state", "needs-somebody", "--rotator", "random"),
+    ("item", "list", "--rotator", "none", "--sort", "created"),
+    ("item", "list", "--used-by", "ticket-sync", "--expires-after", "1d", "--expires-before", "2100-01-01"),
     ("item", "show", NAME),
     ("item", "show", "prod-spare-token"),
     ("workflow", "list"),
@@ -184,6 +205,7 @@ TWICE: tuple[tuple[str, ...], ...] = (
     ("principal", "list", "--json"),
     ("principal", "role", "viewer-bot", "--give", "viewer"),
     ("item", "update", "prod-spare-token", "--expires-at", "2030-01-01"),
+    ("item", "update", "prod-spare-token", "--label", "deployed_at=2026-01-01", "--no-label", "env"),
     ("owner", "update", "team", "--zone", "Europe/Zurich", "--quiet", "22:00-07:00", "--deputy", "others"),
     ("owner", "update", "team", "--no-quiet", "--no-deputy"),
     ("finding", "ack", "{finding}", "--why", "it is known"),

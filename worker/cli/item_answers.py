@@ -7,7 +7,8 @@ import typer
 
 from vaultcore.errors import NightkeyError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
-from vaultcore.model import Item
+from vaultcore.labels import join_line
+from vaultcore.model import Item, Label
 from vaultcore.secret import Secret
 from worker.cli.facts import say_when
 from worker.cli.handover import AnswerLostError, hand_over, hand_over_json, hint
@@ -103,6 +104,7 @@ def item_facts(item: Shape) -> list[tuple[str, str | None]]:
         ("mode", f"{policy['mode']}{by}"),
         ("due", None if due is None else say_when(due)),
         ("on hold", None if held is None else f"until {say_when(held)}"),
+        ("labels", show_labels(item)),
         ("replaced", item["replaced"]),
     ]
 
@@ -111,6 +113,10 @@ def item_line(item: Shape) -> str:
     expiry = "no expiry" if item["expires_at"] is None else f"expires {say_when(item['expires_at'])}"
     version = WAITS if item["version"] is None else f"version {item['version']}"
     return f"{item['name']} ({item['id']}): {version}, {expiry}, owner {', '.join(item['owners']) or 'nobody'}"
+
+
+def show_labels(item: Shape) -> str:
+    return join_line(Label(key=key, value=value) for key, value in item["labels"].items())
 
 
 def warn(warnings: Iterable[str]) -> None:

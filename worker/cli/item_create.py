@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vaultcore.labels import parse_labels
 from vaultcore.model import Kind
 from vaultcore.rules import kind_of
 from vaultcore.secret import Secret
@@ -39,6 +40,12 @@ def create(
     *,
     owner: Annotated[list[str], typer.Option("--owner", help="Who answers for it; several times for several.")],
     expires_at: Expires = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="KEY=VALUE", help="A label, to find it again; several times for several."
+        ),
+    ] = None,
     policy: PolicyChange,
     value_file: ValueFile = None,
     json: Json = False,
@@ -47,6 +54,7 @@ def create(
 
     A name that starts with api-key: generates its value, which is printed.
     """
+    labels = parse_labels(label or ())
     generates = kind_of(name) is Kind.API_KEY
     if generates:
         check_output()
@@ -67,6 +75,7 @@ def create(
             owners=owner,
             expires_at=None if expires_at is None else parse_time(expires_at, services.clock()),
             policy=policy,
+            labels=labels,
             actor=who(),
         )
         warn(word_warnings(created.name, services.items.warn(created, given)))
@@ -83,6 +92,7 @@ def create(
                 "secret": None if generates and value_file is None else read(),
                 "owners": owner,
                 "expires_at": None if expires_at is None else parse_time(expires_at, server.clock()),
+                "labels": {one.key: one.value for one in labels},
                 **split_policy(policy),
             },
         )

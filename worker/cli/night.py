@@ -193,8 +193,7 @@ def _find_here(services: "Services", when: str | None) -> Found:
         else [summaries.get(_find_slot(when, now, find_last), seen_by=me)]
     )
     nights = [describe_whole_night(one, sees=lambda *_: True) for one in found]
-    outlook = services.overview.outlook.read()
-    return nights, describe_outlook(outlook, sees=lambda *_: True, sees_item=lambda _: True), now
+    return nights, describe_outlook(services.overview.outlook.read(seen_by=me)), now
 
 
 def _find_there(server: "FarServer", when: str | None) -> Found:

@@ -55,7 +55,7 @@ def list_runs(
     def list_there(server: "FarServer") -> "Listed":
         time = None if since is None else parse_time(since, server.clock()).isoformat()
         asked = {"workflow": workflow, "outcome": status or None, "since": time}
-        return server.page(_PATH, limit=limit, **asked)
+        return server.pages(_PATH, most=limit, **asked)
 
     rows, errors = ask(list_here, list_there)
     if json:

@@ -11,7 +11,7 @@ from worker.wording.shapes import to_plain
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is computed by programs for spreadsheets, whoever wrote it."""
-_AS_GIVEN: Final = frozenset({"settings", "document", "output", "details"})
+_AS_GIVEN: Final = frozenset({"labels", "settings", "document", "output", "details"})
 """What has other fields in each row: it stands in one cell, as JSON."""
 
 

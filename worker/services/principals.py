@@ -3,7 +3,7 @@
 A token is an `api-key:` item: it is kept as a digest, lapses, is rotated and collected as any other key.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ from vaultcore.rules import API_KEY_PREFIX, NAME_MAX
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
-from worker.domain.changes import ItemChange
+from worker.domain.changes import Change, ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.revisions import Expected
 from worker.domain.sharing import SharedError
@@ -251,13 +251,20 @@ class PrincipalAccess:
                     change,
                     value=value,
                     expected=expected,
-                    may_redirect=may(principal, Action.ITEM_REDIRECT, owners=item.owners),
+                    allowed=self._allowed(principal, item),
                     actor=principal.actor,
                 )
         except NotAllowedError as error:
             with self._database.write() as connection:
                 self._principals.note_refusal(connection, principal, Action(error.action))
             raise
+
+    def preview_item(self, principal: Principal, item: Item, change: ItemChange) -> tuple[Change, ...]:
+        """What `update_item` would change; nothing is written, and no refusal either."""
+        return self._items.preview(item.id, change, allowed=self._allowed(principal, item))
+
+    def _allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
+        return lambda action: may(principal, action, owners=item.owners)
 
     def check_about(self, principal: Principal, item_id: str | None, action: Action) -> None:
         """As `check`, of something that is about an item; what is about none, or about one that is gone, is

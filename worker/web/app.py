@@ -63,6 +63,8 @@ from worker.web.console import (
     new_item,
     overview,
     pickup,
+    rotation,
+    rotation_decisions,
     sign_in,
     static_files,
 )
@@ -121,6 +123,8 @@ PAGES = (
     pickup,
     item,
     rotation_pages,
+    rotation,
+    rotation_decisions,
     workflow_pages,
     calendar,
     notices_page,

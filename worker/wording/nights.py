@@ -125,22 +125,17 @@ def _describe_rotation(rotation: Rotation) -> dict[str, Any]:
 
 def describe_outlook(
     outlook: Any,  # noqa: ANN401  # as above
-    *,
-    sees: Callable[[str, str], bool],
-    sees_item: Callable[[str], bool],
 ) -> dict[str, Any]:
-    """What waits for somebody, as far as `sees` and `sees_item` (by its id) let, and the coming nights."""
+    """What waits for somebody, and the coming nights."""
     return {
         "problems": [
             {"kind": one.kind, "subject": one.subject}
             | dict(zip(("detail", "command"), describe_apart(one), strict=True))
             for one in outlook.problems
-            if sees(one.subject, one.kind)
         ],
         "approvals": [
             {"id": one.id, "item": one.item, "item_id": one.item_id, "ends_at": one.next_at}
             for one in outlook.approvals
-            if sees_item(one.item_id)
         ],
         "items": outlook.items,
         "next_expiry_at": outlook.next_expiry,

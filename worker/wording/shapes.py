@@ -103,6 +103,7 @@ def describe_item(item: Item, *, copy_of: str | None) -> dict[str, Any]:
         "name": item.name,
         "kind": item.kind,
         "owners": list(item.owners),
+        "labels": {one.key: one.value for one in item.labels},
         "version": item.version,
         "created_at": item.created_at,
         "updated_at": item.updated_at,
@@ -133,7 +134,7 @@ def flatten_item(item: Shape) -> dict[str, Any]:
         **{name: item[name] for name in ("id", "name", "created_at", "expires_at")},
         "item": item["name"],
         "item_id": item["id"],
-        **{name: item[name] for name in ("kind", "owners", "version")},
+        **{name: item[name] for name in ("kind", "owners", "labels", "version")},
         **{name: policy[name] for name in _OF_POLICY},
         **{name: item[name] for name in ("due_at", "hold_until", "updated_at")},
     }

@@ -60,14 +60,12 @@ class FarServer:
         unread = self._count_unread(answer)
         return answer.raw, [f"{unread} that cannot be read there"] if unread else []
 
-    def pages(self, *path: str, **query: object) -> Listed:
-        """All pages of a list, and an error for what it says cannot be read there."""
-        return self._follow(_join(path) + _ask_for({**query, "limit": _PAGE}))
-
-    def page(self, *path: str, limit: int, **query: object) -> Listed:
-        """The first page of a list, of so many rows."""
-        answer = self._ask("GET", _join(path) + _ask_for({**query, "limit": limit}))
-        return self._rows_of(answer), _tell_unread(self._count_unread(answer))
+    def pages(self, *path: str, most: int | None = None, **query: object) -> Listed:
+        """All pages of a list, and an error for what it says cannot be read there. `most`: no more rows than
+        these are wanted.
+        """
+        size = _PAGE if most is None else min(most, _PAGE)
+        return self._follow(_join(path) + _ask_for({**query, "limit": size}), most=most)
 
     def whole_list(self, *path: str, **query: object) -> Listed:
         """A list that comes at once."""
@@ -82,29 +80,25 @@ class FarServer:
     def delete(self, *path: str) -> None:
         self._ask("DELETE", _join(path))
 
-    def _follow(self, path: str) -> Listed:
+    def _follow(self, path: str, *, most: int | None = None) -> Listed:
         rows: list[Any] = []
         unread = 0
         following: str | None = path
         for _ in range(_PAGES_MAX):
             answer = self._ask("GET", following or path)
-            page, left_out = self._rows_of(answer), self._count_unread(answer)
+            page, left_out = self._read(answer), self._count_unread(answer)
+            if not isinstance(page, list):
+                raise NoServerError(self.host, "answered with no list")
             rows += page
             unread += left_out
             following = self._find_next(answer)
-            if following is None:
+            if following is None or (most is not None and len(rows) + unread >= most):
                 break
             if not page and not left_out:
                 raise NoServerError(self.host, "answered with an empty page, and another one behind it")
         else:
             raise NoServerError(self.host, f"answered with more than {_PAGES_MAX} pages")
-        return rows, _tell_unread(unread)
-
-    def _rows_of(self, answer: Response) -> list[Any]:
-        page = self._read(answer)
-        if not isinstance(page, list):
-            raise NoServerError(self.host, "answered with no list")
-        return page
+        return rows[:most], _tell_unread(unread)
 
     def _find_next(self, answer: Response) -> str | None:
         """The path of the next page, at the same server alone."""

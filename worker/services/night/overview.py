@@ -11,6 +11,7 @@ from worker.services.night.outlook import OutlookReader
 from worker.services.night.problems import Problems
 from worker.services.night.status import StatusReader
 from worker.services.night.summaries import NightSummaries
+from worker.services.night.visible import VisibleProblems
 from worker.services.night.workflow_views import WorkflowViews
 from worker.services.upkeep.room import Upkeep
 
@@ -20,6 +21,7 @@ class Overview:
     problems: Problems
     status: StatusReader
     outlook: OutlookReader
+    visible: VisibleProblems
     measures: MeasureReader
     acknowledgements: Acknowledgements
     calendar: Calendar
@@ -31,12 +33,21 @@ class Overview:
 def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
     database, clock, settings = core.database, core.clock, core.settings
     problems = Problems(settings=settings, clock=clock)
+    visible = VisibleProblems(database=database, owners=core.owners)
     return Overview(
         problems=problems,
         status=StatusReader(
             database=database, problems=problems, anchors=upkeep.anchors, settings=settings, clock=clock
         ),
-        outlook=OutlookReader(database=database, problems=problems, settings=settings, clock=clock),
+        outlook=OutlookReader(
+            database=database,
+            owners=core.owners,
+            problems=problems,
+            visible=visible,
+            settings=settings,
+            clock=clock,
+        ),
+        visible=visible,
         measures=MeasureReader(database=database, problems=problems, clock=clock),
         acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
         calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from vaultcore.access import Action, Principal, whose
+from vaultcore.access import Action, Principal
 from vaultcore.database import Database
 from vaultcore.errors import UnreadableError
 from vaultcore.owners import Owners
@@ -16,6 +16,7 @@ from worker.domain.saga import REPLACED, State
 from worker.rows import night_rotations as night_rotation_rows
 from worker.rows import nights as night_rows
 from worker.rows.nights import Night
+from worker.services.night.visible import find_seen_owners
 
 _SHOWN: Final = 20
 _PROVEN: Final = frozenset({State.RETIRING, State.DONE})
@@ -89,8 +90,7 @@ class NightSummaries:
     def _sum_up(
         self, connection: Connection, nights: Sequence[Night], seen_by: Principal, *, shown: int
     ) -> list[NightSummary]:
-        names = whose(seen_by, Action.ROTATION_SEE)
-        owner_ids = None if names is None else [self._owners.get(connection, name).id for name in sorted(names)]
+        owner_ids = find_seen_owners(connection, self._owners, seen_by, Action.ROTATION_SEE)
         slots = [night.slot for night in nights]
         counted = night_rotation_rows.count_by_state(connection, slots, seen_by=owner_ids)
         told = night_rotation_rows.count_told(connection, slots, seen_by=owner_ids)

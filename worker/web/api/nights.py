@@ -1,14 +1,12 @@
 """`/nightkey/nights` and `/nightkey/outlook`: how nights went, what is still open, and what comes."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from vaultcore.access import Action, Principal
-from worker.domain.problems import is_of_the_whole
+from vaultcore.access import Action
 from worker.rows.nights import Night
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.values import Time
@@ -107,8 +105,8 @@ class ShownComingNight(BaseModel):
 
 
 class ShownOutlook(BaseModel):
-    """`problems` and `approvals`: what waits for somebody now, of what you may see. `items` and the coming
-    `nights` are of the whole vault; `next_expiry_at` null: nothing lapses.
+    """`problems` and `approvals`: what waits for somebody now. All is of what you may see, the first 200 of
+    each; `next_expiry_at` null: nothing lapses.
     """
 
     problems: list[OpenProblem]
@@ -146,39 +144,30 @@ def begin_night(request: Request, principal: Asker) -> ShownNight:
 @router.get("/nights/last", **asks(Action.NIGHT_SEE))
 def show_last_nights(request: Request, principal: Asker) -> list[WholeNight]:
     """The last one that began at its time, and the last that somebody has begun by hand since then, if any."""
-    services, sees = services_of(request), find_visible(request, principal)
-    found = services.overview.night_summaries.last(seen_by=principal)
+    overview = services_of(request).overview
+    found = overview.night_summaries.last(seen_by=principal)
+    sees = overview.visible.find(principal, {subject for one in found for subject in _list_subjects(one.night)})
     return [WholeNight(**describe_whole_night(one, sees=sees)) for one in found]
 
 
 @router.get("/nights/{slot}", **asks(Action.NIGHT_SEE))
 def get_night(request: Request, principal: Asker, slot: Time) -> WholeNight:
-    services, sees = services_of(request), find_visible(request, principal)
-    found = services.overview.night_summaries.get(slot, seen_by=principal)
+    overview = services_of(request).overview
+    found = overview.night_summaries.get(slot, seen_by=principal)
+    sees = overview.visible.find(principal, _list_subjects(found.night))
     return WholeNight(**describe_whole_night(found, sees=sees))
 
 
 @router.get("/outlook", **asks(Action.NIGHT_SEE))
 def show_outlook(request: Request, principal: Asker) -> ShownOutlook:
     """What waits for somebody now, and what the next seven nights hold."""
-    services = services_of(request)
-    seen = services.lists.find_seen(principal)
-    shown = describe_outlook(
-        services.overview.outlook.read(),
-        sees=find_visible(request, principal),
-        sees_item=lambda item_id: seen is None or item_id in seen.ids,
-    )
-    return ShownOutlook(**shown)
+    found = services_of(request).overview.outlook.read(seen_by=principal)
+    return ShownOutlook(**describe_outlook(found))
 
 
-def find_visible(request: Request, principal: Principal) -> Callable[[str, str], bool]:
-    """Whether a problem of that subject and kind is shown: who sees their own items alone, sees those, and what
-    is wrong with the whole.
-    """
-    seen = services_of(request).lists.find_seen(principal)
-    if seen is None:
-        return lambda *_: True
-    return lambda subject, kind: is_of_the_whole(kind) or subject in seen.names
+def _list_subjects(night: Night) -> set[str]:
+    """What the problems that are stored of it are about."""
+    return {str(one.get("subject", "")) for one in night.problems}
 
 
 def show_night(night: Night) -> ShownNight:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, NotFoundError
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.nights import ShownNight, ShownProblem, find_visible, show_night
+from worker.web.api.nights import ShownNight, ShownProblem, show_night
 from worker.wording import describe
 
 router = APIRouter(prefix="/nightkey", tags=["status"], route_class=AskedRoute)
@@ -50,7 +50,8 @@ class CalendarResponse(Response):
 def show_status(request: Request, principal: Asker) -> Standing:
     """What is wrong, the last night, and how much there is of what."""
     services = services_of(request)
-    found, sees = services.overview.status.read(), find_visible(request, principal)
+    found = services.overview.status.read()
+    sees = services.overview.visible.find(principal, {one.subject for one in found.problems})
     problems = [
         ShownProblem(kind=one.kind, subject=one.subject, detail=describe(one))
         for one in found.problems
