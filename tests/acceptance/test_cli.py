@@ -65,7 +65,7 @@ def test_labels_are_given_changed_and_found(owned: Nightkey) -> None:
     done = owned("item", "update", "prod-spare-token", "--label", "env=prod", "--no-label", "spare").stdout
     assert "label env: stage -> prod" in done
     assert "label spare: '' -> none" in done
-    assert "labels: env=prod\n" in owned("item", "show", "prod-spare-token").stdout
+    assert "\nlabels   env=prod\n" in owned("item", "show", "prod-spare-token").stdout
     for words, says in (
         (("item", "update", "prod-spare-token", "--label", "a b"), "label key 'a b'"),
         (("item", "update", "prod-spare-token", "--label", "env=x", "--no-label", "env"), "choose one"),

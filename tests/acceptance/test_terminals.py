@@ -34,7 +34,7 @@ def pager(tmp_path: Path) -> Path:
 
 
 def look(nightkey: Nightkey, *words: str, lines: int = 40, **settings: str) -> str:
-    shown, _ = see(words, {**nightkey.environment, **settings}, columns=100, lines=lines, at=NOW)
+    shown, _ = see(words, {**nightkey.environment, **settings}, columns=140, lines=lines, at=NOW)
     return shown
 
 
@@ -73,13 +73,13 @@ def test_a_terminal_that_cannot_move_its_cursor_has_no_pager_and_no_colour(full:
 
 
 def test_a_pager_that_is_left_early_ends_nothing_badly(full: Nightkey) -> None:
-    shown, status = see(["item", "list"], {**full.environment, "PAGER": "head -n 1"}, columns=100, at=NOW)
+    shown, status = see(["item", "list"], {**full.environment, "PAGER": "head -n 1"}, columns=140, at=NOW)
     assert (shown.split()[0], status) == ("name", 0)
 
 
 def test_a_failure_is_told_after_what_was_shown(full: Nightkey, pager: Path) -> None:
     """`status` ends with 1 where something is wrong, paged or not."""
-    shown, status = see(["status"], {**full.environment, "PAGER": str(pager)}, columns=100, lines=10, at=NOW)
+    shown, status = see(["status"], {**full.environment, "PAGER": str(pager)}, columns=140, lines=10, at=NOW)
     assert (shown, status) == ("that was it\n", 1)
 
 
