@@ -116,7 +116,7 @@ def propose(name: str, hints: Sequence[str], value: Secret | None) -> Sort:
         return _SSH_KEY
     if value is not None and holds_login(value.expose()):
         return _ADDRESS
-    words = set(split_words(" ".join((name, *hints))))
+    words = _find_words(" ".join((name, *hints)))
     found = (row.sort for row in TABLE if any(words.issuperset(part.split()) for part in row.any_of))
     return next(found, _ANY)
 
@@ -128,7 +128,12 @@ def holds_login(text: str) -> bool:
 
 def find_hints(*texts: str) -> tuple[str, ...]:
     """The words of the table that stand there, and nothing else: an address may hold a login."""
-    return tuple(sorted(_WORDS.intersection(split_words(" ".join(texts)))))
+    return tuple(sorted(_WORDS & _find_words(" ".join(texts))))
+
+
+def _find_words(text: str) -> set[str]:
+    """`PostgreSQL` and `GitHub` are one word, and `apiKey` is two: all of them count."""
+    return {*split_words(text), *split_words(text.lower())}
 
 
 def find_expiry(

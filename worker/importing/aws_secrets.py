@@ -41,13 +41,7 @@ def is_aws(raw: Any) -> bool:  # noqa: ANN401  # JSON
 
 
 def read_secrets(raw: Any, *, now: datetime, takes_all: bool = False) -> Contents:  # noqa: ANN401  # JSON
-    listed = raw if isinstance(raw, list) else [raw]
-    if isinstance(raw, dict) and not _is_secret(raw):
-        listed = [one for name in _LISTS for one in (raw[name] if isinstance(raw.get(name), list) else [])]
-        if not any(isinstance(raw.get(name), list) for name in _LISTS):
-            raise InvalidInputError(
-                "it holds no SecretList and no SecretValues, as AWS Secrets Manager answers"
-            )
+    listed = _find_list(raw)
     check_number(listed)
     into, waits = Gathered(), False
     for place, one in enumerate(listed, start=1):
@@ -70,6 +64,19 @@ def read_secrets(raw: Any, *, now: datetime, takes_all: bool = False) -> Content
         undated=into.undated,
         metadata=_WHY if waits else "",
     )
+
+
+def _find_list(raw: Any) -> list[Any]:  # noqa: ANN401  # JSON
+    """The secrets of an answer, one secret by itself, or an array of them."""
+    if isinstance(raw, dict):
+        lists = [raw[name] for name in _LISTS if isinstance(raw.get(name), list)]
+        if lists:
+            return [one for listed in lists for one in listed]
+        if _is_secret(raw):
+            return [raw]
+    elif isinstance(raw, list) and any(isinstance(one, dict) and _is_secret(one) for one in raw):
+        return raw
+    raise InvalidInputError("it holds no SecretList and no SecretValues, as AWS Secrets Manager answers")
 
 
 def _read_entry(place: int, one: Any, into: Gathered, now: datetime) -> IncomingItem | None:  # noqa: ANN401  # JSON

@@ -178,7 +178,8 @@ class ItemImport:
 
     def _store(self, connection: Connection, judged: Sequence[JudgedEntry], actor: str) -> list[JudgedEntry]:
         coming = [(one, one.plan) for one in judged if one.plan is not None]
-        ids = {name: self._owners.get(connection, name).id for _, plan in coming for name in plan.owners}
+        named = {name for _, plan in coming for name in plan.owners}
+        ids = {name: self._owners.get(connection, name).id for name in named}
         made = self._enrolling.add(
             connection,
             [
