@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, any_, false, func, not_, or_, select
 
 from vaultcore.errors import TamperedError, UnreadableError
 from vaultcore.model import ConsumerKind, Hygiene, Item, Mode
@@ -96,8 +96,17 @@ def select_wanted(
     for ids, is_one in _elsewhere(connection, wanted, owner_ids, user_id, seen_by):
         are_few = _are_few(connection, ids)
         few = few or are_few
-        where.append(items.c.id.in_(ids) if are_few else is_one)
+        where.append(_is_among(connection, ids) if are_few else is_one)
     return select(items.c.id).where(*where), few
+
+
+def _is_among(connection: Connection, ids: Select[*tuple[Any, ...]]) -> ColumnElement[bool]:
+    """Whether an item is one of these few. PostgreSQL would read all items rather than look for some thousands
+    by their ids, unless these are an array to it.
+    """
+    if connection.dialect.name == "sqlite":
+        return items.c.id.in_(ids)
+    return items.c.id == any_(func.array(ids.scalar_subquery()))
 
 
 def find_open_rotations(connection: Connection, item_ids: Sequence[str]) -> dict[str, OpenRotation]:
