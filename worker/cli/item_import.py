@@ -77,12 +77,13 @@ def import_items(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Bring in the credentials that exist, with their values or as metadata. None is rotated.
+    """Bring in the credentials that you have; none is rotated.
 
     FILE is a table (CSV with a header), a .env file, JSON, or what n8n (export:credentials), Vault or OpenBao
     (kv get -format=json), AWS Secrets Manager (batch-get-secret-value, list-secrets) or SDX (GET
-    /workflows/vault) gives out. What is there already is left alone, so that it can be run again; what cannot
-    come in is told, by name and never by value. A page of 200 is stored at once: Ctrl-C leaves whole pages.
+    /workflows/vault) gives out, with values or as metadata. What is there already is left alone, so that it can
+    be run again; what cannot come in is told, by name and never by value. A page of 200 is stored at once:
+    Ctrl-C leaves whole pages.
 
     See first what it would make, and with which owner, expiry and rotator: nightkey item import FILE --dry-run
 
