@@ -182,4 +182,4 @@ def test_far_from_the_vault_it_says_so_in_a_line(nightkey: Nightkey, tmp_path: P
     nightkey.settings |= {"NIGHTKEY_URL": "http://127.0.0.1:9", "NIGHTKEY_TOKEN": "wfk_x"}
     refused = nightkey("item", "import", file, status=2)
     (line,) = refused.stderr.splitlines()
-    assert "works on the vault's machine alone" in line
+    assert "import it on the vault's own machine" in line

@@ -62,6 +62,17 @@ def hand_over_key(item: Shape, key: Secret, *, json: bool) -> None:
         hand_over(f"{item_line(item)}\n{key.expose()}\n")
 
 
+def hand_over_made(made: Shape, *, again: str, json: bool) -> None:
+    """The key that a server has made: it shows it once. `again`: the command that makes another."""
+    problem = ""
+    try:
+        hand_over_key(made, Secret(made["secret"]), json=json)
+    except AnswerLostError as error:
+        problem = f"{made['name']} is there, and its key was not written ({error}): `{again}` makes another"
+    if problem:
+        raise NightkeyError(problem)
+
+
 def describe_item_whole(services: "Services", name: str) -> dict[str, Any]:
     return describe_whole_item(services.items.view(name), services.clock())
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,13 +14,22 @@ from vaultcore.model import UNCHANGED, Unchanged
 from worker.cli.inputs import NONE, parse_time, read_document
 from worker.cli.item_answers import warn
 from worker.cli.output import note, print_json, print_lines
-from worker.cli.session import Json, open_services, who
+from worker.cli.session import Json, ask, who
 from worker.cli.value_files import find_readable, read_value_files
 from worker.domain.commands import quote_word
-from worker.domain.incoming import Arrival, Contents, JudgedEntry, sort_out
+from worker.domain.incoming import (
+    ENTRIES_MAX,
+    Arrival,
+    Contents,
+    IncomingItem,
+    JudgedEntry,
+    plan_waiting,
+    sort_out,
+)
 from worker.importing.recognising import FileForm, ReadFile, read_file
 from worker.ownership import is_readable_by_all
 from worker.wording.incoming import (
+    describe_import,
     describe_judged,
     describe_not_taken,
     describe_proposal,
@@ -29,6 +38,13 @@ from worker.wording.incoming import (
     summarise,
 )
 
+if TYPE_CHECKING:
+    from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
+
+Imported = tuple[FileForm, Contents, Iterator[JudgedEntry]]
+"""What the file is and holds, and what becomes of each entry, told as it is stored."""
+_PATH: Final = "/nightkey/items/import"
 _FILE_MAX: Final = 16 * 1024 * 1024
 _TOLD_MAX: Final = 100
 """So many entries that are left out, or alone for a reason, are told by a line each; of others their number."""
@@ -89,32 +105,44 @@ def import_items(
 
     Then: nightkey item import FILE --owner platform
     """
-    services = open_services()
-    now = services.clock()
-    said = _read_expiry(expires_at, now)
     text, source = read_document(file, most=_FILE_MAX)
     path = None if file == "-" else Path(file)
-    problem = ""
-    try:
-        read = read_file(
-            text, now=now, form=form, stem=None if path is None else path.stem, takes_all=everything
-        )
-        contents = _add_values(read, values_from, path)
-    except InvalidInputError as error:
-        problem = f"{source}: {error}"
-    del text
-    if problem:
+
+    def read(now: datetime) -> tuple[FileForm, Contents]:
+        problem = ""
+        try:
+            found = read_file(
+                text, now=now, form=form, stem=None if path is None else path.stem, takes_all=everything
+            )
+            return found.form, sort_out(_add_values(found, values_from, path))
+        except InvalidInputError as error:
+            problem = f"{source}: {error}"
         raise InvalidInputError(problem)
-    contents = sort_out(contents)
+
+    def import_here(services: "Services") -> Imported:
+        now, importing = services.clock(), services.upkeep.item_import
+        said = _read_expiry(expires_at, now)
+        found, contents = read(now)
+        warn(describe_strangers(importing.find_strangers(contents.entries), owner or ()))
+        return (
+            found,
+            contents,
+            importing.take_in(
+                contents.entries, owners=owner or (), expires_at=said, actor=who(), dry_run=dry_run
+            ),
+        )
+
+    def import_there(server: "FarServer") -> Imported:
+        found, contents = read(server.clock())
+        _refuse_far(contents, source)
+        return found, contents, _take_in_there(server, contents.entries, owner or [], dry_run=dry_run)
+
+    form, contents, arriving = ask(import_here, import_there)
     for sentence in describe_not_taken(contents):
         note(f"nightkey: {sentence}")
-    importing = services.upkeep.item_import
-    warn(describe_strangers(importing.find_strangers(contents.entries), owner or ()))
     judged: list[JudgedEntry] = []
     with _interruptible(judged):
-        for one in importing.take_in(
-            contents.entries, owners=owner or (), expires_at=said, actor=who(), dry_run=dry_run
-        ):
+        for one in arriving:
             judged.append(one)
             if not json:
                 _show(one, contents, dry_run=dry_run)
@@ -130,13 +158,38 @@ def import_items(
         ]
     )
     if json:
-        print_json(_to_document(read.form, contents, judged, dry_run=dry_run))
+        print_json({"format": form} | describe_import(contents, judged, dry_run=dry_run))
     else:
         print_lines([summarise(contents, judged, dry_run=dry_run)])
     if any(not fault.passed_over for fault in contents.faults) or any(
         one.arrival is Arrival.LEFT_OUT for one in judged
     ):
         raise typer.Exit(1)
+
+
+def _refuse_far(contents: Contents, source: str) -> None:
+    if any(one.value is not None or one.owners or one.lifetime is not None for one in contents.entries):
+        raise InvalidInputError(
+            f"{source}: it says values, owners or lifetimes, and those come in beside the vault: import it on "
+            "the vault's own machine, or metadata alone from here"
+        )
+
+
+def _take_in_there(
+    server: "FarServer", entries: Sequence[IncomingItem], owners: list[str], *, dry_run: bool
+) -> Iterator[JudgedEntry]:
+    """In pages, each of which is stored by itself. Of what the file has, what is known here is sent."""
+    for start in range(0, len(entries), ENTRIES_MAX):
+        page = entries[start : start + ENTRIES_MAX]
+        sent = [
+            {"id": one.given_id, "name": one.name, "created_at": one.created_at, "expires_at": one.expires_at}
+            for one in page
+        ]
+        answer = server.post(_PATH, body={"items": sent, "owners": owners, "dry_run": dry_run}, long=True)
+        for one in answer["items"]:
+            entry, arrival = page[one["place"] - 1], Arrival(one["arrival"])
+            plan = plan_waiting(entry, owners, server.clock()) if arrival is Arrival.NEW else None
+            yield JudgedEntry(entry=entry, arrival=arrival, item_id=one["id"], why=one["why"], plan=plan)
 
 
 def _read_expiry(given: str | None, now: datetime) -> datetime | Unchanged | None:
@@ -199,51 +252,3 @@ def _tell(sentences: list[str]) -> None:
         note(f"nightkey: {sentence}")
     if len(sentences) > _TOLD_MAX:
         note(f"nightkey: and {len(sentences) - _TOLD_MAX:,} others: --json has them all")
-
-
-def _to_document(
-    form: FileForm, contents: Contents, judged: list[JudgedEntry], *, dry_run: bool
-) -> dict[str, object]:
-    items = [_describe(one) for one in judged]
-    items += [
-        {
-            "place": fault.place,
-            "name": fault.name,
-            "arrival": "passed-over" if fault.passed_over else Arrival.LEFT_OUT,
-            "why": fault.why,
-        }
-        for fault in contents.faults
-    ]
-    return {
-        "dry_run": dry_run,
-        "format": form,
-        "items": items,
-        "not_taken": describe_not_taken(contents),
-    }
-
-
-def _describe(one: JudgedEntry) -> dict[str, object]:
-    plan = one.plan
-    told = {
-        "place": one.entry.place,
-        "name": one.entry.name,
-        "written": one.entry.written,
-        "id": one.item_id,
-        "given_id": one.entry.given_id,
-        "has_value": one.entry.value is not None,
-        "expires_at": one.entry.expires_at if plan is None else plan.expires_at,
-        "arrival": one.arrival,
-        "why": one.why,
-    }
-    if plan is None:
-        return told
-    return told | {
-        "expiry_from": plan.source,
-        "lapsed": plan.lapsed,
-        "owners": list(plan.owners),
-        "mode": plan.policy.mode,
-        "lifetime": plan.policy.lifetime,
-        "sort": plan.sort.called,
-        "proposed_lifetime": plan.sort.lifetime,
-        "proposed_rotator": plan.sort.rotator,
-    }

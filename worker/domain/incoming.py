@@ -4,15 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.model import KnownNames
+from vaultcore.model import KnownNames, Policy
 from vaultcore.names import explain_likeness, normalise, skeleton
 from vaultcore.rules import check_given, check_name, check_value, is_item_id
 from vaultcore.secret import Secret
 from worker.domain.commands import quote_word
 from worker.domain.fitting import fit_name
-from worker.domain.proposals import Plan
+from worker.domain.proposals import ExpirySource, Plan, propose
+
+ENTRIES_MAX: Final = 500
+"""Of a call over HTTP, so that its body stays small; the command line sends more by several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +168,19 @@ def judge(entry: IncomingItem, known: KnownNames) -> JudgedEntry:
         why = f"its name looks like {other!r}, which exists already ({explain_likeness(entry.name, other)})"
         return JudgedEntry(entry=entry, arrival=Arrival.LEFT_OUT, item_id=None, why=why)
     return JudgedEntry(entry=entry, arrival=Arrival.NEW, item_id=given)
+
+
+def plan_waiting(entry: IncomingItem, owners: Sequence[str], now: datetime) -> Plan:
+    """What an entry that is metadata alone comes in with."""
+    lapses = entry.expires_at
+    return Plan(
+        policy=Policy(),
+        owners=tuple(owners),
+        expires_at=lapses,
+        source=ExpirySource.NOBODY if lapses is None and entry.lapses else ExpirySource.FILE,
+        sort=propose(entry.name, entry.hints, None),
+        lapsed=lapses is not None and lapses <= now,
+    )
 
 
 def explain_difference(judged: JudgedEntry, stored: Mapping[str, bytes | None], likeness: bytes) -> str | None:

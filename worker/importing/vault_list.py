@@ -4,6 +4,7 @@
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -34,9 +35,15 @@ def is_vault_list(raw: Any) -> bool:  # noqa: ANN401  # JSON
 
 def read_listed(raw: Any, *, now: datetime) -> Contents:  # noqa: ANN401  # JSON
     """The same of a document."""
-    fields, values = Counter[str](), Counter[str]()
+    fields = Counter[str]()
     listed = _find_list(raw, fields)
     check_number(listed)
+    return read_entries(listed, now=now, around=fields)
+
+
+def read_entries(listed: Sequence[Any], *, now: datetime, around: Mapping[str, int] | None = None) -> Contents:
+    """The same of the entries alone. `around`: fields beside them that are unknown."""
+    fields, values = Counter[str](around or {}), Counter[str]()
     entries: list[IncomingItem] = []
     faults: list[EntryFault] = []
     undated = 0

@@ -50,9 +50,10 @@ class WorkflowView:
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
-    """`logs`: what its nodes came to, in order."""
+    """`used`: versions, by item. `logs`: what its nodes came to, in order."""
 
     run: ListedRun
+    used: dict[str, int]
     logs: tuple[StoredNodeLog, ...]
 
 
@@ -121,6 +122,7 @@ class Views:
         with self._database.read() as connection:
             return RunView(
                 run=run_list_rows.get_run(connection, run_id),
+                used=run_list_rows.versions_of_run(connection, run_id),
                 logs=tuple(run_list_rows.logs_of_run(connection, run_id)),
             )
 

@@ -150,3 +150,45 @@ def _count(number: int, contents: Contents) -> str:
 def _show(text: str) -> str:
     short = text[:_SHOWN_MAX]
     return repr(short) if short.isprintable() else ascii(short)
+
+
+def describe_import(contents: Contents, judged: Sequence[JudgedEntry], *, dry_run: bool) -> dict[str, object]:
+    """What became of each entry, as a program is given it."""
+    items = [_describe(one) for one in judged]
+    items += [
+        {
+            "place": fault.place,
+            "name": fault.name,
+            "arrival": "passed-over" if fault.passed_over else Arrival.LEFT_OUT,
+            "why": fault.why,
+        }
+        for fault in contents.faults
+    ]
+    return {"dry_run": dry_run, "items": items, "not_taken": describe_not_taken(contents)}
+
+
+def _describe(one: JudgedEntry) -> dict[str, object]:
+    plan = one.plan
+    told = {
+        "place": one.entry.place,
+        "name": one.entry.name,
+        "written": one.entry.written,
+        "id": one.item_id,
+        "given_id": one.entry.given_id,
+        "has_value": one.entry.value is not None,
+        "expires_at": one.entry.expires_at if plan is None else plan.expires_at,
+        "arrival": one.arrival,
+        "why": one.why,
+    }
+    if plan is None:
+        return told
+    return told | {
+        "expiry_from": plan.source,
+        "lapsed": plan.lapsed,
+        "owners": list(plan.owners),
+        "mode": plan.policy.mode,
+        "lifetime": plan.policy.lifetime,
+        "sort": plan.sort.called,
+        "proposed_lifetime": plan.sort.lifetime,
+        "proposed_rotator": plan.sort.rotator,
+    }

@@ -64,9 +64,14 @@ class FarServer:
         """All pages of a list, and an error for what it says cannot be read there."""
         return self._follow(_join(path) + _ask_for({**query, "limit": _PAGE}))
 
-    def whole_list(self, *path: str) -> Listed:
+    def page(self, *path: str, limit: int, **query: object) -> Listed:
+        """The first page of a list, of so many rows."""
+        answer = self._ask("GET", _join(path) + _ask_for({**query, "limit": limit}))
+        return self._rows_of(answer), _tell_unread(self._count_unread(answer))
+
+    def whole_list(self, *path: str, **query: object) -> Listed:
         """A list that comes at once."""
-        return self._follow(_join(path))
+        return self._follow(_join(path) + _ask_for(query))
 
     def post(self, *path: str, body: object = None, long: bool = False) -> Any:  # noqa: ANN401  # JSON
         return self._read(self._ask("POST", _join(path), body, long=long))
@@ -83,9 +88,7 @@ class FarServer:
         following: str | None = path
         for _ in range(_PAGES_MAX):
             answer = self._ask("GET", following or path)
-            page, left_out = self._read(answer), self._count_unread(answer)
-            if not isinstance(page, list):
-                raise NoServerError(self.host, "answered with no list")
+            page, left_out = self._rows_of(answer), self._count_unread(answer)
             rows += page
             unread += left_out
             following = self._find_next(answer)
@@ -95,10 +98,13 @@ class FarServer:
                 raise NoServerError(self.host, "answered with an empty page, and another one behind it")
         else:
             raise NoServerError(self.host, f"answered with more than {_PAGES_MAX} pages")
-        if not unread:
-            return rows, []
-        missing = f"{unread} more cannot be read there: the same command on the vault's machine names them"
-        return rows, [NightkeyError(missing)]
+        return rows, _tell_unread(unread)
+
+    def _rows_of(self, answer: Response) -> list[Any]:
+        page = self._read(answer)
+        if not isinstance(page, list):
+            raise NoServerError(self.host, "answered with no list")
+        return page
 
     def _find_next(self, answer: Response) -> str | None:
         """The path of the next page, at the same server alone."""
@@ -162,9 +168,16 @@ def _join(parts: tuple[str, ...]) -> str:
     return "/".join([first, *(quote(name, safe="") for name in names)])
 
 
+def _tell_unread(number: int) -> list[NightkeyError]:
+    if not number:
+        return []
+    missing = f"{number} more cannot be read there: the same command on the vault's machine names them"
+    return [NightkeyError(missing)]
+
+
 def _ask_for(query: Mapping[str, object]) -> str:
     given = {name: part for name, part in query.items() if part is not None}
-    return f"?{urlencode(given)}" if given else ""
+    return f"?{urlencode(given, doseq=True)}" if given else ""
 
 
 def _expose(part: object) -> str:

@@ -7,7 +7,6 @@ from worker.services.night.acknowledgements import Acknowledgements
 from worker.services.night.calendar import Calendar
 from worker.services.night.coming_days import ComingDays
 from worker.services.night.measures import MeasureReader
-from worker.services.night.night_views import NightViews
 from worker.services.night.outlook import OutlookReader
 from worker.services.night.problems import Problems
 from worker.services.night.status import StatusReader
@@ -24,7 +23,6 @@ class Overview:
     measures: MeasureReader
     acknowledgements: Acknowledgements
     calendar: Calendar
-    nights: NightViews
     night_summaries: NightSummaries
     workflows: WorkflowViews
     coming_days: ComingDays
@@ -42,7 +40,6 @@ def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
         measures=MeasureReader(database=database, problems=problems, clock=clock),
         acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
         calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),
-        nights=NightViews(database=database),
         night_summaries=NightSummaries(database=database, owners=core.owners),
         coming_days=ComingDays(database=database, owners=core.owners, settings=settings, clock=clock),
         workflows=WorkflowViews(

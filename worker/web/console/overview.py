@@ -11,13 +11,13 @@ from starlette.responses import Response
 from vaultcore.access import Action
 from worker.bootstrap import Services
 from worker.domain.problems import Problem, ProblemKind
-from worker.domain.states import NightOutcome
 from worker.services.night.summaries import NightSummary
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, show
 from worker.web.console.rotation_rows import RotationRow, show_rotations
 from worker.web.console.visits import Looks, PageRoute
 from worker.wording import describe_apart
+from worker.wording.nights import Counted, describe_summary, list_counts, say_night
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
@@ -62,11 +62,14 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class NightStrip:
-    """`kind` and `state`: how it stands, by shape and in words. `more`: rotations beside those of the rows."""
+    """`kind` and `state`: how it stands, by shape and in words. `counts`: what came of it, each a number, its
+    words, and whether it went wrong. `more`: rotations beside those of the rows.
+    """
 
     summary: NightSummary
     kind: str
     state: str
+    counts: list[Counted]
     rows: list[RotationRow]
     more: int
 
@@ -111,18 +114,11 @@ def _show_nights(services: Services, found: Sequence[NightSummary]) -> list[Nigh
     return [
         NightStrip(
             summary=one,
-            kind=_judge(one)[0],
-            state=_judge(one)[1],
+            kind=say_night(describe_summary(one))[0],
+            state=say_night(describe_summary(one))[1],
+            counts=list_counts(describe_summary(one)),
             rows=show_rotations(services, one.rotations),
             more=one.opened - len(one.rotations),
         )
         for one in found
     ]
-
-
-def _judge(summary: NightSummary) -> tuple[str, str]:
-    if not summary.is_over:
-        return ("rest", "under way") if summary.night.scanned_at else ("rest", "looks through the vault")
-    if summary.night.outcome == NightOutcome.GOOD:
-        return "well", "ended well"
-    return "wrong", "did not end well"

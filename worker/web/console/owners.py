@@ -14,7 +14,6 @@ from vaultcore.quiet import check_zone, parse_quiet
 from worker.delivery.formats import to_text
 from worker.domain.item_states import ItemFilter
 from worker.domain.paging import PageRequest
-from worker.domain.slots import next_slot
 from worker.rows.finding_lists import FindingFilter
 from worker.rows.item_lists import ListedItem
 from worker.web.api.asking import asks, services_of
@@ -85,8 +84,7 @@ def preview_digest(request: Request, visitor: Looks, name: str) -> Response:
     services = services_of(request)
     owner = services.notices.address_book.get(name)
     services.principals.check(visitor.principal, Action.ITEM_SEE, owners=[owner.name])
-    settings = services.settings
-    night = next_slot(settings.night_at, settings.zone, services.clock())
+    night = services.night.digest_preview.find_night(None)
     message = services.night.digest_preview.preview(owner.name, night)
     return show(
         request, "digest.html", owner=owner, night=night, subject=message.subject, text=to_text(message.body)
