@@ -16,7 +16,8 @@ from worker.domain.places import Place
 from worker.domain.proof import ConsumerProof
 from worker.domain.reasons import Reason
 from worker.domain.rotation import Rotation
-from worker.wording.reasons import say, say_each
+from worker.domain.tracks import StepRecord
+from worker.wording.reasons import say, say_all, say_each
 from worker.wording.rotations import say_shown_by
 
 Shape = Mapping[str, Any]
@@ -75,6 +76,17 @@ def describe_consumer(consumer_proof: ConsumerProof) -> dict[str, Any]:
         "state": consumer_proof.proof,
         "why": say(consumer_proof.why),
         "next_run_at": consumer_proof.consumer and consumer_proof.consumer.next_run_at,
+    }
+
+
+def describe_step(step: StepRecord) -> dict[str, Any]:
+    """One try of a step, and what came of it."""
+    return {
+        "at": step.at,
+        "step": step.step,
+        "result": step.result,
+        "cause": step.cause,
+        "message": say_all(step.said),
     }
 
 

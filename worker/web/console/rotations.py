@@ -16,7 +16,7 @@ from worker.domain.paging import PageRequest
 from worker.domain.proof import Proof
 from worker.domain.rotation_groups import STATES_OF, RotationGroup
 from worker.domain.states import RunStatus
-from worker.domain.tracks import TriedStep, trace
+from worker.domain.tracks import trace
 from worker.rows.rotation_lists import RotationFilter
 from worker.services.rotation.decisions import Decisions, RotationView
 from worker.web.api.asking import asks, services_of
@@ -28,6 +28,7 @@ from worker.web.console.workflows import link_workflow
 from worker.web.drawings.track import draw_tall_track, draw_track
 from worker.wording.reasons import say, say_each
 from worker.wording.rotation_states import say_state
+from worker.wording.shapes import describe_step
 from worker.wording.times import say_clock
 from worker.wording.tracks import name_rotation
 
@@ -287,7 +288,7 @@ def _show(
     decisions = _decisions(request, visitor, rotation_id, Action.ROTATION_SEE)
     view = decisions.view(rotation_id)
     rotation = view.rotation
-    stops = trace(rotation, [TriedStep(step=one.step, result=one.result, at=one.at) for one in view.steps])
+    stops = trace(rotation, view.steps)
 
     def say_time(moment: datetime) -> str:
         local, today = moment.astimezone(visitor.zone), services.clock().astimezone(visitor.zone)
@@ -309,7 +310,7 @@ def _show(
         zone=say_clock(services.clock(), visitor.zone).rpartition(" ")[2],
         track=draw_track(stops, name, say_time),
         tall_track=draw_tall_track(stops, name, say_time),
-        steps=view.steps,
+        steps=[describe_step(one) for one in view.steps],
         consumers=_show_consumers(view),
         decisions=find_decisions(view, visitor, owners or ()),
         faulty=faulty,
