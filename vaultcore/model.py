@@ -166,18 +166,6 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaitingItem:
-    """An item to be, as metadata without a value, under a name that was judged. Without an id of its own, or a
-    time at which it was made, it gets them now. Its expiry may be over: that is known of it, not asked for.
-    """
-
-    name: str
-    item_id: str | None
-    created_at: datetime | None
-    expires_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Twin:
     """Another item that holds the same credential. `name`: what both change on the other side; None: both have
     the same value.

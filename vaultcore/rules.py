@@ -89,6 +89,14 @@ def kind_of(name: str) -> Kind:
     return Kind.API_KEY if name.startswith(API_KEY_PREFIX) else Kind.SECRET
 
 
+def check_given(name: str, *, is_given: bool) -> None:
+    """A value is given to every item but those that generate their own."""
+    if kind_of(name) is Kind.API_KEY and is_given:
+        raise InvalidInputError(f"{name} takes no value: an {API_KEY_PREFIX} item generates its own")
+    if kind_of(name) is not Kind.API_KEY and not is_given:
+        raise InvalidInputError(f"{name} needs a value")
+
+
 def check_value(value: str, *, name: str) -> str:
     """The value, if it may be stored: text that can be encoded, 1 to 2,000 characters of it, or 16,000 of a
     PEM key or a JSON key document.

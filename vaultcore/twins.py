@@ -104,8 +104,23 @@ def unlike_copies(connection: Connection, original_id: str, ids: Collection[str]
 
 def likeness_of(connection: Connection, item_id: str) -> bytes | None:
     """That of the item's current value; None: it has none, or it was not read since there are such digests."""
-    return connection.execute(
-        select(versions.c.likeness).where(
-            versions.c.item_id == item_id, versions.c.stage == Stage.CURRENT.value
-        )
-    ).scalar_one_or_none()
+    return likenesses_of(connection, [item_id]).get(item_id)
+
+
+def likenesses_of(connection: Connection, ids: Collection[str]) -> dict[str, bytes | None]:
+    """The same of many items, by id; one without a current value is not among them."""
+    query = select(versions.c.item_id, versions.c.likeness).where(
+        versions.c.item_id.in_(ids), versions.c.stage == Stage.CURRENT.value
+    )
+    return {row.item_id: row.likeness for row in connection.execute(query)}
+
+
+def find_holders(connection: Connection, likenesses: Collection[bytes]) -> dict[bytes, Twin]:
+    """The first item by name that has a version, not yet retired, with one of these values."""
+    query = (
+        select(items.c.id, items.c.name, versions.c.likeness)
+        .join(versions, versions.c.item_id == items.c.id)
+        .where(versions.c.likeness.in_(likenesses), versions.c.stage.in_(_WORKS))
+        .order_by(items.c.name.desc())
+    )
+    return {row.likeness: Twin(item_id=row.id, item=row.name, name=None) for row in connection.execute(query)}

@@ -17,7 +17,7 @@ from vaultcore import rules
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
-from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError, UnreadableError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.ids import ITEM_PREFIX, find_prefix, find_whole, new_id
 from vaultcore.label_rows import Labelled, find_labels, labels_of, set_labels
 from vaultcore.labels import change_labels, compare_labels, show_label, sort_labels
@@ -393,12 +393,9 @@ class Vault:
 
     def _first_value(self, kind: Kind, value: Secret | None, *, name: str) -> Secret:
         """The value that was given, checked; or the key that an `api-key:` item generates."""
-        if kind is Kind.API_KEY:
-            if value is not None:
-                raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
+        rules.check_given(name, is_given=value is not None)
+        if kind is Kind.API_KEY or value is None:
             return apikeys.generate()
-        if value is None:
-            raise InvalidInputError(f"{name} needs a value: give it by prompt, file or standard input")
         rules.check_value(value.expose(), name=name)
         return value
 
@@ -443,9 +440,8 @@ class Vault:
         now: datetime,
     ) -> None:
         """The first version, current at once. A key for callers of ours is kept as its digest alone."""
-        self._versions.insert(connection, item_id, number=1, stage=Stage.CURRENT, now=now)
-        self._versions.fill(
-            connection, item_id, 1, value, expires_at=expires_at, keep_value=kind is Kind.SECRET
+        self._versions.insert_first(
+            connection, {item_id: (value, expires_at)}, now=now, keep_value=kind is Kind.SECRET
         )
 
     def _check_rename(self, connection: Connection, item: Item, name: str) -> None:

@@ -32,6 +32,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import items, versions
 
 _VALUE_PURPOSE = "item-value"
+_SEALED: Final = ("key_id", "wrapped_key", "record")
 _ITEM: Final = "item:"
 """Stands before the columns of an item that are read beside a version's."""
 
@@ -323,16 +324,48 @@ class Versions:
         stored: dict[str, Any] = {"expires_at": expires_at, "external": dict(external or {})}
         if is_issued:
             stored["issued_at"] = self._clock()
+        stored |= self._seal(item_id, number, value, keep_value=keep_value)
+        connection.execute(
+            update(versions).where(versions.c.item_id == item_id, versions.c.number == number).values(stored)
+        )
+
+    def insert_first(
+        self,
+        connection: Connection,
+        given: Mapping[str, tuple[Secret, datetime | None]],
+        *,
+        now: datetime,
+        keep_value: bool = True,
+    ) -> None:
+        """The first version of each of these items, by id, with its value and its expiry: current at once."""
+        empty = dict.fromkeys((*_SEALED, "digest", "likeness"))
+        rows = [
+            {
+                "item_id": item_id,
+                "number": 1,
+                "stage": Stage.CURRENT.value,
+                "created_at": now,
+                "external": {},
+                "activated_at": now,
+                "expires_at": expires_at,
+                **empty,
+                **self._seal(item_id, 1, value, keep_value=keep_value),
+            }
+            for item_id, (value, expires_at) in given.items()
+        ]
+        if rows:
+            connection.execute(insert(versions), rows)
+
+    def _seal(self, item_id: str, number: int, value: Secret, *, keep_value: bool) -> dict[str, Any]:
+        """The columns that follow from a value."""
+        stored: dict[str, Any] = {}
         if keep_value:
-            sealed = seal(value, key=self._keyring.active, binding=self._binding(item_id, number))
-            stored |= vars(sealed)
+            stored |= vars(seal(value, key=self._keyring.active, binding=self._binding(item_id, number)))
         if apikeys.looks_real(value.expose()):
             stored["digest"] = apikeys.digest(value, self._keyring.pepper)
         else:
             stored["likeness"] = self.likeness(value)
-        connection.execute(
-            update(versions).where(versions.c.item_id == item_id, versions.c.number == number).values(stored)
-        )
+        return stored
 
     def swap(self, connection: Connection, item_id: str, *, new: int, old: int, new_was: Stage) -> None:
         rules.check_move(Stage.CURRENT, Stage.PREVIOUS)

@@ -505,7 +505,7 @@ def test_items_of_another_vault_come_in_from_far_away(office: Office) -> None:
     number = ENTRIES_MAX + 2
     listed = [{"name": f"prod-arriving-{place:03}", "secret": "never-sent"} for place in range(number)]
     file = office.folder / "arriving.json"
-    file.write_text(json.dumps([*listed, {"name": "x"}, {"name": NAME}]))
+    file.write_text(json.dumps({"data": [*listed, {"name": "x"}, {"name": NAME}]}))
 
     dry = [
         command("item", "import", str(file), "--dry-run", "--json", status=1).stdout

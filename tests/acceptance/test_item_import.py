@@ -144,7 +144,7 @@ def test_a_gigabyte_costs_one_line_and_little_memory(emptied: Nightkey, tmp_path
         [sys.executable, "-c", _MEASURED, str(file)],
         capture_output=True, text=True, check=False, timeout=300, env=emptied.environment,
     )  # fmt: skip
-    assert "is larger than 8388608 bytes" in measured.stderr
+    assert "is larger than 16777216 bytes" in measured.stderr
     assert len(measured.stderr.splitlines()) == 1
     assert int(measured.stdout) < 300  # MB
 

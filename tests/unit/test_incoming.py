@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 from vaultcore.errors import InvalidInputError
 from vaultcore.model import KnownNames
 from vaultcore.names import skeleton
-from worker.domain.incoming import (
-    Arrival,
-    Contents,
-    IncomingItem,
-    describe_judged,
-    describe_not_taken,
-    explain_fault,
-    judge,
-    sort_out,
-)
+from worker.domain.incoming import Arrival, Contents, IncomingItem, judge, sort_out
 from worker.importing.vault_list import read_vault_list
+from worker.wording.incoming import describe_judged, describe_not_taken, explain_fault
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 ID = "vlt_01j9z3k4m5n6p7q8r9s0t1v2w3"

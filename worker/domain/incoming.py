@@ -1,17 +1,19 @@
-"""Items that a file tells of: what is read of it, and what becomes of each. Pure; never a value."""
+"""Items that a file tells of: what is read of it, and what becomes of each. Pure. Values are `Secret`s."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.model import KnownNames
+from vaultcore.model import KnownNames, Policy
 from vaultcore.names import explain_likeness, normalise, skeleton
-from vaultcore.rules import check_name, is_item_id
+from vaultcore.rules import check_given, check_name, check_value, is_item_id
+from vaultcore.secret import Secret
 from worker.domain.commands import quote_word
+from worker.domain.fitting import fit_name
+from worker.domain.proposals import ExpirySource, Plan, propose
 
 ENTRIES_MAX: Final = 500
 """Of a call over HTTP, so that its body stays small; the command line sends more by several."""
@@ -19,13 +21,28 @@ ENTRIES_MAX: Final = 500
 
 @dataclass(frozen=True, kw_only=True)
 class IncomingItem:
-    """One item as the file tells of it; `place` counts from 1."""
+    """One item as the file tells of it; `place` counts from 1: entries or lines.
+
+    `written` is what the file calls it, where that is not its name. `fits`: a name that the vault does not take
+    may be made to fit; otherwise others name it as it is. `value` None: the file holds none. `value_file` is
+    where it stands instead. `lapses` false: the file says that it never does. `owners` are whom the file names,
+    `hints` are known words that tell what it
+    opens.
+    """
 
     place: int
     name: str
+    written: str | None = None
+    fits: bool = False
     given_id: str | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
+    lapses: bool = True
+    lifetime: timedelta | None = None
+    value: Secret | None = None
+    value_file: str | None = None
+    owners: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
     @property
     def item_id(self) -> str | None:
@@ -35,32 +52,37 @@ class IncomingItem:
 
 @dataclass(frozen=True, kw_only=True)
 class EntryFault:
-    """An entry of which no item can be made, and why."""
+    """An entry of which no item can be made, and why. `passed_over`: there is nothing to mend."""
 
     place: int
     name: str | None
     why: str
+    passed_over: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
     """What a file holds. `fields` and `values` are what is not taken of it, by its name, and how many entries
-    have it: fields that are unknown, and those in which a value may stand. `undated`: entries whose time of
-    creation cannot be kept.
+    have it: fields that are unknown, and those in which a value may stand. `settings` are fields and variables
+    that hold no secret by their name. `undated`: entries whose time of creation cannot be kept; `metadata`: why
+    those without a value have none. `unit` is what a place counts.
     """
 
     entries: Sequence[IncomingItem] = ()
     faults: Sequence[EntryFault] = ()
     fields: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, int] = field(default_factory=dict)
     undated: int = 0
+    metadata: str = ""
+    unit: str = "entry"
 
 
 class Arrival(StrEnum):
     """What becomes of an entry."""
 
     NEW = "new"
-    """It comes in, and waits for its value."""
+    """It comes in: with its value, or it waits for that."""
     THERE = "there"
     """It was there already, and is left alone."""
     LEFT_OUT = "left-out"
@@ -69,36 +91,63 @@ class Arrival(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedEntry:
-    """`item_id` is the item's that is there, or is to be; None: it gets one. `why`: what there is to say."""
+    """`item_id` is the item's that is there, or is to be; None: it gets one. `why`: what there is to say.
+    `plan` is what a new one comes in with.
+    """
 
     entry: IncomingItem
     arrival: Arrival
     item_id: str | None
     why: str | None = None
+    plan: Plan | None = None
 
 
 def sort_out(contents: Contents) -> Contents:
-    """Names as they are kept; what cannot be named, or is there twice in the file, is a fault."""
+    """Names and values as they are kept; what cannot be named or stored, or is there twice in the file, is a
+    fault, which quotes no value.
+    """
     kept: list[IncomingItem] = []
     faults = list(contents.faults)
     ids: dict[str, IncomingItem] = {}
     looks: dict[str, IncomingItem] = {}
     for given in contents.entries:
-        try:
-            entry = replace(given, name=check_name(given.name))
-        except InvalidInputError as error:
-            faults.append(EntryFault(place=given.place, name=given.name, why=str(error)))
+        name, problem = _name(given)
+        problem = problem or _explain_value(name, given.value)
+        if problem:
+            faults.append(EntryFault(place=given.place, name=given.written or given.name, why=problem))
             continue
+        entry = given if name == given.name else replace(given, name=name, written=given.written or given.name)
         look = skeleton(entry.name)
         twin = looks.get(look) or ids.get(entry.item_id or "")
         if twin is not None:
-            faults.append(EntryFault(place=entry.place, name=entry.name, why=_explain_twin(entry, twin)))
+            why = _explain_twin(entry, twin, contents.unit)
+            faults.append(EntryFault(place=entry.place, name=entry.written or entry.name, why=why))
             continue
         looks[look] = entry
         if entry.item_id is not None:
             ids[entry.item_id] = entry
         kept.append(entry)
     return replace(contents, entries=kept, faults=sorted(faults, key=lambda one: one.place))
+
+
+def _name(given: IncomingItem) -> tuple[str, str]:
+    """The name as it is kept, or why there is none."""
+    try:
+        return (fit_name if given.fits else check_name)(given.name), ""
+    except InvalidInputError as error:
+        return given.name, str(error)
+
+
+def _explain_value(name: str, value: Secret | None) -> str:
+    """Why it cannot be stored; empty: it can be."""
+    if value is None:
+        return ""
+    try:
+        check_given(name, is_given=True)
+        check_value(value.expose(), name=name)
+    except InvalidInputError as error:
+        return str(error)
+    return ""
 
 
 def judge(entry: IncomingItem, known: KnownNames) -> JudgedEntry:
@@ -121,103 +170,34 @@ def judge(entry: IncomingItem, known: KnownNames) -> JudgedEntry:
     return JudgedEntry(entry=entry, arrival=Arrival.NEW, item_id=given)
 
 
-def explain_fault(fault: EntryFault) -> str:
-    named = "" if fault.name is None else f" ({_show(fault.name)})"
-    return f"entry {fault.place}{named} is left out: {fault.why}"
+def plan_waiting(entry: IncomingItem, owners: Sequence[str], now: datetime) -> Plan:
+    """What an entry that is metadata alone comes in with."""
+    lapses = entry.expires_at
+    return Plan(
+        policy=Policy(),
+        owners=tuple(owners),
+        expires_at=lapses,
+        source=ExpirySource.NOBODY if lapses is None and entry.lapses else ExpirySource.FILE,
+        sort=propose(entry.name, entry.hints, None),
+        lapsed=lapses is not None and lapses <= now,
+    )
 
 
-def describe_judged(judged: JudgedEntry) -> str:
-    """What became of an entry, in a line."""
-    entry = judged.entry
-    if judged.arrival is Arrival.LEFT_OUT:
-        return f"entry {entry.place} ({_show(entry.name)}) is left out: {judged.why}"
-    if judged.arrival is Arrival.THERE:
-        return f"{entry.name} is left alone: {judged.why or 'it is there already'}"
-    expiry = "no expiry" if entry.expires_at is None else f"expires {entry.expires_at:%Y-%m-%d %H:%M} UTC"
-    return f"{entry.name} ({judged.item_id or 'with a new id'}): waits for its value, {expiry}"
+def explain_difference(judged: JudgedEntry, stored: Mapping[str, bytes | None], likeness: bytes) -> str | None:
+    """Why an item that is there has another value than its entry, or none; None: it has the same, or it is not
+    known. `stored`: the likenesses of current values, by the ids of items.
+    """
+    held = stored.get(judged.item_id or "")
+    give = f"nightkey item update {quote_word(judged.entry.name)} --value-file PATH"
+    if judged.item_id not in stored:
+        return f"it is there, and waits for its value: {give}"
+    return None if held in (None, likeness) else f"it is there with another value: {give} gives it this one"
 
 
-def summarise(contents: Contents, judged: Sequence[JudgedEntry], *, dry_run: bool) -> str:
-    """How many of each, and what is next."""
-    counted = Counter(one.arrival for one in judged)
-    out = counted[Arrival.LEFT_OUT] + len(contents.faults)
-    new, there = counted[Arrival.NEW], counted[Arrival.THERE]
-    verb = "would come in" if dry_run else "came in"
-    numbers = f"{_items(new)} {verb}, {there:,} there already, {out:,} left out"
-    give = "; give each its value: nightkey item update NAME --value-file PATH" if new and not dry_run else ""
-    return f"{numbers}{give}"
-
-
-def describe_not_taken(contents: Contents) -> list[str]:
-    """What of the file is not kept, a sentence for each."""
-    told = [
-        f"values are not taken from such a file: {_show(name)} of {_count(number)} is left there; give each by "
-        "nightkey item update NAME --value-file PATH"
-        for name, number in _first(contents.values)
-    ]
-    told += [
-        f"{_show(name)} of {_count(number)} is not a field that is known here, and is left out"
-        for name, number in _first(contents.fields)
-    ]
-    others = len(contents.fields) + len(contents.values) - len(told)
-    if others:
-        told.append(f"so are {others} other fields")
-    if contents.undated:
-        told.append(
-            f"created_at of {_count(contents.undated)} is not a time that can be kept: now is taken for it"
-        )
-    renamed = sum(entry.given_id is not None and entry.item_id is None for entry in contents.entries)
-    if renamed:
-        told.append(f"the id of {_count(renamed)} is not vlt_ and a ULID in lower case: here it is another")
-    return told
-
-
-def describe_import(contents: Contents, judged: Sequence[JudgedEntry], *, dry_run: bool) -> dict[str, object]:
-    """What became of each entry, as a program is given it."""
-    items: list[dict[str, object]] = [
-        {
-            "place": one.entry.place,
-            "name": one.entry.name,
-            "id": one.item_id,
-            "given_id": one.entry.given_id,
-            "expires_at": one.entry.expires_at,
-            "arrival": one.arrival,
-            "why": one.why,
-        }
-        for one in judged
-    ]
-    items += [
-        {"place": fault.place, "name": fault.name, "arrival": Arrival.LEFT_OUT, "why": fault.why}
-        for fault in contents.faults
-    ]
-    return {"dry_run": dry_run, "items": items, "not_taken": describe_not_taken(contents)}
-
-
-_FIELDS_MAX = 10
-_SHOWN_MAX = 60
-
-
-def _items(number: int) -> str:
-    return "one item" if number == 1 else f"{number:,} items"
-
-
-def _first(counted: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counted.items())[:_FIELDS_MAX]
-
-
-def _count(number: int) -> str:
-    return "one entry" if number == 1 else f"{number:,} entries"
-
-
-def _show(text: str) -> str:
-    short = text[:_SHOWN_MAX]
-    return repr(short) if short.isprintable() else ascii(short)
-
-
-def _explain_twin(entry: IncomingItem, twin: IncomingItem) -> str:
+def _explain_twin(entry: IncomingItem, twin: IncomingItem, unit: str) -> str:
     if normalise(twin.name) == entry.name:
-        return f"entry {twin.place} has that name already"
+        return f"{unit} {twin.place} has that name already"
     if skeleton(twin.name) == skeleton(entry.name):
         likeness = explain_likeness(entry.name, twin.name)
-        return f"its name looks like that of entry {twin.place}, {twin.name!r} ({likeness})"
-    return f"entry {twin.place}, {twin.name!r}, has that id already"
+        return f"its name looks like that of {unit} {twin.place}, {twin.name!r} ({likeness})"
+    return f"{unit} {twin.place}, {twin.name!r}, has that id already"

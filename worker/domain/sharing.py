@@ -44,15 +44,17 @@ class SharedError(RefusedError):
 
 def refuse_twins(twins: Sequence[Twin], name: str) -> None:
     """`SharedError` where there are any."""
-    if not twins:
-        return
-    first = twins[0]
-    what = "the same value" if first.name is None else f"what changes {first.name}"
-    raise SharedError(
-        first.item_id,
-        f"{name} would be the second item with {what}, beside {first.item}: when one of them is replaced the "
-        f"other is dead. Let workflows name {first.item}, or declare it a copy, which is not replaced by "
-        f"itself: --mode notify --copy-of {quote_word(first.item)}",
+    if twins:
+        raise SharedError(twins[0].item_id, explain_twin(twins[0], name))
+
+
+def explain_twin(twin: Twin, name: str) -> str:
+    """Why an item of that name would not be taken, beside the other."""
+    what = "the same value" if twin.name is None else f"what changes {twin.name}"
+    return (
+        f"{name} would be the second item with {what}, beside {twin.item}: when one of them is replaced the "
+        f"other is dead. Let workflows name {twin.item}, or declare it a copy, which is not replaced by "
+        f"itself: --mode notify --copy-of {quote_word(twin.item)}"
     )
 
 

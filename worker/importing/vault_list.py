@@ -5,28 +5,39 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
 from worker.domain.incoming import Contents, EntryFault, IncomingItem
+from worker.domain.proposals import EARLIEST, FAR
 from worker.domain.strict_json import parse_json
+from worker.importing.json_items import check_number
 
 _FIELDS: Final = frozenset({"id", "name", "created_at", "expires_at"})
 _VALUES: Final = frozenset({"secret", "value", "password", "passphrase", "token", "key", "private_key"})
 """Fields in which others keep a value. SDX's answer has none of them, so they are not even looked at."""
 _AROUND: Final = frozenset({"data", "links", "meta"})
-_ENTRIES_MAX: Final = 100_000
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-_FAR = timedelta(days=200 * 366)
 
 
 def read_vault_list(text: str, *, now: datetime) -> Contents:
     """What the text tells of. `InvalidInputError` where it is no such answer; it quotes none of it."""
+    return read_listed(parse_json(text.removeprefix("\ufeff")), now=now)
+
+
+def is_vault_list(raw: Any) -> bool:  # noqa: ANN401  # JSON
+    """Whether one of its items has an id of such a vault; a page of that answer is one, too."""
+    around = isinstance(raw, dict) and isinstance(raw.get("data"), list) and raw.keys() <= _AROUND
+    listed = raw["data"] if around else raw if isinstance(raw, list) else [raw]
+    ids = (one.get("id") for one in listed if isinstance(one, dict))
+    return around or any(isinstance(one, str) and one.startswith("vlt_") for one in ids)
+
+
+def read_listed(raw: Any, *, now: datetime) -> Contents:  # noqa: ANN401  # JSON
+    """The same of a document."""
     fields = Counter[str]()
-    listed = _find_list(parse_json(text.removeprefix("\ufeff")), fields)
-    if len(listed) > _ENTRIES_MAX:
-        raise InvalidInputError(f"it holds {len(listed):,} entries: {_ENTRIES_MAX:,} at most, so divide it")
+    listed = _find_list(raw, fields)
+    check_number(listed)
     return read_entries(listed, now=now, around=fields)
 
 
@@ -36,14 +47,14 @@ def read_entries(listed: Sequence[Any], *, now: datetime, around: Mapping[str, i
     entries: list[IncomingItem] = []
     faults: list[EntryFault] = []
     undated = 0
-    for place, raw in enumerate(listed, start=1):
-        made = _read_entry(place, raw, now)
+    for place, one in enumerate(listed, start=1):
+        made = _read_entry(place, one, now)
         if isinstance(made, EntryFault):
             faults.append(made)
             continue
         entries.append(made)
-        undated += made.created_at is None and raw.get("created_at") is not None
-        for name in raw.keys() - _FIELDS:
+        undated += made.created_at is None and one.get("created_at") is not None
+        for name in one.keys() - _FIELDS:
             (values if name.lower() in _VALUES else fields)[name] += 1
     return Contents(entries=entries, faults=faults, fields=fields, values=values, undated=undated)
 
@@ -91,4 +102,4 @@ def _read_time(raw: object, now: datetime) -> datetime | None:
         time = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return time if _EARLIEST <= time <= now + _FAR else None
+    return time if EARLIEST <= time <= now + FAR else None

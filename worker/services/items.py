@@ -17,7 +17,15 @@ from vaultcore.labels import change_labels, sort_labels
 from vaultcore.model import UNCHANGED, Item, Kind, Label, Policy, Reference, Unchanged, Version
 from vaultcore.owners import Owners
 from vaultcore.principals import is_token
-from vaultcore.rules import MASKED_MIN, check_name, check_policy, expiry_of_next, kind_of, needs_consumer
+from vaultcore.rules import (
+    MASKED_MIN,
+    check_given,
+    check_name,
+    check_policy,
+    expiry_of_next,
+    kind_of,
+    needs_consumer,
+)
 from vaultcore.secret import Secret
 from vaultcore.twins import accounts_of, copies_of, find_twins, likeness_of, unlike_copies
 from vaultcore.vault import Vault
@@ -128,7 +136,7 @@ class Items:
 
         Refused where Nightkey would replace what nothing here reads: the workflow that names it comes first.
         """
-        _check_given(name, is_given=read_value is not None)
+        check_given(name, is_given=read_value is not None)
         built = change_policy(None, policy, default_rotator=_default_rotator(name))
         _check_settings(built, None, name=name)
         accounts = find_accounts(built)
@@ -514,14 +522,6 @@ def _differs(item: Item, change: ItemChange, policy: Policy, labels: tuple[Label
         or policy != item.policy
         or labels != item.labels
     )
-
-
-def _check_given(name: str, *, is_given: bool) -> None:
-    """A value is given to every item but those that generate their own."""
-    if kind_of(name) is Kind.API_KEY and is_given:
-        raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
-    if kind_of(name) is not Kind.API_KEY and not is_given:
-        raise InvalidInputError(f"{name} needs a value")
 
 
 def _default_rotator(name: str) -> str | None:

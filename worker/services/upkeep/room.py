@@ -53,8 +53,12 @@ def build_upkeep(core: Core) -> Upkeep:
         signs_of_life=SignsOfLife(database=core.database, silence=settings.catch_up, clock=core.clock),
         item_import=ItemImport(
             database=core.database,
-            enrolling=Enrolling(audit=core.audit, references=core.references, clock=core.clock),
+            enrolling=Enrolling(
+                audit=core.audit, references=core.references, versions=core.versions, clock=core.clock
+            ),
+            versions=core.versions,
             owners=core.owners,
+            audit=core.audit,
             clock=core.clock,
         ),
     )

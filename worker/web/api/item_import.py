@@ -7,9 +7,10 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
-from worker.domain.incoming import ENTRIES_MAX, describe_import, sort_out
+from worker.domain.incoming import ENTRIES_MAX, sort_out
 from worker.importing.vault_list import read_entries
 from worker.web.api.asking import AskedRoute, Asker, services_of, starts
+from worker.wording.incoming import describe_import
 
 router = APIRouter(prefix="/nightkey/items", tags=["items"], route_class=AskedRoute)
 _ENTRY = {
