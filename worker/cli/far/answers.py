@@ -9,7 +9,7 @@ from worker.origins import TOKEN_VARIABLE, URL_VARIABLE
 
 _TIMES: Final = ("_at", "_until", "_since", "_night")
 _TIME_NAMES: Final = frozenset({"at", "until", "since", "slot", "night"})
-_AS_GIVEN: Final = frozenset({"document", "output", "settings", "details", "before", "after"})
+_AS_GIVEN: Final = frozenset({"document", "output", "settings", "labels", "details", "before", "after"})
 """What people or workflows gave, in which a time is a text like any other."""
 _OF_SDX: Final = ("code", "message")
 _OF_OURS: Final = ("title", "detail")
