@@ -57,13 +57,14 @@ class PostfixServer:
     def set_password(self, password: str) -> None:
         """The one that works once this is over: Dovecot looks at its file once in a second.
 
-        One after the other: a caller that was cut off asks again, or for another one, while the desk is still
-        at what it asked for first.
+        A caller that was cut off asks again, or for another one, while the desk is still at what it asked for
+        first: that is waited for no longer.
         """
         with self._changing:
             self._write_password(password)
-            if self._is_up():
-                _wait_for(lambda: self._lets_in(password))
+            change = self._changes
+        if self._is_up():
+            _wait_for(lambda: self._changes != change or self._lets_in(password))
 
     def _write_password(self, password: str) -> None:
         salt = secrets.token_bytes(8)
@@ -92,12 +93,15 @@ class PostfixServer:
         with subprocess.Popen(dovecot, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as authenticator:
             try:
                 _wait_for((self.folder / "spool/private/auth").exists)
-                subprocess.run([*postfix, "start"], check=True, capture_output=True)
-                try:
-                    _wait_for(self._is_up)
-                    yield self
-                finally:
-                    subprocess.run([*postfix, "stop"], check=False, capture_output=True)
+                # `start` gives up after some seconds: this one is waited for as long as anything else here
+                with subprocess.Popen(
+                    [*postfix, "start-fg"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                ):
+                    try:
+                        _wait_for(self._is_up)
+                        yield self
+                    finally:
+                        subprocess.run([*postfix, "stop"], check=False, capture_output=True)
             finally:
                 authenticator.terminate()
 
