@@ -107,6 +107,8 @@ class _Parser(HTMLParser):
         self._button = False
         self._said = ""
         self._select: str | None = None
+        self._area: str | None = None
+        self._written = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = {name: value or "" for name, value in attrs}
@@ -126,7 +128,7 @@ class _Parser(HTMLParser):
                     (named["name"], named.get("value", "on" if kind == "checkbox" else ""))
                 )
         elif self._form is not None and tag == "textarea":
-            self._form.fields.append((named["name"], ""))
+            self._area, self._written = named["name"], ""
         elif self._form is not None and tag == "select":
             self._select = named["name"]
         elif self._form is not None and tag == "option" and self._select and "selected" in named:
@@ -147,9 +149,15 @@ class _Parser(HTMLParser):
             self._button = False
         elif tag == "select":
             self._select = None
+        elif tag == "textarea" and self._area is not None:
+            if self._form is not None:
+                self._form.fields.append((self._area, self._written))
+            self._area = None
 
     def handle_data(self, data: str) -> None:
         self._said += data
+        if self._area is not None:
+            self._written += data
         if not self._within:
             self.words.append(data)
         elif self._within[-1] == "title":

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import insert
 
 from vaultcore.database import Database
-from vaultcore.model import Kind, Mode, Policy
+from vaultcore.labels import join_labels, read_labels
+from vaultcore.model import Kind, Label, Mode, Policy
 from vaultcore.rows import derived_columns
-from vaultcore.tables import item_owners, items, owners, references, versions
+from vaultcore.tables import item_labels, item_owners, items, owners, references, versions
 from worker.domain.reasons import Code, Reason, store_reason
 from worker.rows.tables import rotations, workflows
 
@@ -21,7 +22,8 @@ _AT_ONCE = 5_000
 
 def fill(database: Database, number: int, now: datetime) -> None:
     """`number` items of owners `team-00` to `team-39`: the first has half of all. Each hundredth is being
-    rotated, each is used by one of 200 workflows, `fl_` and a number, and one in eleven never lapses.
+    rotated, each is used by one of 200 workflows, `fl_` and a number, and one in eleven never lapses. Their
+    labels are as `labels_on` has them.
     """
     with database.write() as connection:
         connection.execute(
@@ -39,6 +41,7 @@ def fill(database: Database, number: int, now: datetime) -> None:
             connection.execute(insert(items), [_item(n, number, now) for n in some])
             connection.execute(insert(versions), [_version(n, now) for n in some])
             connection.execute(insert(item_owners), [_owned(n, number) for n in some])
+            connection.execute(insert(item_labels), [row for n in some for row in _labelled(n, number)])
             connection.execute(insert(references), [_reference(n, now) for n in some])
             connection.execute(insert(rotations), [_rotation(n, now) for n in some if n % 100 == 0])
     if not database.is_sqlite:
@@ -53,6 +56,18 @@ def owner_of(n: int, number: int) -> int:
     if n < number * 3 // 4:
         return 1 + (n - number // 2) * 9 // (number // 4)
     return 10 + n % (OWNERS - 10)
+
+
+def labels_on(n: int, number: int) -> tuple[Label, ...]:
+    """`env=prod` is on half of all, `tier=core` on a block of a tenth, `audit=yes` on one in 400, and `team` on
+    each, with one of 40 values.
+    """
+    labels = {"env": "prod" if n % 2 else "stage", "team": f"team-{n * 31 % OWNERS:02d}"}
+    if number * 6 // 10 <= n < number * 7 // 10:
+        labels["tier"] = "core"
+    if n % 400 == 7:
+        labels["audit"] = "yes"
+    return read_labels(labels)
 
 
 def _id(kind: str, n: int) -> str:
@@ -80,6 +95,7 @@ def _item(n: int, number: int, now: datetime) -> dict[str, Any]:
         "hold_until": now + timedelta(days=1) if n % 500 == 1 else None,
         "first_owner": f"team-{owner_of(n, number):02d}",
         "owned_by": _id("own", owner_of(n, number)),
+        "labelled": join_labels(labels_on(n, number)),
         **derived_columns(_id("vlt", n), name, Kind.SECRET, owned=True, policy=policy, expires_at=expires_at),
     }
 
@@ -103,6 +119,10 @@ def _version(n: int, now: datetime) -> dict[str, Any]:
 
 def _owned(n: int, number: int) -> dict[str, Any]:
     return {"item_id": _id("vlt", n), "owner_id": _id("own", owner_of(n, number))}
+
+
+def _labelled(n: int, number: int) -> list[dict[str, Any]]:
+    return [{"item_id": _id("vlt", n), **vars(label)} for label in labels_on(n, number)]
 
 
 def _reference(n: int, now: datetime) -> dict[str, Any]:

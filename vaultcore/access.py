@@ -64,6 +64,7 @@ class Action(StrEnum):
     PICKUP_COLLECT = "pickup.collect"
     AUDIT_READ = "audit.read"
     AUDIT_ANCHOR = "audit.anchor"
+    KEY_CHECK = "key.check"
     PRINCIPAL_SEE = "principal.see"
     PRINCIPAL_MANAGE = "principal.manage"
 
@@ -83,7 +84,7 @@ MEANINGS: Final[Mapping[Action, str]] = {
     Action.WORKFLOW_PIN: "pin a workflow to a version, and unpin it",
     Action.RUN_REPORT: "report the run of another engine",
     Action.OWNER_SEE: "list and show owners, routes masked",
-    Action.OWNER_UPDATE: "change an owner's quiet hours, time zone and deputy",
+    Action.OWNER_UPDATE: "change an owner's quiet hours, time zone and deputy, and try their routes",
     Action.OWNER_MANAGE: "create owners, change routes, replace what a leaver knew",
     Action.ROTATION_SEE: "list and show rotations",
     Action.ROTATION_APPROVE: "approve or reject a rotation that somebody else asked for",
@@ -98,6 +99,7 @@ MEANINGS: Final[Mapping[Action, str]] = {
     Action.PICKUP_COLLECT: "collect a generated key, with its token, once",
     Action.AUDIT_READ: "read and verify the record",
     Action.AUDIT_ANCHOR: "write an anchor of the record",
+    Action.KEY_CHECK: "say whose key it is that somebody presents; that counts as a use of it",
     Action.PRINCIPAL_SEE: "list who may do what",
     Action.PRINCIPAL_MANAGE: "create principals, give and take roles and tokens",
 }
@@ -147,6 +149,7 @@ RULES: Final[Mapping[Action, Rule]] = {
     Action.PICKUP_COLLECT: Rule(anywhere=frozenset(), theirs=True),
     Action.AUDIT_READ: _rule(Role.AUDITOR),
     Action.AUDIT_ANCHOR: _rule(Role.AUDITOR),
+    Action.KEY_CHECK: _rule(Role.OPERATOR, theirs=True),
     Action.PRINCIPAL_SEE: _rule(Role.AUDITOR),
     Action.PRINCIPAL_MANAGE: _rule(),
 }

@@ -64,15 +64,18 @@ class NoKeyError(RefusedError):
 
 
 class NotAllowedError(RefusedError):
-    """Who asks has no permission for it. `action` is what was asked, `roles` are those that have it."""
+    """Who asks has no permission for it. `action` is what was asked, `roles` are those that have it. `why`:
+    what that means, where it is not plain.
+    """
 
-    def __init__(self, action: str, roles: Sequence[str]) -> None:
+    def __init__(self, action: str, roles: Sequence[str], *, why: str = "") -> None:
         who = (
             f"it takes the role {' or '.join(roles)}, which an admin gives"
             if roles
             else "only who answers for the item may, with the role owner"
         )
-        super().__init__(f"you may not do this ({action}): {who}")
+        meant = f"{why}; " if why else ""
+        super().__init__(f"you may not do this ({action}): {meant}{who}")
         self.action = action
         self.roles = tuple(roles)
 

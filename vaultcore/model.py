@@ -125,9 +125,25 @@ class Policy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Label:
+    """What somebody has written on an item, to find it again: `env=prod`. The value may be empty."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelMatch:
+    """Which labels are meant: those of that key, with that value; None: whichever value."""
+
+    key: str
+    value: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """An item as everybody may see it. `version` and `expires_at` are those of its current version, `owners`
-    the names of those who answer for it.
+    the names of those who answer for it; `labels` stand in the order of their keys.
 
     One without a version waits for its value: it came in as metadata, and its expiry is what that said. `life`
     is how long its current version lives from the day on which a rotation made it; None: none did, or it never
@@ -146,6 +162,7 @@ class Item:
     created_at: datetime
     updated_at: datetime
     life: timedelta | None = None
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from vaultcore import rules
 from vaultcore.errors import UnreadableError
-from vaultcore.model import ConsumerKind, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
+from vaultcore.model import ConsumerKind, Consumers, Item, Kind, Label, Mode, Policy, Reference, Stage, Version
 from vaultcore.names import fold, skeleton
 from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row, unreadable_fields
@@ -177,7 +177,7 @@ def owners_of(
     return names
 
 
-def item_from_row(row: Row[*tuple[Any, ...]], owners: tuple[str, ...]) -> Item:
+def item_from_row(row: Row[*tuple[Any, ...]], owners: tuple[str, ...], labels: tuple[Label, ...]) -> Item:
     """The item; `UnreadableError`, naming it, if what is stored of it cannot be meant."""
     what = f"item {row.name}"
     check_row(row, what)
@@ -185,13 +185,13 @@ def item_from_row(row: Row[*tuple[Any, ...]], owners: tuple[str, ...]) -> Item:
         raise UnreadableError(row.id, "name")
     problem = ""
     try:
-        return _item(row, owners)
+        return _item(row, owners, labels)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         problem = type(error).__name__
     raise UnreadableError(what, problem)
 
 
-def _item(row: Row[*tuple[Any, ...]], owners: tuple[str, ...]) -> Item:
+def _item(row: Row[*tuple[Any, ...]], owners: tuple[str, ...], labels: tuple[Label, ...]) -> Item:
     return Item(
         id=row.id,
         name=row.name,
@@ -205,6 +205,7 @@ def _item(row: Row[*tuple[Any, ...]], owners: tuple[str, ...]) -> Item:
         created_at=row.created_at,
         updated_at=row.updated_at,
         life=None if row.life_seconds is None else timedelta(seconds=row.life_seconds),
+        labels=labels,
     )
 
 

@@ -29,7 +29,8 @@ API_KEY_PREFIX = "api-key:"
 _EXAMPLE = "prod-ticketing-api-token"
 _NO_TEMPLATE = re.compile(r'["{}\\|%]')
 _NEVER_WRITTEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"{}\\|%]')
-_ITEM_ID = re.compile(r"vlt_[0-9a-hjkmnp-tv-z]{26}")
+ITEM_ID_FORM = "vlt_[0-9a-hjkmnp-tv-z]{26}"
+_ITEM_ID = re.compile(ITEM_ID_FORM)
 
 _MOVES: dict[Stage, frozenset[Stage]] = {
     Stage.PENDING: frozenset({Stage.CURRENT, Stage.DESTROYED}),

@@ -156,6 +156,7 @@ class ItemColumns(TypedColumns):
     rotator: Named[str | None] = Column(String(60))
     first_owner: Named[str | None] = Column(_BY_CHARACTER)
     owned_by: Named[str | None] = Column(Text)
+    labelled: Named[str | None] = Column(Text, server_default="")
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
@@ -184,8 +185,9 @@ by index what it must look at, and computes nothing over what it need not. `life
 version, where a rotation made it, and bounds the others. `copy_of` is what its policy says: the item whose
 credential it holds, too. An item that waits for its value has no version: `hygiene` says `no-value`, and
 `expires_at` is what its metadata said. `sought` (the name without its case), `mode`, `rotator`, `first_owner`
-(the first by name) and `owned_by` (the ids of them all, null where they are too many for an index) are there
-for lists alone, which find and sort by them: nothing is decided by them."""
+(the first by name), `owned_by` (the ids of them all) and `labelled` (all labels, a line for each), these two
+null where they are too long for an index, are there for lists alone, which find and sort by them: nothing is
+decided by them."""
 
 
 class ItemAccountColumns(TypedColumns):
@@ -219,6 +221,25 @@ item_owners = Table(
 )
 """Who answers for an item: all alike. Without a row it is nobody's, and the operators hear of it."""
 
+
+class ItemLabelColumns(TypedColumns):
+    item_id: Named[str] = Column(String(40), ForeignKey("items.id"))
+    key: Named[str] = Column(String(63))
+    value: Named[str] = Column(String(100), info={"may_be_empty": True})
+    mac: Named[bytes | None] = Column(LargeBinary(32))
+
+
+item_labels = Table(
+    "item_labels",
+    metadata,
+    ItemLabelColumns,
+    PrimaryKeyConstraint("item_id", "key"),
+    Index(None, "key", "value", "item_id"),
+    info={"decides": ("value",)},
+)
+"""What somebody has written on an item. No night decides by it, and yet each row has its digest: people choose
+by labels which items they change at once, so that one which none of us wrote would lead their change astray."""
+
 Index(
     "ix_items_due",
     items.c.due_at,
@@ -240,7 +261,7 @@ Index(
     postgresql_where=text("hygiene <> ''"),
 )
 
-LISTED = ("sought", "owned_by", "mode", "rotator", "hygiene", "expires_at", "due_at", "hold_until")
+LISTED = ("sought", "owned_by", "labelled", "mode", "rotator", "hygiene", "expires_at", "due_at", "hold_until")
 """What a list of items is filtered by. Each order of it has an index with all of them, so that a page is read
 from that index alone, however few of the items that it walks past are wanted.
 """

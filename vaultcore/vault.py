@@ -5,9 +5,10 @@ adds commit together or not at all. The values themselves are `vaultcore.version
 """
 
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, update
@@ -18,7 +19,9 @@ from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
 from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.ids import new_id
-from vaultcore.model import UNCHANGED, ConsumerKind, Item, Kind, NodeReference, Policy, Stage, Unchanged
+from vaultcore.label_rows import Labelled, find_labels, labels_of, set_labels
+from vaultcore.labels import change_labels, compare_labels, show_label, sort_labels
+from vaultcore.model import UNCHANGED, ConsumerKind, Item, Kind, Label, NodeReference, Policy, Stage, Unchanged
 from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.paging import select_page, walk_keyset
@@ -68,6 +71,7 @@ class Vault:
         expires_at: datetime | None = None,
         policy: Policy,
         accounts: Collection[str] = (),
+        labels: Sequence[Label] = (),
         actor: str,
     ) -> Created:
         """A new item with its first version, current at once. Enrolling an item never rotates it. `accounts`
@@ -79,6 +83,7 @@ class Vault:
         now = self._clock()
         kind = rules.kind_of(name)
         rules.check_policy(policy, name=rules.check_name(name), kind=kind)
+        labels = sort_labels(labels)
         name = self.check_new_name(connection, name)
         first = self._first_value(kind, value, name=name)
         expires_at = expires_at or rules.expiry_of_next(policy, now)
@@ -97,11 +102,13 @@ class Vault:
             )
         )
         self._set_owners(connection, item_id, owner_ids)
+        set_labels(connection, item_id, labels)
         self._insert_first(connection, item_id, kind, first, expires_at=expires_at, now=now)
         self._references.link(connection, item_id=item_id, name=name, idle_at=now + policy.idle_after)
         self._record_rotator_uses(connection, item_id, name, policy)
         record_accounts(connection, item_id, accounts)
-        self._note(connection, actor, "item.create", item_id, name=name, version=1)
+        shown = {"labels": [show_label(one) for one in labels]} if labels else {}
+        self._note(connection, actor, "item.create", item_id, name=name, version=1, **shown)
         return Created(item=self.get(connection, item_id), key=first if kind is Kind.API_KEY else None)
 
     def check_new_name(self, connection: Connection, name: str) -> str:
@@ -113,7 +120,7 @@ class Vault:
     def get(self, connection: Connection, name_or_id: str, *, lock: bool = False) -> Item:
         """The item of that name or id; `NotFoundError` if there is none, `TamperedError` if none of us wrote it
         so, or made somebody its owner. `lock`: it is about to be changed, by nobody else until this transaction
-        ends.
+        ends. Of its labels it has those that are ours: they decide nothing, so another one does not stop it.
         """
         column = items.c.id if rules.is_item_id(name_or_id) else items.c.name
         query = select_items().where(column.in_(spellings(name_or_id)))
@@ -122,7 +129,7 @@ class Vault:
         if row is None:
             raise NotFoundError(f"no item {name_or_id[:60]!r}: `nightkey item list` shows them all")
         names = owners_of(connection, [row.id], check=True)
-        item = item_from_row(row, names[row.id])
+        item = item_from_row(row, names[row.id], find_labels(connection, [row.id])[row.id].labels)
         check_mac(connection, items, row, f"item {row.name}")
         return item
 
@@ -136,25 +143,31 @@ class Vault:
     def page(self, connection: Connection, *, after: str = "", limit: int = 500) -> list[Item]:
         """Items by name, a page at a time: those after `after`."""
         rows = connection.execute(select_page(select_items(), (items.c.name,), (after,), size=limit)).all()
-        names = owners_of(connection, [row.id for row in rows])
-        return [item_from_row(row, names[row.id]) for row in rows]
+        ids = [row.id for row in rows]
+        names, labels = owners_of(connection, ids), find_labels(connection, ids)
+        return [item_from_row(row, names[row.id], labels[row.id].labels) for row in rows]
 
     def walk(self, connection: Connection, *, page_size: int = 500) -> Iterator[Item | UnreadableError]:
         """Items by name, read in pages; in the place of one that cannot be read, or was edited, the error
         that says so.
         """
         for rows in walk_keyset(connection, select_items(), (items.c.name,), size=page_size):
-            names = owners_of(connection, [row.id for row in rows])
+            ids = [row.id for row in rows]
+            names, labels = owners_of(connection, ids), find_labels(connection, ids)
 
-            def read(row: Row[*tuple[Any, ...]], names: Mapping[str, tuple[str, ...]] = names) -> Item:
-                return item_from_row(row, names[row.id])
+            def read(
+                row: Row[*tuple[Any, ...]],
+                names: Mapping[str, tuple[str, ...]] = names,
+                labels: Mapping[str, Labelled] = labels,
+            ) -> Item:
+                return item_from_row(row, names[row.id], labels[row.id].labels)
 
             for row in rows:
                 item, what = read_apart(row, read), f"item {row.name} ({row.id})"
                 if isinstance(item, Unread):
                     yield item.explain(what)
                 else:
-                    yield find_edited(connection, items, row, what) or item
+                    yield find_edited(connection, items, row, what) or labels[row.id].edited or item
 
     def update(
         self,
@@ -167,11 +180,13 @@ class Vault:
         owner_ids: Collection[str] | Unchanged = UNCHANGED,
         policy: Policy | None = None,
         accounts: Collection[str] | Unchanged = UNCHANGED,
+        labels: Mapping[str, str | None] = MappingProxyType({}),
         beside_pending: bool = False,
         actor: str,
     ) -> Item:
-        """Changes what is given; `owner_ids` takes the place of those that were. A new value is a new
-        version, current at once; refused where there is a pending one, unless it may go `beside_pending`.
+        """Changes what is given; `owner_ids` takes the place of those that were, and of `labels` those are set
+        that have a value, and those taken away that have none. A new value is a new version, current at once;
+        refused where there is a pending one, unless it may go `beside_pending`.
 
         A new value without an expiry gets the policy's lifetime, or none: the old expiry was the
         old value's. The first value of an item that waits for it has the expiry that came with that. A rename
@@ -198,6 +213,7 @@ class Vault:
         self._record_uses(connection, item, new, now)
         if not isinstance(accounts, Unchanged):
             record_accounts(connection, item.id, accounts)
+        shown = self._change_labels(connection, item, labels)
         changed = self.get(connection, item.id)
         self._note(
             connection,
@@ -208,8 +224,27 @@ class Vault:
             version=changed.version,
             new_value=value is not None,
             policy_changed=policy is not None,
+            **shown,
         )
         return changed
+
+    def _change_labels(
+        self, connection: Connection, item: Item, wanted: Mapping[str, str | None]
+    ) -> dict[str, list[str]]:
+        """What the record says of it: which labels were set, and which taken away. None of those that stay is
+        signed anew before it is known to be ours.
+        """
+        if not wanted:
+            return {}
+        before = labels_of(connection, item.id)
+        after = change_labels(before, wanted)
+        set_labels(connection, item.id, after)
+        changed = compare_labels(before, after)
+        shown = {
+            "labels_set": [show_label(one) for one in after if changed.get(one.key) is not None],
+            "labels_taken": [key for key, value in changed.items() if value is None],
+        }
+        return {name: keys for name, keys in shown.items() if keys}
 
     def _check_change(
         self, connection: Connection, item: Item, name: str | None, policy: Policy | None
@@ -334,6 +369,7 @@ class Vault:
         record_accounts(connection, item.id, ())
         connection.execute(delete(versions).where(versions.c.item_id == item.id))
         self._set_owners(connection, item.id, ())
+        set_labels(connection, item.id, ())
         connection.execute(delete(items).where(items.c.id == item.id))
         self._note(connection, actor, "item.delete", item.id, name=item.name)
         return item
@@ -452,6 +488,6 @@ class Vault:
         actor: str,
         action: str,
         subject: str,
-        **details: str | int | bool | None,
+        **details: str | int | bool | list[str] | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)

@@ -17,6 +17,7 @@ from vaultcore.crypto import apikeys
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError
+from vaultcore.label_rows import find_labels
 from vaultcore.model import Stage, Version
 from vaultcore.row_macs import check_mac
 from vaultcore.rows import (
@@ -354,7 +355,8 @@ class Versions:
             if moved.rowcount != 1:
                 raise ConflictError(f"version {number} of item {item_id} is not {was} any more: look again")
         row = connection.execute(select_items().where(items.c.id == item_id)).one()
-        item = item_from_row(row, owners_of(connection, [item_id])[item_id])
+        owners = owners_of(connection, [item_id])[item_id]
+        item = item_from_row(row, owners, find_labels(connection, [item_id])[item_id].labels)
         version = self.get(connection, item_id, new)
         connection.execute(
             update(items)

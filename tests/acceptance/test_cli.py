@@ -43,6 +43,40 @@ def test_creating_answers_with_metadata_and_never_with_the_value(owned: Nightkey
     assert "a-value-of-theirs" not in json.dumps(owned.json("item", "show", "prod-ticketing-api-token"))
 
 
+def test_labels_are_given_changed_and_found(owned: Nightkey) -> None:
+    made = create(owned, "prod-ticketing-api-token", "--label", "env=prod", "--label", "team=payments")
+    assert made["labels"] == {"env": "prod", "team": "payments"}
+    create(owned, "prod-spare-token", "--label", "env=stage", "--label", "spare", "--expires-at", "9d")
+    create(owned, "prod-plain-token", "--expires-at", "90d")
+
+    def find(*words: str) -> list[str]:
+        return [one["name"] for one in owned.json("item", "list", *words)]
+
+    assert find("--label", "env") == ["prod-spare-token", "prod-ticketing-api-token"]
+    assert find("--label", "env=prod", "--label", "team") == ["prod-ticketing-api-token"]
+    assert find("--label", "env=", "--owner", "support") == []
+    assert find("--expires-before", "30d", "--sort", "expires") == ["prod-spare-token"]
+    assert find("--sort", "-expires", "--limit", "1") == ["prod-plain-token"]
+    assert find("--name", "TICK", "--state", "never-expires") == ["prod-ticketing-api-token"]
+    text = owned("item", "list", "--label", "spare").stdout
+    assert "env=stage, spare" in text
+    assert "no item is like that" in owned("item", "list", "--label", "other").stdout
+
+    done = owned("item", "update", "prod-spare-token", "--label", "env=prod", "--no-label", "spare").stdout
+    assert "label env: stage -> prod" in done
+    assert "label spare: '' -> none" in done
+    assert "labels: env=prod\n" in owned("item", "show", "prod-spare-token").stdout
+    for words, says in (
+        (("item", "update", "prod-spare-token", "--label", "a b"), "label key 'a b'"),
+        (("item", "update", "prod-spare-token", "--label", "env=x", "--no-label", "env"), "choose one"),
+        (("item", "list", "--label", "=x"), "label key ''"),
+        (("item", "list", "--sort", "colour"), "--sort 'colour': use one of name, expires, owner"),
+        (("item", "list", "--state", "fine"), "--state 'fine': use one of well, due"),
+        (("item", "list", "--owner", "nobody"), "no owner 'nobody'"),
+    ):
+        assert says in complaint(owned, *words, status=2)
+
+
 def test_a_key_is_answered_once_and_checked_afterwards(owned: Nightkey) -> None:
     created = owned.json("item", "create", "api-key:partner", "--owner", "support", "--lifetime", "30d")
     key = created["key"]

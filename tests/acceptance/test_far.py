@@ -5,16 +5,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from tests.acceptance.conftest import Nightkey, write_workflow
 from tests.desk import NAME, Desk, open_desk
 from vaultcore.access import RULES, Action, Role
+from worker.cli.main import app
+from worker.domain.incoming import ENTRIES_MAX
 
+PAGE = Path(__file__).parents[2] / "deploy" / "far.md"
 DECIDED = "prod-decided-token"
 SECRET = "canary-value-3f9a81c7"
 _ID = re.compile(r"\b[a-z]{2,4}_[0-9a-z]{26}\b")
+_LENGTH = re.compile(r"(\d+|less than a) (minute|hour|day)s?")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\b)|\d\d:\d\d:\d\d GMT")
 
 
@@ -66,7 +73,11 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         near("item", "update", NAME, *due)
         desk.create(DECIDED)
         near("item", "update", DECIDED, *due, "--consumers", "none")
+        (folder / "list.json").write_text('[{"name": "prod-listed-token"}]')
+        near("item", "update", NAME, "--label", "env=prod")
+        near("item", "update", "prod-spare-token", "--label", "env=stage", "--label", "note=a, b")
         near("night", "--no-wait", status=1)
+        near("workflow", "test", "ticket-sync")
         yield made
 
 
@@ -83,6 +94,25 @@ def both(office: Office, *words: str, status: int = 0) -> tuple[str, str]:
 
 READS: tuple[tuple[str, ...], ...] = (
     ("item", "list"),
+    ("item", "list", "--label", "env=prod"),
+    ("item", "list", "--label", "env", "--label", "note=a, b", "--owner", "others"),
+    (
+        "item",
+        "list",
+        "--sort",
+        "-expires",
+        "--limit",
+        "2",
+        "--name",
+        "TOKEN",
+        "--mode",
+        "approve",
+        "--mode",
+        "notify",
+    ),
+    ("item", "list", "--state", "due", "--state", "needs-somebody", "--rotator", "random"),
+    ("item", "list", "--rotator", "none", "--sort", "created"),
+    ("item", "list", "--used-by", "ticket-sync", "--expires-after", "1d", "--expires-before", "2100-01-01"),
     ("item", "show", NAME),
     ("item", "show", "prod-spare-token"),
     ("workflow", "list"),
@@ -97,6 +127,11 @@ READS: tuple[tuple[str, ...], ...] = (
     ("owner", "list"),
     ("owner", "show", "operators"),
     ("reconcile", "list"),
+    ("night", "list"),
+    ("run", "list"),
+    ("run", "list", "--workflow", "ticket-sync", "--status", "completed", "--since", "2026-01-01"),
+    ("run", "show", "{run}"),
+    ("notice", "template"),
     ("audit", "verify"),
     ("audit", "verify", "--rows"),
     ("status",),
@@ -118,6 +153,10 @@ def test_what_is_read_is_printed_alike(office: Office, words: tuple[str, ...], f
 def _fill(office: Office, word: str) -> str:
     if word == "{rotation}":
         return rotation_of(office)
+    if word == "{today}":
+        return str(office.near.json("night", "list")[0]["slot"])[:10]
+    if word == "{run}":
+        return str(office.near.json("run", "list")[0]["id"])
     if word == "{finding}":
         return str(office.near.json("finding", "list")[0]["id"])
     if word == "{notice}":
@@ -135,7 +174,19 @@ def test_the_calendar_comes_as_it_is(office: Office) -> None:
 
 
 TWICE: tuple[tuple[str, ...], ...] = (
+    ("night", "show"),
+    ("night", "show", "{today}"),
+    ("night", "show", "--json"),
+    ("scan",),
+    ("scan", "--dry-run"),
+    ("scan", "--at", "5d", "--json"),
+    ("notice", "template", "digest"),
+    ("notice", "preview", "team"),
+    ("notice", "preview", "operators", "--json"),
+    ("principal", "list", "--json"),
+    ("principal", "role", "viewer-bot", "--give", "viewer"),
     ("item", "update", "prod-spare-token", "--expires-at", "2030-01-01"),
+    ("item", "update", "prod-spare-token", "--label", "deployed_at=2026-01-01", "--no-label", "env"),
     ("owner", "update", "team", "--zone", "Europe/Zurich", "--quiet", "22:00-07:00", "--deputy", "others"),
     ("owner", "update", "team", "--no-quiet", "--no-deputy"),
     ("finding", "ack", "{finding}", "--why", "it is known"),
@@ -161,7 +212,8 @@ def test_what_is_changed_is_answered_alike(office: Office, words: tuple[str, ...
 
 
 def _plain(text: str) -> str:
-    return _TIME.sub("TIME", _ID.sub("ID", text))
+    """Without what is another each time: ids, times, and how long ago something was."""
+    return _LENGTH.sub("LENGTH", _TIME.sub("TIME", _ID.sub("ID", text)))
 
 
 def test_an_item_is_made_changed_and_deleted_alike(office: Office) -> None:
@@ -236,6 +288,23 @@ ASKED: tuple[tuple[Action, tuple[str, ...]], ...] = (
     (Action.NIGHT_RUN, ("reconcile", "run", NAME)),
     (Action.ROTATION_ANSWER, ("reconcile", "accept", NAME)),
     (Action.PICKUP_COLLECT, ("pickup", "-")),
+    (Action.OWNER_UPDATE, ("owner", "test", "team")),
+    (Action.OWNER_MANAGE, ("owner", "create", "x")),
+    (Action.OWNER_MANAGE, ("owner", "route", "team", "--route", "json://127.0.0.1:9/hook")),
+    (Action.OWNER_MANAGE, ("owner", "leave", "team", "--yes")),
+    (Action.PRINCIPAL_SEE, ("principal", "list")),
+    (Action.PRINCIPAL_MANAGE, ("principal", "create", "x")),
+    (Action.PRINCIPAL_MANAGE, ("principal", "role", "viewer-bot", "--give", "admin")),
+    (Action.PRINCIPAL_MANAGE, ("principal", "token", "viewer-bot")),
+    (Action.PRINCIPAL_MANAGE, ("principal", "revoke", "viewer-bot")),
+    (Action.ITEM_CREATE, ("item", "import", "{folder}/list.json")),
+    (Action.KEY_CHECK, ("key", "check", "--value-file", "-")),
+    (Action.NIGHT_RUN, ("night",)),
+    (Action.NIGHT_RUN, ("scan",)),
+    (Action.NIGHT_SEE, ("scan", "--dry-run")),
+    (Action.NIGHT_SEE, ("night", "show")),
+    (Action.WORKFLOW_SEE, ("run", "list")),
+    (Action.NOTICE_SEE, ("notice", "template")),
     (Action.AUDIT_READ, ("audit", "verify")),
     (Action.AUDIT_ANCHOR, ("audit", "anchor")),
 )
@@ -276,29 +345,178 @@ def test_who_keeps_the_nights_going_may_not_say_where_a_value_is_sent(office: Of
     assert office.near("item", "show", NAME).stdout == before
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("init",),
-        ("night",),
-        ("scan",),
-        ("up",),
-        ("serve",),
-        ("backup", "x"),
-        ("owner", "create", "x"),
-        ("owner", "leave", "team"),
-        ("principal", "list"),
-        ("key", "check"),
-        ("audit", "accept-row", "items", "x"),
-        ("console", "open"),
-    ],
-    ids=" ".join,
+NEAR: tuple[tuple[str, ...], ...] = (
+    ("init",),
+    ("up",),
+    ("serve",),
+    ("demo",),
+    ("backup", "x"),
+    ("restore", "x"),
+    ("keyring", "restrict", "x"),
+    ("audit", "accept-row", "items", "x"),
+    ("console", "open"),
 )
+"""They make a vault, serve it, keep its files, or answer for it to whoever holds its keyring."""
+EVERYWHERE: tuple[tuple[str, ...], ...] = (
+    ("node", "list"),
+    ("node", "show"),
+    ("rotator", "list"),
+    ("rotator", "show"),
+    ("principal", "roles"),
+)
+"""They ask no vault."""
+ALONE: tuple[tuple[str, ...], ...] = (("key", "jwks"),)
+"""Commands that have a test of their own here, and stand in none of the tables."""
+
+
+@pytest.mark.parametrize("words", NEAR, ids=" ".join)
 def test_what_http_does_not_serve_says_where_it_works(office: Office, words: tuple[str, ...]) -> None:
     done = office.far()(*words, value="", status=2)
 
     assert not done.stdout
-    assert "works on the vault's machine alone" in done.stderr or "there is no" in done.stderr
+    assert "works on the vault's machine alone" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def _walk(group: TyperGroup, *path: str) -> Iterator[tuple[str, ...]]:
+    """Each command that can be given, by its words."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _walk(command, *path, name)
+        if not command.hidden and (not isinstance(command, TyperGroup) or command.invoke_without_command):
+            yield (*path, name)
+
+
+COMMANDS = frozenset(_walk(cast("TyperGroup", get_command(app))))
+
+
+def _command_of(words: tuple[str, ...]) -> tuple[str, ...]:
+    return next(words[:length] for length in (2, 1) if words[:length] in COMMANDS)
+
+
+def test_each_command_works_far_or_is_known_to_work_near_alone() -> None:
+    """A new one belongs into one of the tables of this file, and so into the page."""
+    far = {_command_of(words) for words in (*READS, *TWICE, *ALONE, *(words for _, words in ASKED))}
+    near, everywhere = ({_command_of(words) for words in table} for table in (NEAR, EVERYWHERE))
+
+    assert far | near | everywhere == COMMANDS
+    assert not far & near
+    assert not far & everywhere
+    page = PAGE.read_text()
+    table = "".join(line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `"))
+    assert _named_in(table) == far
+    sentence = next(line for line in page.splitlines() if line.startswith("On the vault's machine alone:"))
+    assert _named_in(sentence) == near
+
+
+def _named_in(text: str) -> set[tuple[str, ...]]:
+    """The commands of each noun with its verbs."""
+    found = set[tuple[str, ...]]()
+    for named in re.findall("`([^`]+)`", text):
+        noun, _, verbs = named.partition(" ")
+        found |= {(noun, verb) for verb in verbs.split("\\|")} if verbs else {(noun,)}
+    return found
+
+
+def test_an_owner_lives_alike(office: Office) -> None:
+    route = office.folder / "route.txt"
+    route.write_text("json://user:s3cr3t-word@127.0.0.1:9/hook\n")
+    said = []
+    for command, name in ((office.near, "near-team"), (office.far(), "distant-team")):
+        steps = [
+            command("owner", "create", name, "--zone", "Europe/Zurich", "--deputy", "team"),
+            command("owner", "route", name, "--route-file", str(route)),
+            command("owner", "route", name, "--route", "json://user:word@127.0.0.1:9/", status=2),
+            command("owner", "test", name, status=1),
+            command("owner", "leave", name, status=2),
+            command("owner", "leave", name, "--yes"),
+            command("owner", "show", name, "--json"),
+        ]
+        told = [one.stderr for one in steps if "leave" in one.args or "word" in one.stderr]
+        said.append(_plain(repr([one.stdout for one in steps] + told)).replace(name, "some-team"))
+
+    assert said[1] == said[0]
+    assert "s3cr3t-word" not in "".join(office.printed)
+
+
+def test_a_principal_lives_alike_and_its_token_is_shown_once(office: Office) -> None:
+    said = []
+    for command, name in ((office.near, "near-bot"), (office.far(), "distant-bot")):
+        steps = [
+            command("principal", "create", name, "--role", "operator", "--kind", "person"),
+            command("principal", "role", name, "--give", "owner", "--owner", "team", "--json"),
+            command("principal", "token", name, "--lifetime", "30d", "--json"),
+            command("principal", "revoke", name, "--token", f"api-key:{name}"),
+            command("principal", "revoke", name),
+        ]
+        token = json.loads(steps[2].stdout)
+        assert token["key"].startswith("wfk_")
+        shown = [one.stdout if one is not steps[2] else sorted(token) for one in steps]
+        said.append(_plain(repr(shown)).replace(name, "some-bot"))
+
+    assert said[1] == said[0]
+
+
+def test_a_token_made_from_far_away_lets_its_principal_in(office: Office) -> None:
+    office.far()("principal", "create", "reader-bot", "--role", "viewer")
+    token = json.loads(office.far()("principal", "token", "reader-bot", "--json").stdout)["key"]
+
+    assert office.far(token=token)("item", "list").stdout == office.near("item", "list").stdout
+    office.far()("principal", "revoke", "reader-bot")
+    office.far(token=token)("item", "list", status=3)
+
+
+def test_a_key_that_somebody_presents_is_judged_alike(office: Office) -> None:
+    key = office.desk.tokens[Role.VIEWER]
+    for value, status in ((key, 0), ("wfk_" + "a" * 40, 3)):
+        near, far = (
+            command("key", "check", "--value-file", "-", "--json", value=value, status=status).stdout
+            for command in (office.near, office.far())
+        )
+        assert json.loads(far) == json.loads(near)
+
+
+def test_a_key_set_that_there_is_not_is_refused_alike(office: Office) -> None:
+    for command in (office.near, office.far()):
+        command("key", "jwks", "nowhere", status=2)
+
+
+def test_items_of_another_vault_come_in_from_far_away(office: Office) -> None:
+    """More than one call holds, with what is left out by the file and by the vault."""
+    number = ENTRIES_MAX + 2
+    listed = [{"name": f"prod-arriving-{place:03}", "secret": "never-sent"} for place in range(number)]
+    file = office.folder / "arriving.json"
+    file.write_text(json.dumps([*listed, {"name": "x"}, {"name": NAME}]))
+
+    dry = [
+        command("item", "import", str(file), "--dry-run", "--json", status=1).stdout
+        for command in (office.near, office.far())
+    ]
+    assert json.loads(dry[1]) == json.loads(dry[0])
+    done = office.far()("item", "import", str(file), "--owner", "team", status=1)
+
+    assert done.stdout.splitlines()[-1].startswith(f"{number} items came in, 1 there already, 1 left out")
+    assert "never-sent" not in done.stdout
+    names = {one["name"] for one in office.near.json("item", "list")}
+    assert {one["name"] for one in listed} <= names
+
+
+def test_a_night_is_begun_there_and_told_of(office: Office) -> None:
+    begun = office.far()("night", "--json")
+    slot = json.loads(begun.stdout)["slot"]
+
+    assert slot in [one["slot"] for one in office.near.json("night", "list")]
+    shown = office.far().json("night", "show", slot)
+    assert [one["slot"] for one in shown["nights"]] == [slot]
+    assert shown["nights"][0]["by_hand"] is True
+    office.far()("night", "show", "1999-01-01", status=2)
+    office.far()("night", "--json", "list", status=2)
+
+
+def test_a_night_is_readable_at_80_columns(office: Office) -> None:
+    for words in (("night", "show"), ("night", "list")):
+        lines = office.near(*words).stdout.splitlines()
+        assert [line for line in lines if len(line) > 80] == []
 
 
 @pytest.mark.parametrize(
@@ -316,7 +534,7 @@ def test_what_http_does_not_serve_says_where_it_works(office: Office, words: tup
         ("https://vault.example.org", "two words", "holds no token"),
     ],
 )
-@pytest.mark.parametrize("words", [("item", "list"), ("night",)], ids=" ".join)
+@pytest.mark.parametrize("words", [("item", "list"), ("init",)], ids=" ".join)
 def test_a_wrong_address_is_told(
     office: Office, url: str, token: str, said: str, words: tuple[str, ...]
 ) -> None:

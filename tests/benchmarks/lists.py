@@ -22,7 +22,7 @@ from tests.many_items import fill
 from tests.postgres import create_database, show_for_sqlalchemy, start_postgres
 from vaultcore.access import Action, Principal, Role, machine, whose
 from vaultcore.cursors import Position, identify_list, write_cursor
-from vaultcore.model import Mode
+from vaultcore.model import LabelMatch, Mode
 from vaultcore.tables import items, owners
 from worker.bootstrap import Services
 from worker.config import load_settings
@@ -57,6 +57,11 @@ CASES = {
     "owner of few": Case(ItemFilter(owners={"team-39"})),
     "seen by an owner of half": Case(seen_by=_owner("team-00")),
     "seen by an owner of few": Case(seen_by=_owner("team-39")),
+    "label of half of all": Case(ItemFilter(labels={LabelMatch(key="env", value="prod")})),
+    "label of a block": Case(ItemFilter(labels={LabelMatch(key="tier", value="core")})),
+    "label of few": Case(ItemFilter(labels={LabelMatch(key="audit", value="yes")})),
+    "label that all have": Case(ItemFilter(labels={LabelMatch(key="team", value=None)})),
+    "label that nothing has": Case(ItemFilter(labels={LabelMatch(key="none", value=None)})),
     **{f"state {state}": Case(ItemFilter(states={state})) for state in ItemState},
     "mode auto": Case(ItemFilter(modes={Mode.AUTO})),
     "rotator ssh-key": Case(ItemFilter(rotator="ssh-key")),

@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.desk import Desk, add_rotated, open_desk
 from vaultcore.access import Role
-from vaultcore.model import Item, Kind
+from vaultcore.model import Item, Kind, PrincipalKind
 from worker.web.api.asking import ACTION, ONCE
 
 CHECKS = [
@@ -55,6 +55,9 @@ def furnish(folder: Path, database_url: str = "") -> Iterator[Desk]:
     with open_desk(folder, database_url) as opened:
         with opened.services.database.write() as connection:
             opened.services.owners.create(connection, "platform", actor="test")
+        opened.services.principals.create(
+            "trial-bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="test"
+        )
         for number in range(3):
             item = add_rotated(opened, f"prod-described-token-{number}", four_eyes=number == 0)
             opened.ask(Role.ADMIN, "POST", "/nightkey/rotations", {"item": item})
@@ -94,6 +97,11 @@ def find_ids(desk: Desk) -> dict[str, list[str]]:
         "finding_id": ids("/nightkey/findings"),
         "notice_id": ids("/nightkey/notices"),
         "name": ["team", "others"],
+        "kind": ["digest", "pickup"],
+        "leaver": ["others"],
+        "principal": ["trial-bot"],
+        "route_id": ["none"],
+        "token": ["none"],
         "slot": ids("/nightkey/nights", "slot"),
     }
 

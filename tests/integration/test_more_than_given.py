@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.desk import BOTH, VAULT, Desk, name_database, open_desk
+from tests.desk import BOTH, VAULT, Desk, add_rotated, name_database, open_desk
 from vaultcore.access import Role
 from vaultcore.errors import InvalidInputError
 from vaultcore.model import PrincipalKind
@@ -159,3 +159,24 @@ def test_a_value_that_another_has_is_refused_without_the_name_of_what_one_may_no
     own = {"name": "prod-own-twin", "owners": ["team"], "secret": "the-value-of-the-secret of prod-shown-twin"}
     assert "prod-shown-twin" in str(desk.ask(Role.OWNER, "POST", VAULT, own).body)
     assert "prod-hidden-twin" in str(desk.ask(Role.OPERATOR, "PUT", f"{VAULT}/{shown}", same).body)
+
+
+@pytest.mark.parametrize("mode", ["approve", "notify"])
+def test_approvals_are_done_away_with_by_who_may_give_them(desk: Desk, mode: str) -> None:
+    """In one step or in two, by whichever call; with four eyes, by who may do away with those."""
+    for four_eyes, able in ((False, [Role.OWNER, Role.ADMIN]), (True, [Role.ADMIN])):
+        item = add_rotated(desk, f"prod-asked-{mode}-{four_eyes}".lower(), mode=mode, four_eyes=four_eyes)
+        for role in (Role.OPERATOR, Role.OWNER, Role.ADMIN):
+            for place, body in (
+                (f"{POLICIES}/{item}", {"mode": "auto"}),
+                (f"{ITEMS}/{item}", {"plan": {"mode": "auto"}}),
+            ):
+                before = len(desk.log("access.refuse"))
+                answered = desk.ask(role, "PATCH", place, body)
+                assert answered.status == (200 if role in able else 403), (role, answered)
+                if role not in able:
+                    assert len(desk.log("access.refuse")) == before + 1
+                    assert "nobody is asked" in str(answered.body)
+                desk.ask(Role.ADMIN, "PATCH", f"{POLICIES}/{item}", {"mode": mode})
+        tightened = desk.ask(Role.OPERATOR, "PATCH", f"{POLICIES}/{item}", {"mode": "approve"})
+        assert tightened.status == 200, tightened

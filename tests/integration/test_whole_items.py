@@ -102,3 +102,66 @@ def test_an_owner_lists_what_is_theirs(desk: Desk) -> None:
     assert NAME in list_names(desk, Role.OWNER)
     assert "prod-others-token" not in list_names(desk, Role.OWNER)
     assert {NAME, "prod-others-token"} <= set(list_names(desk, Role.VIEWER))
+
+
+def labels_of(desk: Desk, name: str) -> Any:
+    return desk.ask(Role.VIEWER, "GET", f"{ITEMS}/{name}").body["labels"]
+
+
+def test_labels_are_given_changed_and_found(desk: Desk) -> None:
+    given = {"env": "prod", "team": "payments", "note": "a, b"}
+    made = desk.ask(Role.OPERATOR, "POST", ITEMS, labelled("prod-labelled-token", given))
+    desk.ask(Role.OPERATOR, "POST", ITEMS, labelled("prod-staged-token", {"env": "stage"}))
+    assert (made.status, made.body["labels"]) == (201, given)
+
+    wanted = {"labels": {"env": "test", "team": None}}
+    changed = desk.ask(Role.OPERATOR, "PATCH", f"{ITEMS}/prod-labelled-token", wanted)
+    assert (changed.status, changed.body["labels"]) == (200, {"env": "test", "note": "a, b"})
+    assert {one["field"]: one["after"] for one in changed.body["changes"]} == {
+        "labels.env": "test", "labels.team": None,
+    }  # fmt: skip
+    assert labels_of(desk, "prod-labelled-token") == {"env": "test", "note": "a, b"}
+
+    def list_with(query: str) -> list[str]:
+        return [one["name"] for one in desk.ask(Role.VIEWER, "GET", f"{ITEMS}?{query}").body]
+
+    assert list_with("label=env") == ["prod-labelled-token", "prod-staged-token"]
+    assert list_with("label=env%3Dtest&label=note%3Da%2C+b") == ["prod-labelled-token"]
+    assert list_with("label=env%3Dtest&label=team") == []
+    in_sdx = desk.ask(Role.VIEWER, "GET", "/workflows/vault?label=env%3Dstage").body
+    assert [sorted(one) for one in in_sdx] == [["created_at", "expires_at", "id", "name"]]
+
+
+def labelled(name: str, labels: dict[str, str]) -> dict[str, Any]:
+    return plan(name, target={}, plan={"mode": "notify"}, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ({"a b": "x"}, "label key 'a b'"),
+        ({"env": "a\nb"}, "label env: its value holds"),
+        ({"env": 7}, "labels.env"),
+        ({f"key-{n}": "" for n in range(33)}, "labels"),
+    ],
+    ids=str,
+)
+def test_a_wrong_label_changes_nothing_and_is_named(desk: Desk, labels: dict[str, Any], says: str) -> None:
+    desk.ask(Role.ADMIN, "POST", ITEMS, labelled("prod-right-token", {"env": "prod"}))
+    for refused in (
+        desk.ask(Role.ADMIN, "POST", ITEMS, labelled("prod-mislabelled-token", labels)),
+        desk.ask(Role.ADMIN, "PATCH", f"{ITEMS}/prod-right-token", {"labels": labels}),
+    ):
+        assert refused.status == 422, refused.body
+        assert says in str(refused.body)
+    assert "prod-mislabelled-token" not in list_names(desk, Role.ADMIN)
+    assert labels_of(desk, "prod-right-token") == {"env": "prod"}
+    assert desk.ask(Role.ADMIN, "GET", f"{ITEMS}?label=%3Dx").status == 422
+
+
+def test_who_may_change_an_item_may_change_its_labels(desk: Desk) -> None:
+    desk.ask(Role.ADMIN, "POST", ITEMS, labelled("prod-owned-token", {}))
+    wanted = {"labels": {"env": "prod"}}
+    refused = desk.ask(Role.VIEWER, "PATCH", f"{ITEMS}/prod-owned-token", wanted)
+    changed = desk.ask(Role.OWNER, "PATCH", f"{ITEMS}/prod-owned-token", wanted)
+    assert (refused.status, changed.status) == (403, 200)

@@ -25,6 +25,7 @@ from vaultcore.archive import digest_file, write_archive
 from vaultcore.audit import start_chain
 from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError, RefusedError
+from vaultcore.model import Label
 from vaultcore.tables import deployment
 from worker.bootstrap import Services
 from worker.config import load_settings
@@ -78,6 +79,7 @@ def again(services: Services) -> Iterator[Moves]:
 def test_a_backup_restores_to_the_vault_that_it_was_made_of(moves: Moves, tmp_path: Path) -> None:
     item = moves.add(days=30).item
     moves.stage(item.id, "the-second-value")
+    moves.update(item.id, labels={"env": "prod"})
     made = back_up(moves.services, tmp_path / "vault.backup")
     assert (tmp_path / "vault.backup").stat().st_mode & 0o777 == 0o600
     assert made.manifest.counts["items"] == 1
@@ -88,6 +90,7 @@ def test_a_backup_restores_to_the_vault_that_it_was_made_of(moves: Moves, tmp_pa
     with again(moves.services) as restored:
         assert restored.reveal(item.id, 1) == "the-first-value"
         assert restored.stages(item.id) == ["current", "pending"]
+        assert restored.get(item.id).labels == (Label(key="env", value="prod"),)
         assert restored.log()[done.seq].action == "vault.restore"
         assert restored.services.upkeep.anchors.verify().whole
         assert restored.services.upkeep.anchors.explain_older() is None

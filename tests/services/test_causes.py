@@ -28,7 +28,7 @@ from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rotators.http import HttpRotator
 from worker.rows import rotation_steps as step_rows
-from worker.wording import say, say_each
+from worker.wording import say, say_all, say_each
 
 pytestmark = pytest.mark.rules
 
@@ -606,7 +606,7 @@ def test_what_a_rotator_complains_of_shows_no_value_that_its_settings_name(stage
     assert rotation.last_error is not None
     assert "cannot be resolved" in say(rotation.last_error)
     with organisation.services.database.read() as connection:
-        said = [step.message for step in step_rows.steps_of(connection, rotation_id)]
+        said = [say_all(step.said) for step in step_rows.steps_of(connection, rotation_id)]
     told_of = [one.body or "" for one in organisation.notices()]
     assert "acme" not in " ".join([say(rotation.last_error), *said, *told_of]).lower()
 

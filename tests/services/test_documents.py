@@ -20,11 +20,12 @@ from worker.domain.places import Place
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import ConsumerProof, Proof
 from worker.domain.saga import State
+from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows.tables import rotation_steps, workflows
+from worker.rows.tables import workflows
 from worker.services.runs.documents import Applied, DocumentChange
 from worker.services.runs.reports import Report
-from worker.wording import say
+from worker.wording import say, say_all
 
 pytestmark = pytest.mark.rules
 
@@ -56,10 +57,7 @@ def count_audits(services: Services) -> int:
 
 def steps_of(services: Services, rotation_id: str) -> str:
     with services.database.read() as connection:
-        steps = connection.execute(
-            select(rotation_steps.c.message).where(rotation_steps.c.rotation_id == rotation_id)
-        )
-        return "\n".join(steps.scalars())
+        return "\n".join(say_all(one.said) for one in step_rows.steps_of(connection, rotation_id))
 
 
 def consumer_proofs_of(services: Services, rotation_id: str) -> tuple[ConsumerProof, ...]:

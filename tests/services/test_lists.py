@@ -15,9 +15,9 @@ from tests.many_items import fill
 from tests.services.conftest import Moves
 from vaultcore.access import Principal, Role, machine
 from vaultcore.errors import InvalidInputError, NotFoundError, TamperedError, UnreadableError
-from vaultcore.model import Item, Mode
+from vaultcore.model import Item, LabelMatch, Mode
 from vaultcore.names import fold
-from vaultcore.tables import item_owners, items, owners, references, versions
+from vaultcore.tables import item_labels, item_owners, items, owners, references, versions
 from worker.bootstrap import Services
 from worker.domain.item_states import ItemFilter, ItemState, OpenRotation, states_of
 from worker.domain.paging import COUNTED_MAX, Page, PageRequest
@@ -80,6 +80,10 @@ def lets_through(wanted: ItemFilter, one: Known, now: datetime) -> bool:
     left = None if item.expires_at is None else (item.expires_at - now) // timedelta(days=1)
     return (
         (not wanted.owners or bool(set(wanted.owners) & set(item.owners)))
+        and all(
+            any(one.key == match.key and match.value in (None, one.value) for one in item.labels)
+            for match in wanted.labels
+        )
         and (not wanted.states or bool(set(wanted.states) & set(one.states)))
         and (not wanted.modes or item.policy.mode in wanted.modes)
         and (wanted.rotator is None or (item.policy.rotator or "") == wanted.rotator)
@@ -109,9 +113,26 @@ def sort_out(found: Sequence[Known], sort: str) -> list[str]:
 
 
 few_owners = st.frozensets(st.sampled_from(["team-00", "team-03", "team-17", "nobodys"]), max_size=2)
+some_labels = st.frozensets(
+    st.sampled_from(
+        [
+            LabelMatch(key="env", value="prod"),
+            LabelMatch(key="env", value=None),
+            LabelMatch(key="tier", value="core"),
+            LabelMatch(key="team", value="team-31"),
+            LabelMatch(key="note", value="long"),
+            LabelMatch(key="note", value=None),
+            LabelMatch(key="en", value=None),
+            LabelMatch(key="env", value=""),
+            LabelMatch(key="Env", value="prod"),
+        ]
+    ),
+    max_size=2,
+)
 filters = st.builds(
     ItemFilter,
     owners=few_owners,
+    labels=some_labels,
     states=st.frozensets(st.sampled_from(ItemState), max_size=2),
     modes=st.frozensets(st.sampled_from(Mode), max_size=1),
     rotator=st.none() | st.sampled_from(["", "http", "ssh-key"]),
@@ -123,6 +144,7 @@ filters = st.builds(
 mostly = st.one_of(
     st.builds(ItemFilter),
     st.builds(ItemFilter, owners=few_owners),
+    st.builds(ItemFilter, labels=some_labels),
     st.builds(ItemFilter, states=st.frozensets(st.sampled_from(ItemState), min_size=1, max_size=2)),
     filters,
 )
@@ -138,6 +160,11 @@ def test_pages_are_what_a_plain_filter_gives(filled: Services) -> None:
         connection.execute(
             update(rotations).where(rotations.c.id == f"rot_{0:026d}").values(failing_since=filled.clock())
         )
+        for n in (3, 10, 100):  # one of them has more than an index holds
+            many = {f"note-{part}": "x" * 99 for part in range(n // 10)}
+            filled.vault.update(
+                connection, f"vlt_{n:026d}", labels={"note": "long", "env": None, **many}, actor="test"
+            )
     known, now = know_all(filled), filled.clock()
     assert len(known) == NUMBER
 
@@ -205,6 +232,7 @@ def test_what_comes_and_goes_between_pages_hides_nothing_and_shows_nothing_twice
 def take_away(connection: Connection, ids: Sequence[str]) -> None:
     connection.execute(delete(references).where(references.c.item_id.in_(ids)))
     connection.execute(delete(item_owners).where(item_owners.c.item_id.in_(ids)))
+    connection.execute(delete(item_labels).where(item_labels.c.item_id.in_(ids)))
     connection.execute(delete(versions).where(versions.c.item_id.in_(ids)))
     connection.execute(delete(items).where(items.c.id.in_(ids)))
 
@@ -216,7 +244,7 @@ def add_like(connection: Connection, item: Item, number: int) -> None:
     new_id = f"vlt_new{number:023d}"
     if row is None or connection.execute(select(items.c.id).where(items.c.id == new_id)).first():
         return
-    values = dict(row._mapping) | {"id": new_id, "name": name, "sought": name, "owned_by": ""}
+    values = dict(row._mapping) | {"id": new_id, "name": name, "sought": name, "owned_by": "", "labelled": ""}
     connection.execute(insert(items).values({key: one for key, one in values.items() if key != "mac"}))
 
 
@@ -305,6 +333,9 @@ SPOILS = {
     "what decides": "UPDATE items SET copy_of = 'vlt_other' WHERE id = :id",
     "what lists filter by": "UPDATE items SET mode = 'approve' WHERE id = :id",
     "what lists search in": "UPDATE items SET sought = 'a-service' WHERE id = :id",
+    "what it is said to be labelled": "UPDATE items SET labelled = labelled || 'tier=core' WHERE id = :id",
+    "a label": "UPDATE item_labels SET value = 'core' WHERE item_id = :id AND key = 'env'",
+    "another label": "INSERT INTO item_labels (item_id, key, value) VALUES (:id, 'tier', 'core')",
     "whose it is said to be": "UPDATE items SET owned_by = '' WHERE id = :id",
 }
 

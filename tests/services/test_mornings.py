@@ -1,10 +1,13 @@
 """What a day, a night and a page of workflows hold: at their edges, and for who sees a part alone."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import event
 
 from tests.services.staging import Staged
 from vaultcore.access import Principal, Role, machine
@@ -13,6 +16,7 @@ from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.domain.findings import FindingKind
 from worker.domain.policies import build_policy
+from worker.domain.problems import ProblemKind
 from worker.rows.coming_days import Event
 from worker.services.night.coming_days import ComingDay
 from worker.services.night.workflow_views import PAGE, WorkflowStanding
@@ -152,3 +156,75 @@ def test_workflows_come_in_pages_with_what_is_stale(staged: Staged) -> None:
     assert page.next == f"sync-{PAGE - 1:03}"
     rest = services.overview.workflows.page(after=page.next, seen_by=ALL)
     assert (len(rest.rows), rest.next) == (1, None)
+
+
+def test_ninety_days_cost_no_more_statements_than_one(vault: Services) -> None:
+    for number in range(3):
+        add(vault, f"prod-far-token-{number}", datetime(2032, 1, 5 + number, 12, tzinfo=UTC))
+    sales = Principal(actor="person:s", roles=frozenset({Role.OWNER}), owners=frozenset({"sales", "support"}))
+    for principal in (ALL, sales):
+        asked = {
+            days: count_statements(vault, partial(look, vault, date(2032, 1, 5), days, seen_by=principal))
+            for days in (1, 90)
+        }
+        assert asked[90] <= asked[1] + 1, "a day without anything lists nothing"
+
+
+def count_statements(services: Services, do: Callable[[], object]) -> int:
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(services.database.engine, "before_cursor_execute", note)
+    try:
+        do()
+    finally:
+        event.remove(services.database.engine, "before_cursor_execute", note)
+    return len(asked)
+
+
+def test_what_lapsed_needs_somebody_until_somebody_says_that_they_know(vault: Services, clock: Any) -> None:
+    clock.now = datetime(2033, 5, 1, 12, tzinfo=UTC)
+    add(vault, "prod-over-token", clock.now + timedelta(days=1))
+    add(vault, "prod-near-token", clock.now + timedelta(days=4))
+    add(vault, "prod-others-token", clock.now + timedelta(days=4), owner="sales")
+    clock.now += timedelta(days=2)
+    support = Principal(actor="person:s", roles=frozenset({Role.OWNER}), owners=frozenset({"support"}))
+
+    def names_of(principal: Principal) -> list[str]:
+        return [one.name for one in vault.overview.outlook.read(seen_by=principal).owners_turn]
+
+    assert names_of(ALL) == ["prod-over-token"]
+    assert names_of(support) == ["prod-over-token", "prod-near-token"], "what is due is theirs to replace"
+    found = vault.overview.outlook.read(seen_by=support)
+    assert (found.items, found.next_expiry) == (2, clock.now + timedelta(days=2))
+    assert sum(night.lapse for night in found.nights) == 1, "of others nothing is counted"
+    vault.night.nights.begin(clock.now)
+    (known,) = [one.finding.id for one in vault.views.list_findings() if one.finding.kind is FindingKind.LAPSED]
+    vault.overview.acknowledgements.acknowledge(known, why="it is let go", actor="test")
+    assert names_of(ALL) == []
+    assert names_of(support) == ["prod-near-token"]
+
+
+def test_more_than_is_shown_is_counted(vault: Services, clock: Any) -> None:
+    clock.now = datetime(2034, 5, 1, 12, tzinfo=UTC)
+    before = vault.overview.outlook.read(seen_by=ALL)
+    for number in range(5):
+        add(vault, f"prod-gone-token-{number:02d}", clock.now + timedelta(hours=1))
+    clock.now += timedelta(hours=2)
+    found = vault.overview.outlook.read(seen_by=ALL, shown=3)
+    assert len(found.owners_turn) == 3
+    assert found.number - before.number == 5
+
+
+def test_an_owner_is_told_of_the_whole_and_of_what_did_not_reach_them(vault: Services) -> None:
+    support = Principal(actor="person:s", roles=frozenset({Role.OWNER}), owners=frozenset({"support"}))
+    add(vault, "prod-mine-token", datetime(2035, 5, 1, tzinfo=UTC))
+    add(vault, "prod-theirs-token", datetime(2035, 5, 1, tzinfo=UTC), owner="sales")
+    sees = vault.overview.visible.find(support, {"prod-mine-token", "prod-theirs-token", "support", "sales"})
+    assert sees("", ProblemKind.NIGHT_LATE)
+    assert sees("prod-mine-token", ProblemKind.STUCK)
+    assert not sees("prod-theirs-token", ProblemKind.STUCK)
+    assert sees("support", ProblemKind.NOTICE_FAILED)
+    assert not sees("sales", ProblemKind.NOTICE_FAILED)

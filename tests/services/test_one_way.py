@@ -20,7 +20,7 @@ from vaultcore.errors import RefusedError
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
-from worker.wording import say_each
+from worker.wording import say_all, say_each
 
 pytestmark = pytest.mark.rules
 
@@ -46,10 +46,10 @@ def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock
     assert owner == "support"
     assert "ticket-sync fails until the new value is in use" in body
     with organisation.services.database.read() as connection:
-        said = " ".join(row.message for row in steps_of(connection, rotation.id))
+        said = " ".join(say_all(row.said) for row in steps_of(connection, rotation.id))
         item = organisation.services.vault.get(connection, TOKEN)
         leeway = organisation.services.rotation.decisions.find_leeway(connection, rotation)
-    assert "version 2 is current, version 1 stopped working when that was issued" in said
+    assert "version 2 is current; version 1 stopped working when that was issued" in said
     assert organisation.services.items.explain_overlap(item) == (
         "the old value stops working when a new one is issued, as was seen the last time"
     )

@@ -5,13 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import String
 
 from tests.services.conftest import Moves
 from vaultcore.access import Action, Role, may
 from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import PrincipalKind
+from vaultcore.principals import NAME_MAX
 from vaultcore.secret import Secret
+from vaultcore.tables import audit, sessions
 from worker.bootstrap import Services
+from worker.rows.tables import rotations
 from worker.services.principals import TokenView
 
 ACTOR = "user:root"
@@ -135,3 +139,15 @@ def test_each_change_stands_in_the_record_with_who_made_it(services: Services, m
     ]
     assert {row.actor for row in noted} == {ACTOR}
     assert noted[2].details["roles"] == ["admin", "viewer"]
+
+
+@pytest.mark.parametrize("kind", PrincipalKind)
+def test_the_longest_name_fits_the_record(services: Services, kind: PrincipalKind) -> None:
+    """Every column that holds an actor is as wide, on a database that minds."""
+    made = services.principals.create("n" * NAME_MAX, kind=kind, roles=[], owners=[], actor=ACTOR)
+    actor = made.as_asker().actor
+    for column in (audit.c.actor, sessions.c.actor, rotations.c.asked_by, rotations.c.approved_by):
+        assert isinstance(column.type, String)
+        assert len(actor) <= (column.type.length or 0)
+    with pytest.raises(InvalidInputError, match=f"use 1 to {NAME_MAX}"):
+        services.principals.create("n" * (NAME_MAX + 1), kind=kind, roles=[], owners=[], actor=ACTOR)

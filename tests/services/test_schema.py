@@ -30,9 +30,10 @@ from worker.domain.reasons import read_reason
 from worker.installation import initialise
 from worker.locks import share_vault
 from worker.rotators.catalog import find_accounts
+from worker.rows.rotation_steps import steps_of
 from worker.rows.tables import deliveries, findings, pickups, workflows
 from worker.services.runs.definitions import Definitions
-from worker.wording import say
+from worker.wording import say, say_all
 
 EDITED = "none where one was changed behind the vault's back"
 
@@ -388,6 +389,31 @@ def test_what_items_change_on_the_other_side_is_named_when_names_come(
     }
     assert len(named) == 3
     assert ("vlt_pooled", "pooler:5432 role a b") in {tuple(row) for row in named}
+    database.dispose()
+
+
+def test_what_was_said_of_steps_comes_along_when_they_hold_reasons(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    database = begin_at("0029", tmp_path, database_url, clock)
+    words = ["version 2 is pending", 'passed: "sync"\\, \u00e9', ""]
+    rotation = {
+        "id": "rot_1", "item_id": "vlt_1", "item": "prod-a", "rotator": "random", "state": "done",
+        "reason": '{"code": "by-hand"}', "asked_by": "user:ann", "old_number": 1, "attempts": 0,
+        "waits_for": "[]", "fence": 0, "created_at": clock(),
+    }  # fmt: skip
+    steps = [
+        {"rotation_id": "rot_1", "number": number, "step": "create", "result": "done", "message": one,
+         "at": clock()}
+        for number, one in enumerate(words, 1)
+    ]  # fmt: skip
+    with database.write() as connection:
+        for table, row in [("rotations", rotation), *(("rotation_steps", step) for step in steps)]:
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)
+    database.migrate()
+    with database.read() as connection:
+        assert [say_all(one.said) for one in steps_of(connection, "rot_1")] == words
     database.dispose()
 
 

@@ -447,6 +447,7 @@ def test_who_joins_a_family_with_another_value_is_named_in_the_answer(made: Serv
     assert made.items.update("prod-mail-token", copied, actor="test").unlike == ("prod-mail-token",)
 
 
+@pytest.mark.both
 def test_who_joins_a_family_waits_for_who_changes_one_of_its_copies(made: Services) -> None:
     """A copy that is being changed is waited for before the audit trail is taken, which its change needs."""
     if made.database.is_sqlite:

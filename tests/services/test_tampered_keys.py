@@ -45,6 +45,7 @@ def full(staged: Staged, clock: Any) -> Services:
         beat = {"text": "x", "state": "sent", "attempts": 0, "posted_at": now}
         connection.execute(insert(heartbeats).values(slot=now, beat="start", **beat))
         item_id = organisation.item(TOKEN).id
+        services.vault.update(connection, item_id, labels={"env": "prod"}, actor="test")
         connection.execute(insert(item_accounts).values(item_id=item_id, name="db.example.org:5432 role x"))
         comparison_rows.mark(connection, "rst_x", how="adopted", at=now, made_at=None, seq=1, by="me")
     services.principals.create("bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="me")

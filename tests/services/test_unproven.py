@@ -25,7 +25,7 @@ from worker.domain.proof import ConsumerProof, Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
-from worker.wording import say, say_each
+from worker.wording import say, say_all, say_each
 
 pytestmark = pytest.mark.rules
 
@@ -79,7 +79,7 @@ def pass_the_overlap(organisation: Organisation, clock: Any) -> Rotation:
 
 def messages(organisation: Organisation, rotation_id: str) -> str:
     with organisation.services.database.read() as connection:
-        return " ".join(row.message for row in steps_of(connection, rotation_id))
+        return " ".join(say_all(row.said) for row in steps_of(connection, rotation_id))
 
 
 def consumer_proofs(organisation: Organisation, rotation: Rotation) -> tuple[ConsumerProof, ...]:

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from vaultcore.model import Item, Kind, Mode, Policy
+from vaultcore.model import Item, Kind, Label, Mode, Policy
 from worker.domain.changes import Change, compare
+from worker.wording.changes import say_change
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -51,6 +52,22 @@ def test_settings_are_told_part_by_part():
         "settings.verify.headers": ({}, None),
         "settings.verify.headers.A": (None, "1"),
         "settings.install.1": (None, {}),
+    }
+
+
+def test_labels_are_told_one_by_one():
+    now = (Label(key="env", value="stage"), Label(key="new_at", value=""))
+    was = replace(ITEM, labels=(Label(key="env", value="prod"), Label(key="team", value="a")))
+    found = compare(was, replace(was, labels=now))
+    assert {one.field: (one.before, one.after) for one in found} == {
+        "labels.env": ("prod", "stage"),
+        "labels.team": ("a", None),
+        "labels.new_at": (None, ""),
+    }
+    assert {say_change(one) for one in found} == {
+        "label env: prod -> stage",
+        "label team: a -> none",
+        "label new_at: none -> ''",
     }
 
 

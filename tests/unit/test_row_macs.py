@@ -87,8 +87,8 @@ def test_two_values_have_one_digest_only_if_they_are_one(first: Any, second: Any
 def test_every_table_that_decides_is_kept_with_columns_that_it_has() -> None:
     names = {table.name for table in kept_tables()}
     assert names == {
-        "deployment", "owners", "routes", "items", "item_owners", "versions", "item_references", "workflows",
-        "rotations", "waivers", "checks", "row_checks", "pickups", "notices", "deliveries", "runs",
+        "deployment", "owners", "routes", "items", "item_owners", "item_labels", "versions", "item_references",
+        "workflows", "rotations", "waivers", "checks", "row_checks", "pickups", "notices", "deliveries", "runs",
         "run_versions", "departures", "departure_items", "heartbeats", "comparisons", "item_accounts",
         "principals", "tokens", "sessions",
     }  # fmt: skip

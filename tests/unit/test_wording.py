@@ -33,7 +33,58 @@ SAID = Reason.failed("verify: the service answered 502")
 SHOW = "nightkey rotation show rot_1"
 UNREAD = "nothing here could read what replaces it"
 
+STEPS: list[tuple[Reason, str]] = [
+    (Reason.of(Code.SAID, text="the service has it"), "the service has it"),
+    (Reason.of(Code.PENDING, version=2), "version 2 is pending"),
+    (Reason.of(Code.NO_WAY_BACK), "the old value no longer works, so there is no way back"),
+    (Reason.of(Code.CURRENT, new=2), "version 2 is current"),
+    (Reason.of(Code.OLD_STOPPED, version=1), "version 1 stopped working when that was issued"),
+    (Reason.of(Code.OLD_STOPPED_BEFORE, version=1), "version 1 had stopped working before"),
+    (Reason.of(Code.OLD_WORKS_ON, version=1), "version 1 works on"),
+    (Reason.of(Code.OLD_KEPT, version=1), "version 1 is kept for the way back"),
+    (Reason.of(Code.OLD_LAPSED_BEFORE), "the old value had lapsed before"),
+    (Reason.of(Code.OLD_IS_DIGEST), "the old value is kept as a digest, and opens as before"),
+    (Reason.of(Code.OLD_ACCEPTED, text="db.test takes it"), "the old value: db.test takes it"),
+    (Reason.of(Code.SAME_AS_OLD), "the new value is the old one: nothing to revoke"),
+    (Reason.of(Code.SAME_AS_GIVEN), "the value that was given is the new one: nothing to take away"),
+    (Reason.of(Code.TOLD_APART, text="db.test takes it"), "db.test takes it, and refuses a made-up one"),
+    (
+        Reason.of(Code.TOLD_NOTHING, text="db.test takes it"),
+        "unproven: db.test takes it, but a made-up one passes the same check",
+    ),
+    (
+        Reason.of(Code.TOLD_UNKNOWN, text="db.test takes it"),
+        "unproven: db.test takes it, but no made-up one could be shown to it",
+    ),
+    (Reason.of(Code.ENDS_THERE, at=AT), "it ends there at 2026-03-02 02:00 UTC"),
+    (Reason.of(Code.TESTS_PASSED, names=("sync/call", "sync/mail")), "passed: sync/call, sync/mail"),
+    (Reason.of(Code.NO_TEST_PASSED), "passed: none"),
+    (Reason.of(Code.NO_NODE_USES_IT), "passed: no node uses it"),
+    (Reason.of(Code.NO_WORKFLOW_USES_IT), "passed: no workflow uses it"),
+    (
+        Reason.of(Code.TESTS_UNPROVEN, names=("sync/call",)),
+        "unproven, since no made-up value was refused: sync/call",
+    ),
+    (Reason.of(Code.NOT_TESTED_ALONE, names=("sync/ssh",)), "not tried alone: sync/ssh"),
+    (Reason.of(Code.RUN_ELSEWHERE, names=("sync", "bill")), "run elsewhere: sync, bill"),
+    (
+        Reason.of(Code.WAITS_FOR, why=RUN),
+        "waits for the first good production run of sync",
+    ),
+    (Reason.of(Code.WAITS_FOR_NOTHING), "nothing to wait for"),
+    (Reason.of(Code.ANOTHER_IS_MADE), "another one is made"),
+    (Reason.of(Code.NOTHING_OUTSIDE), "nothing of it is outside"),
+    (Reason.of(Code.CONSUMERS_RETURNED), "everybody is on the value that stays"),
+    (Reason.of(Code.GIVEN_IS_USED, version=3), "version 3, which a person gave, is in use by now"),
+    (Reason.of(Code.WORKS_UNTIL_UNNEEDED, version=2), "version 2 works on until nobody needs it"),
+    (Reason.of(Code.GIVEN_BY_HAND, version=3), "version 3 was given by hand"),
+    (Reason.of(Code.DECIDED_BY, by="user:ann"), "by user:ann"),
+    (Reason.of(Code.DECIDED_BY, by="user:ann", text="it is quiet"), "by user:ann: it is quiet"),
+]
+"""What a step came to: kept as reasons from the beginning of these on."""
+
 WORDED: list[tuple[Reason, str]] = [
+    *STEPS,
     (Reason.of(Code.OTHER, text="as it was"), "as it was"),
     (Reason.of(Code.UNKNOWN), "unknown"),
     (SAID, "verify: the service answered 502"),
@@ -545,7 +596,7 @@ NEVER_STORED = frozenset(
         Code.OWNER_REPLACES, Code.IS_STUCK, Code.AWAITS_APPROVAL, Code.WAS_CUT_OFF,
         Code.OPERATORS_NAME_TAKEN, Code.FREEZE, Code.LEFT_AWAITS_VALUE, Code.LEFT_REPLACED, Code.LEFT_OVERLAPS,
         Code.LEFT_FIRST_VALUE, Code.LEFT_TO_OWNER, Code.LEFT_FAILED, Code.LEFT_TO_DO, Code.LEFT_UNDER_WAY,
-        Code.LEFT_WAITS,
+        Code.LEFT_WAITS, *(reason.code for reason, _ in STEPS),
     },
 )  # fmt: skip
 """Shown and never kept before there were codes, or a text of others alone."""

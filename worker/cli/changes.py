@@ -28,4 +28,5 @@ def read_change(row: Shape) -> Change:
 def _read(field: str, value: object) -> object:
     if isinstance(value, list):
         return tuple(value)
-    return datetime.fromisoformat(value) if field.endswith("_at") and isinstance(value, str) else value
+    is_time = field.endswith("_at") and "." not in field  # no label, and no setting of a rotator
+    return datetime.fromisoformat(value) if is_time and isinstance(value, str) else value

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vaultcore.errors import ConfigurationError, RefusedError
+from worker.cli.session import refuse_far
 from worker.log import configure_logging
 
 
@@ -20,6 +21,7 @@ def demo(
     ] = False,
 ) -> None:
     """Show a whole night for real. It has an organisation, the systems it calls, and a worker."""
+    refuse_far()
     if home is not None and home.exists() and any(home.iterdir()):
         raise RefusedError(f"{home} is not empty: the demo makes a vault of its own, give it a new folder")
     configure_logging("ERROR")

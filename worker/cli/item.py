@@ -3,16 +3,17 @@
 from typing import TYPE_CHECKING, Final
 
 from worker.cli.commands import Commands
-from worker.cli.item_answers import ITEMS, WAITS, describe_item_whole, item_line
+from worker.cli.item_answers import ITEMS, describe_item_whole, item_line, show_labels
 from worker.cli.item_create import create
 from worker.cli.item_import import import_items
+from worker.cli.item_list import list_items
 from worker.cli.item_rotation import rotate
 from worker.cli.item_update import update
-from worker.cli.output import describe_all, print_json, print_lines, print_table, tell_unreadable
+from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Json, ask, who
 from worker.domain.consumption import explain_elsewhere
 from worker.domain.places import Place
-from worker.wording.shapes import Shape, describe_item, flatten_item
+from worker.wording.shapes import Shape, flatten_item
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
@@ -26,26 +27,7 @@ app.command()(create)
 app.command("import")(import_items)
 
 
-@app.command("list")
-def list_items(*, json: Json = False) -> None:
-    """List items."""
-    found, errors = ask(
-        lambda services: describe_all(
-            services.views.list_items(), lambda item: describe_item(item, copy_of=item.policy.copy_of)
-        ),
-        lambda server: server.pages(ITEMS),
-    )
-    rows = [flatten_item(item) for item in found]
-    if json:
-        print_json(rows)
-    else:
-        print_table(
-            [row | {"version": row["version"] or WAITS} for row in rows],
-            ("name", "owners", "mode", "rotator", "version", "expires_at", "due_at"),
-            "no items yet: nightkey item create NAME --owner OWNER",
-            unread=errors,
-        )
-    tell_unreadable(errors)
+app.command("list")(list_items)
 
 
 @app.command()
@@ -62,6 +44,8 @@ def show(name: str, *, json: Json = False) -> None:
         return
     by = f" by {policy['rotator']}" if policy["rotator"] else ""
     print_lines([item_line(item), f"id {item['id']}, mode {policy['mode']}{by}"])
+    if item["labels"]:
+        print_lines([f"labels: {show_labels(item)}"])
     if item["replaced"] is not None:
         print_lines([f"replaced: {item['replaced']}"])
     if original is not None:

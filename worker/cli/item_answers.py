@@ -7,7 +7,8 @@ import typer
 
 from vaultcore.errors import NightkeyError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
-from vaultcore.model import Item
+from vaultcore.labels import join_line
+from vaultcore.model import Item, Label
 from vaultcore.secret import Secret
 from worker.cli.handover import AnswerLostError, hand_over, hand_over_json, hint
 from worker.cli.output import note
@@ -62,6 +63,17 @@ def hand_over_key(item: Shape, key: Secret, *, json: bool) -> None:
         hand_over(f"{item_line(item)}\n{key.expose()}\n")
 
 
+def hand_over_made(made: Shape, *, again: str, json: bool) -> None:
+    """The key that a server has made: it shows it once. `again`: the command that makes another."""
+    problem = ""
+    try:
+        hand_over_key(made, Secret(made["secret"]), json=json)
+    except AnswerLostError as error:
+        problem = f"{made['name']} is there, and its key was not written ({error}): `{again}` makes another"
+    if problem:
+        raise NightkeyError(problem)
+
+
 def describe_item_whole(services: "Services", name: str) -> dict[str, Any]:
     return describe_whole_item(services.items.view(name), services.clock())
 
@@ -83,6 +95,10 @@ def item_line(item: Shape) -> str:
     expiry = "no expiry" if item["expires_at"] is None else f"expires {item['expires_at']:%Y-%m-%d %H:%M} UTC"
     version = WAITS if item["version"] is None else f"version {item['version']}"
     return f"{item['name']} ({item['id']}): {version}, {expiry}, owner {', '.join(item['owners']) or 'nobody'}"
+
+
+def show_labels(item: Shape) -> str:
+    return join_line(Label(key=key, value=value) for key, value in item["labels"].items())
 
 
 def warn(warnings: Iterable[str]) -> None:

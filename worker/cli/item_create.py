@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vaultcore.errors import NightkeyError
+from vaultcore.labels import parse_labels
 from vaultcore.model import Kind
 from vaultcore.rules import kind_of
 from vaultcore.secret import Secret
-from worker.cli.handover import AnswerLostError, check_output
+from worker.cli.handover import check_output
 from worker.cli.inputs import parse_time, read_value
 from worker.cli.item_answers import (
     ITEMS,
     Expires,
     ValueFile,
     describe_item_whole,
-    hand_over_key,
+    hand_over_made,
     item_line,
     show_key,
     split_policy,
@@ -24,6 +24,7 @@ from worker.cli.item_answers import (
 from worker.cli.output import print_json, print_lines
 from worker.cli.policy_options import takes_policy
 from worker.cli.session import Json, ask, who
+from worker.domain.commands import quote_word
 from worker.domain.policies import PolicyChange
 from worker.wording.shapes import Shape, flatten_item
 from worker.wording.warnings import word_warnings
@@ -39,6 +40,12 @@ def create(
     *,
     owner: Annotated[list[str], typer.Option("--owner", help="Who answers for it; several times for several.")],
     expires_at: Expires = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="KEY=VALUE", help="A label, to find it again; several times for several."
+        ),
+    ] = None,
     policy: PolicyChange,
     value_file: ValueFile = None,
     json: Json = False,
@@ -47,6 +54,7 @@ def create(
 
     A name that starts with api-key: generates its value, which is printed.
     """
+    labels = parse_labels(label or ())
     generates = kind_of(name) is Kind.API_KEY
     if generates:
         check_output()
@@ -67,6 +75,7 @@ def create(
             owners=owner,
             expires_at=None if expires_at is None else parse_time(expires_at, services.clock()),
             policy=policy,
+            labels=labels,
             actor=who(),
         )
         warn(word_warnings(created.name, services.items.warn(created, given)))
@@ -83,6 +92,7 @@ def create(
                 "secret": None if generates and value_file is None else read(),
                 "owners": owner,
                 "expires_at": None if expires_at is None else parse_time(expires_at, server.clock()),
+                "labels": {one.key: one.value for one in labels},
                 **split_policy(policy),
             },
         )
@@ -90,7 +100,7 @@ def create(
         if created["secret"] is None:
             made: Shape = created
             return made
-        _hand_over(created, json=json)
+        hand_over_made(created, again=f"nightkey item rotate {quote_word(created['name'])}", json=json)
         return None
 
     made = ask(create_here, create_there)
@@ -99,15 +109,3 @@ def create(
     elif made is not None:
         overlap = made["replaced"]
         print_lines([item_line(made), *([] if overlap is None else [f"when it is replaced, {overlap}"])])
-
-
-def _hand_over(created: Shape, *, json: bool) -> None:
-    """The key that a server has made: it shows it once."""
-    problem = ""
-    try:
-        hand_over_key(created, Secret(created["secret"]), json=json)
-    except AnswerLostError as error:
-        lost = f"{created['name']} is there, and its key was not written ({error})"
-        problem = f"{lost}: `nightkey item rotate` makes another"
-    if problem:
-        raise NightkeyError(problem)

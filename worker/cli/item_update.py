@@ -1,5 +1,6 @@
 """`nightkey item update`: what is given is changed, and nothing else."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaultcore.errors import InvalidInputError
+from vaultcore.labels import check_key, parse_labels
 from vaultcore.model import UNCHANGED
 from vaultcore.secret import Secret
 from worker.cli.changes import describe_changes, print_changes, read_change
@@ -51,6 +53,18 @@ def update(
     no_owner: Annotated[bool, typer.Option("--no-owner", help="Nobody answers for it.")] = False,
     expires_at: Expires = None,
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="It never lapses.")] = False,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="KEY=VALUE", help="A label that it has from now on; several times for several."
+        ),
+    ] = None,
+    no_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--no-label", metavar="KEY", help="A label that it has no longer; several times for several."
+        ),
+    ] = None,
     policy: PolicyChange,
     value_file: ValueFile = None,
     new_value: Annotated[bool, typer.Option("--value", help="Ask for a new value.")] = False,
@@ -61,6 +75,7 @@ def update(
     """
     if (owner and no_owner) or (expires_at is not None and no_expiry):
         raise InvalidInputError("an option and its opposite were given: choose one")
+    labels = _read_labels(label or (), no_label or ())
     owners: Any = () if no_owner else owner or UNCHANGED
 
     def read() -> Secret:
@@ -72,6 +87,7 @@ def update(
             owners=owners,
             expires_at=_read_expiry(expires_at, services.clock(), ends=not no_expiry),
             policy=policy,
+            labels=labels,
         )
         value = None
         if value_file is not None or new_value:
@@ -96,12 +112,23 @@ def update(
             "expires_at": _read_expiry(expires_at, server.clock(), ends=not no_expiry),
         }
         change = {part: given for part, given in said.items() if given is not UNCHANGED} | split_policy(policy)
+        if labels:
+            change["labels"] = labels
         if value_file is not None or new_value:
             change["secret"] = read()
         updated = server.patch(ITEMS, name, body=change)
         return {**updated, "changes": [read_change(row) for row in updated["changes"]]}
 
     _print_updated(ask(update_here, update_there), json=json)
+
+
+def _read_labels(given: Iterable[str], taken: Iterable[str]) -> dict[str, str | None]:
+    wanted: dict[str, str | None] = {one.key: one.value for one in parse_labels(given)}
+    for key in map(check_key, taken):
+        if key in wanted:
+            raise InvalidInputError(f"label {key} is set and taken away: choose one")
+        wanted[key] = None
+    return wanted
 
 
 def _read_expiry(given: str | None, now: datetime, *, ends: bool) -> Any:  # noqa: ANN401  # a time, None or UNCHANGED

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from vaultcore.crypto import apikeys
+from vaultcore.access import machine
 from worker.cli.commands import Commands
 from worker.cli.inputs import read_value
 from worker.cli.output import note, print_json, print_lines, write_whole
-from worker.cli.session import Json, open_services
+from worker.cli.session import Json, ask, who
 from worker.wording.parts import say_count
+from worker.wording.people import describe_presented
 
 app = Commands(no_args_is_help=True, help="Keys that callers present, and those that sign.")
 
@@ -30,33 +31,19 @@ def check(
     It counts as a use of the key.
     """
     key = read_value(value_file, what="key")
-    services = open_services()
-    found = services.runs.caller_keys.check(key)
-    item = None if found is None else services.views.get_item(found[0])
-    if found is None or item is None:
-        real = apikeys.looks_real(key.expose())
-        if json:
-            print_json({"valid": False, "checksum": real})
-        else:
-            why = (
-                "well-formed, but it opens nothing"
-                if real
-                else "not a key of ours: its form or checksum is wrong"
-            )
-            note(f"nightkey: {why}")
-        raise typer.Exit(3)
+    found = ask(
+        lambda services: describe_presented(key, services.principals.check_key(machine(who()), key)),
+        lambda server: server.post("/nightkey/keys/check", body={"key": key}),
+    )
     if json:
-        print_json(
-            {
-                "valid": True,
-                "checksum": True,
-                "item": item.name,
-                "item_id": item.id,
-                "version": found[1],
-            }
-        )
+        print_json(found if found["valid"] else {name: found[name] for name in ("valid", "checksum")})
+    elif found["valid"]:
+        print_lines([f"the key of {found['item']}, version {found['version']}"])
     else:
-        print_lines([f"the key of {item.name}, version {found[1]}"])
+        real = "well-formed, but it opens nothing"
+        note(f"nightkey: {real if found['checksum'] else 'not a key of ours: its form or checksum is wrong'}")
+    if not found["valid"]:
+        raise typer.Exit(3)
 
 
 @app.command()
@@ -69,7 +56,10 @@ def jwks(
     ] = None,
 ) -> None:
     """Show the key set of an item that signs. Public halves alone: next, current and previous."""
-    shown = open_services().runs.key_sets.jwks(item)
+    shown = ask(
+        lambda services: services.runs.key_sets.jwks(item),
+        lambda server: dict(server.get("/workflows/vault", item, "jwks.json")),
+    )
     if output is None:
         print_json(shown)
         return

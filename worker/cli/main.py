@@ -22,6 +22,7 @@ from worker.cli import (
     key,
     keyring,
     kinds,
+    night,
     notice,
     owner,
     pickup,
@@ -55,7 +56,7 @@ app.add_typer(owner.app, name="owner")
 app.add_typer(principal.app, name="principal")
 app.add_typer(workflow.app, name="workflow")
 app.command("scan")(scan.scan)
-app.command("night")(scan.night)
+app.add_typer(night.app, name="night")
 app.command("up")(up.up)
 app.command("serve")(serve.serve)
 app.add_typer(console.app, name="console")

@@ -5,22 +5,24 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from vaultcore.errors import InvalidInputError
 from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
 from worker.cli.output import describe_all, print_json, print_lines, print_table, tell_unreadable
-from worker.cli.session import Json, ask, open_services
-from worker.domain.slots import next_slot
+from worker.cli.session import Json, ask
 from worker.domain.states import DeliveryState
+from worker.wording.people import describe_templates
 from worker.wording.shapes import Shape, describe_notice
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
 
 app = Commands(no_args_is_help=True, help="What owners were told.")
 
 
 _PATH: Final = "/nightkey/notices"
+_OWNERS: Final = "/nightkey/owners"
+_TEMPLATES: Final = "/nightkey/templates"
 
 
 class LetterForm(StrEnum):
@@ -83,18 +85,23 @@ def preview(
     json: Json = False,
 ) -> None:
     """Show the digest that an owner would read after tonight. Nothing is written or sent."""
-    services = open_services()
-    now = services.clock()
-    settings = services.settings
-    night = next_slot(settings.night_at, settings.zone, now) if at is None else parse_time(at, now)
-    if night < now:
-        raise InvalidInputError("--at lies in the past: what was told then is in `nightkey notice list`")
-    message = services.night.digest_preview.preview(owner, night)
-    body = _render(message.body, form)
+
+    def preview_here(services: "Services") -> Shape:
+        previews = services.night.digest_preview
+        night = previews.find_night(None if at is None else parse_time(at, services.clock()))
+        return {"owner": owner, "night": night, **vars(previews.preview(owner, night))}
+
+    def preview_there(server: "FarServer") -> Shape:
+        time = None if at is None else parse_time(at, server.clock()).isoformat()
+        digest: Shape = server.get(_OWNERS, owner, "digest", at=time, long=True)
+        return digest
+
+    digest = ask(preview_here, preview_there)
+    body = _render(digest["body"], form)
     if json:
-        print_json({"owner": owner, "night": night, "subject": message.subject, "body": body})
+        print_json({name: digest[name] for name in ("owner", "night", "subject")} | {"body": body})
     else:
-        print_lines([message.subject, "", body.rstrip("\n")])
+        print_lines([digest["subject"], "", body.rstrip("\n")])
 
 
 @app.command()
@@ -107,23 +114,25 @@ def template(
 
     1 if one of your own cannot be read.
     """
-    services = open_services()
     if kind is not None:
-        print_lines([services.notices.letters.source(kind).rstrip("\n")])
+        text = ask(
+            lambda services: services.notices.letters.source(kind),
+            lambda server: str(server.get(_TEMPLATES, kind)["text"]),
+        )
+        print_lines([text.rstrip("\n")])
         return
-    rows = [
-        {"kind": name, "template": "built in" if own is None else str(own)}
-        for name, own in services.notices.letters.kinds().items()
-    ]
+    found = ask(
+        lambda services: describe_templates(services.notices.letters, services.settings.templates_path),
+        lambda server: server.get(_TEMPLATES),
+    )
     if json:
-        print_json(rows)
+        print_json(found["templates"])
     else:
-        print_table(rows, ("kind", "template"), "none")
-        print_lines(["", f"yours go to {services.settings.templates_path}/KIND.md"])
-    problems = services.notices.letters.check()
-    for problem in problems:
+        print_table(found["templates"], ("kind", "template"), "none")
+        print_lines(["", f"yours go to {found['folder']}/KIND.md"])
+    for problem in found["problems"]:
         print_lines([problem])
-    if problems:
+    if found["problems"]:
         raise typer.Exit(1)
 
 

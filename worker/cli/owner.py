@@ -1,24 +1,28 @@
 """`nightkey owner`: who is told, and where."""
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.errors import InvalidInputError
 from vaultcore.model import UNCHANGED
 from vaultcore.quiet import parse_quiet
-from vaultcore.secret import Secret
 from worker.cli.commands import Commands
-from worker.cli.inputs import read_text
-from worker.cli.output import describe_all, note, print_json, print_lines, print_table, tell_unreadable
-from worker.cli.progress import show_progress
+from worker.cli.departure import leave
+from worker.cli.output import describe_all, print_json, print_lines, print_table, tell_unreadable
+from worker.cli.owner_routes import (
+    OWNERS,
+    RouteFile,
+    RouteUrl,
+    change_routes,
+    check_routes,
+    describe_hours,
+    find_secret,
+    read_route,
+    show_owner,
+)
 from worker.cli.reach import warn_of_unreached
-from worker.cli.session import Json, ask, open_services, who
-from worker.domain.commands import quote_word
-from worker.wording import say
-from worker.wording.parts import say_count
+from worker.cli.session import Json, ask, who
 from worker.wording.shapes import Shape, describe_owner
 
 if TYPE_CHECKING:
@@ -26,17 +30,6 @@ if TYPE_CHECKING:
     from worker.cli.far.server import FarServer
 
 app = Commands(no_args_is_help=True, help="Who is told, and where.")
-
-_PATH: Final = "/nightkey/owners"
-RouteUrl = Annotated[
-    str | None,
-    typer.Option("--route", metavar="URL", help="An apprise URL without password or token."),
-]
-RouteFile = Annotated[
-    Path | None,
-    typer.Option("--route-file", metavar="PATH", help="A file that holds an apprise URL."),
-]
-
 
 Zone = Annotated[
     str | None, typer.Option("--zone", metavar="ZONE", help="Their time zone, such as Europe/Zurich.")
@@ -63,17 +56,33 @@ def create(
     json: Json = False,
 ) -> None:
     """Create an owner, a person or a team. --route or --route-file says where to tell them."""
-    services = open_services()
-    owner = services.notices.address_book.create(
-        name,
-        route=_read_route(services, route, route_file),
-        zone=zone or "UTC",
-        quiet=None if quiet is None else parse_quiet(quiet),
-        deputy=deputy,
-        actor=who(),
-    )
-    _show(describe_owner(owner), json=json)
-    warn_of_unreached(services, about={name})
+
+    def create_here(services: "Services") -> Shape:
+        owner = services.notices.address_book.create(
+            name,
+            route=read_route(route, route_file, find_secret=services.notices.address_book.find_secret),
+            zone=zone or "UTC",
+            quiet=None if quiet is None else parse_quiet(quiet),
+            deputy=deputy,
+            actor=who(),
+        )
+        warn_of_unreached(services, about={name})
+        return describe_owner(owner)
+
+    def create_there(server: "FarServer") -> Shape:
+        said = {
+            "name": name,
+            "route": read_route(route, route_file, find_secret=find_secret),
+            "zone": zone,
+            "quiet": quiet,
+            "deputy": deputy,
+        }
+        made: Shape = server.post(
+            OWNERS, body={part: given for part, given in said.items() if given is not None}
+        )
+        return made
+
+    show_owner(ask(create_here, create_there), json=json)
 
 
 @app.command()
@@ -108,37 +117,13 @@ def update(
         said = {"zone": zone, "quiet": quiet, "deputy": deputy}
         ended = {part: None for part, ends in (("quiet", no_quiet), ("deputy", no_deputy)) if ends}
         change = {part: text for part, text in said.items() if text is not None} | ended
-        changed: Shape = server.patch(_PATH, name, body=change)
+        changed: Shape = server.patch(OWNERS, name, body=change)
         return changed
 
-    _show(ask(update_here, update_there), json=json)
+    show_owner(ask(update_here, update_there), json=json)
 
 
-@app.command("route")
-def add_route(
-    name: str,
-    *,
-    route: RouteUrl = None,
-    route_file: RouteFile = None,
-    remove: Annotated[
-        str | None, typer.Option("--remove", metavar="ID", help="Take this route away instead.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Add a route to an owner, or take one away."""
-    if (route is None and route_file is None) == (remove is None):
-        raise InvalidInputError(
-            "which route? give --route-file PATH, or --route URL if it holds no token, or --remove ID"
-        )
-    services = open_services()
-    address_book = services.notices.address_book
-    given = _read_route(services, route, route_file)
-    if given is not None:
-        owner = address_book.add_route(name, given, actor=who())
-    else:
-        owner = address_book.remove_route(name, remove or "", actor=who())
-    _show(describe_owner(owner), json=json)
-    warn_of_unreached(services, about={name})
+app.command("route")(change_routes)
 
 
 @app.command()
@@ -150,12 +135,12 @@ def show(name: str, *, json: Json = False) -> None:
         warn_of_unreached(services, about={name})
         return owner
 
-    owner = ask(find_here, lambda server: server.get(_PATH, name))
+    owner = ask(find_here, lambda server: server.get(OWNERS, name))
     if json:
         print_json(owner)
         return
     deputy = owner["deputy"] or "nobody"
-    print_lines([f"owner {owner['name']} ({owner['id']}): {_describe_hours(owner)}, deputy {deputy}"])
+    print_lines([f"owner {owner['name']} ({owner['id']}): {describe_hours(owner)}, deputy {deputy}"])
     of_routes = ("route_ids", "routes", "recipients", "routed_at")
     rows = [
         {"id": route_id, "shown": shown, "recipients": ", ".join(recipients), "created_at": at}
@@ -164,29 +149,7 @@ def show(name: str, *, json: Json = False) -> None:
     print_table(rows, ("id", "shown", "recipients", "created_at"), "no route yet")
 
 
-@app.command("test")
-def check_routes(name: str, *, json: Json = False) -> None:
-    """Send a test message to each recipient of an owner. It says what came of each.
-
-    1 if any did not take it.
-    """
-    checked = open_services().notices.route_test.check(name)
-    rows = [
-        {
-            "route": one.route,
-            "id": one.id,
-            "recipient": one.recipient,
-            "taken": one.error is None,
-            "error": one.error,
-        }
-        for one in checked
-    ]
-    if json:
-        print_json(rows)
-    else:
-        print_table(rows, ("route", "recipient", "taken", "error"), f"{name} has no route")
-    if not rows or any(one.error for one in checked):
-        raise typer.Exit(1)
+app.command("test")(check_routes)
 
 
 @app.command("list")
@@ -194,7 +157,7 @@ def list_owners(*, json: Json = False) -> None:
     """List owners and their routes, masked."""
     rows, errors = ask(
         lambda services: describe_all(services.views.list_owners(), describe_owner),
-        lambda server: server.whole_list(_PATH),
+        lambda server: server.whole_list(OWNERS),
     )
     if json:
         print_json(rows)
@@ -205,84 +168,4 @@ def list_owners(*, json: Json = False) -> None:
     tell_unreadable(errors)
 
 
-@app.command()
-def leave(
-    name: str,
-    *,
-    compromised: Annotated[
-        bool, typer.Option("--compromised", help="Nothing overlaps: each old value is revoked at once.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Also what a freeze holds back.")] = False,
-    json: Json = False,
-) -> None:
-    """Replace all that an owner or a login could read. That is what they own, gave, or collected.
-
-    It goes on where it was interrupted when it is called again. 1 while anything of it is left.
-    """
-    services = open_services()
-    readable = services.rotation.offboarding.preview(name)
-    named = ", ".join(item.name for item in readable) or "-"
-    note(f"{name} could read {say_count(len(readable), 'item')}: {named}")
-    note("Their routes are taken away: what they would be told goes to their deputy or the operators.")
-    if not yes:
-        _confirm()
-    with show_progress(services.night.inline_night) as tell:
-        departure = services.night.departures.leave(
-            name,
-            tell,
-            lambda left, total: note(f"{left.position} of {total}: {left.item}"),
-            emergency=compromised,
-            in_freeze=in_freeze,
-            actor=who(),
-        )
-    rows = [vars(left) | {"why": say(left.why)} for left in departure.items]
-    if json:
-        print_json(
-            {"id": departure.id, "name": departure.name, "items": rows, "finished_at": departure.finished_at}
-        )
-    else:
-        print_table(rows, ("position", "item", "fate", "why"), "there is nothing that they could read")
-        if departure.finished_at is None:
-            note(
-                f"some of it is left: `nightkey owner leave {quote_word(name)}` goes on, and says how it stands"
-            )
-    if departure.finished_at is None:
-        raise typer.Exit(1)
-
-
-def _confirm() -> None:
-    if not sys.stdin.isatty():
-        raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
-    if not typer.confirm("Replace them now?", err=True):
-        raise RefusedError("nothing was changed")
-
-
-def _describe_hours(owner: Shape) -> str:
-    return f"{owner['zone']}, quiet hours {owner['quiet'] or 'none'}"
-
-
-def _show(owner: Shape, *, json: bool) -> None:
-    if json:
-        print_json(owner)
-    else:
-        routes = ", ".join(owner["routes"]) or "no route yet"
-        deputy = "" if owner["deputy"] is None else f", deputy {owner['deputy']}"
-        print_lines([f"owner {owner['name']} ({_describe_hours(owner)}{deputy}): {routes}"])
-
-
-def _read_route(services: "Services", route: str | None, file: Path | None) -> Secret | None:
-    """None: none was given. What holds a secret is taken from a file alone."""
-    if route is not None and file is not None:
-        raise InvalidInputError("give --route or --route-file, not both")
-    if file is not None:
-        return Secret(read_text(file).strip())
-    if route is None:
-        return None
-    secret = services.notices.address_book.find_secret(Secret(route))
-    if secret is not None:
-        raise InvalidInputError(
-            f"the route holds {secret}: others see the command line, and the shell's history keeps it: "
-            "write the route into a file and give --route-file PATH"
-        )
-    return Secret(route)
+app.command("leave")(leave)

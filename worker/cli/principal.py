@@ -1,6 +1,6 @@
 """`nightkey principal`: people and services that may ask over HTTP, their roles and their tokens."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -9,14 +9,18 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.model import PrincipalKind
 from worker.cli.commands import Commands
 from worker.cli.handover import check_output
-from worker.cli.item_answers import show_key
+from worker.cli.item_answers import hand_over_made, show_key
 from worker.cli.output import print_json, print_lines, print_table, sort_out, tell_unreadable, write_text
-from worker.cli.session import Json, open_services, who
+from worker.cli.session import Json, ask, who
+from worker.domain.commands import quote_word
+from worker.wording.people import describe_bearer, describe_principal
 from worker.wording.roles import write_page
+from worker.wording.shapes import Shape
 
 if TYPE_CHECKING:
-    from vaultcore.principals import StoredPrincipal
-    from worker.services.principals import TokenView
+    from vaultcore.errors import NightkeyError
+    from worker.bootstrap import Services
+    from worker.cli.far.server import FarServer
 
 app = Commands(
     no_args_is_help=True,
@@ -24,6 +28,7 @@ app = Commands(
     "none: the command line of that machine has full rights, one far away those of its token (deploy/far.md).",
 )
 
+_PATH: Final = "/nightkey/principals"
 Roles = Annotated[list[Role] | None, typer.Option("--role", help="What it may do; several times for several.")]
 OwnerNames = Annotated[
     list[str] | None, typer.Option("--owner", help="For whom it answers, with the role owner.")
@@ -42,8 +47,12 @@ def create(
     json: Json = False,
 ) -> None:
     """Create a principal. It may do what its roles say (deploy/roles.md), and nothing without one."""
-    found = open_services().principals.create(
-        name, kind=kind, roles=role or [], owners=owner or [], actor=who()
+    roles, owners = role or [], owner or []
+    found = ask(
+        lambda services: describe_principal(
+            services.principals.create(name, kind=kind, roles=roles, owners=owners, actor=who())
+        ),
+        lambda server: server.post(_PATH, body={"name": name, "kind": kind, "roles": roles, "owners": owners}),
     )
     _show(found, json=json)
 
@@ -51,9 +60,7 @@ def create(
 @app.command("list")
 def list_principals(*, json: Json = False) -> None:
     """List principals, with their roles and tokens. Of a token: when it lapses, and when it was last used."""
-    services = open_services()
-    found, errors = sort_out(services.principals.list_all())
-    rows = [describe(principal, tokens) for principal, tokens in found]
+    rows, errors, note = ask(_list_here, lambda server: (*server.whole_list(_PATH), ""))
     if json:
         print_json(rows)
     else:
@@ -63,11 +70,19 @@ def list_principals(*, json: Json = False) -> None:
             "no principals yet: nightkey principal create NAME --role viewer",
             unread=errors,
         )
-        keyring = services.settings.keyring_path
-        print_lines(
-            ["", f"whoever may read {keyring} needs no role: this machine's command line may do everything"]
-        )
+        print_lines(["", note] if note else [])
     tell_unreadable(errors)
+
+
+def _list_here(services: "Services") -> "tuple[list[dict[str, Any]], list[NightkeyError], str]":
+    found, errors = sort_out(services.principals.list_all())
+    rows = [describe_bearer(principal, tokens) for principal, tokens in found]
+    keyring = services.settings.keyring_path
+    return (
+        rows,
+        errors,
+        f"whoever may read {keyring} needs no role: this machine's command line may do everything",
+    )
 
 
 @app.command()
@@ -89,12 +104,13 @@ def change_roles(
     """Give or take roles, and say for which owners it answers."""
     if not (give or take or owner or no_owner):
         raise InvalidInputError("what is to change? give --give, --take, --owner or --no-owner")
-    found = open_services().principals.change_roles(
-        name,
-        give=give or [],
-        take=take or [],
-        owners=[] if no_owner else owner,
-        actor=who(),
+    owners = [] if no_owner else owner
+    said = {"give": give or [], "take": take or []} | ({} if owners is None else {"owners": owners})
+    found = ask(
+        lambda services: describe_principal(
+            services.principals.change_roles(name, give=give or [], take=take or [], owners=owners, actor=who())
+        ),
+        lambda server: server.patch(_PATH, name, body=said),
     )
     _show(found, json=json)
 
@@ -110,10 +126,17 @@ def issue_token(
 ) -> None:
     """Make a token for a principal, and show it once. Before it lapses its owners can collect the next one."""
     check_output()
-    services = open_services()
-    item, first = services.principals.issue_token(name, lifetime=lifetime, actor=who())
-    if first is not None:
-        show_key(services, item, first, json=json)
+
+    def issue_here(services: "Services") -> None:
+        item, first = services.principals.issue_token(name, lifetime=lifetime, actor=who())
+        if first is not None:
+            show_key(services, item, first, json=json)
+
+    def issue_there(server: "FarServer") -> None:
+        made = server.post(_PATH, name, "tokens", body={"lifetime": lifetime})
+        hand_over_made(made, again=f"nightkey principal token {quote_word(name)}", json=json)
+
+    ask(issue_here, issue_there)
 
 
 @app.command()
@@ -124,38 +147,25 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Let a principal in no more, at once; or only by one of its tokens."""
-    principals = open_services().principals
     if token is None:
-        _show(principals.revoke(name, actor=who()), json=json)
+        found = ask(
+            lambda services: describe_principal(services.principals.revoke(name, actor=who())),
+            lambda server: server.post(_PATH, name, "revoke"),
+        )
+        _show(found, json=json)
         return
-    item = principals.revoke_token(name, token, actor=who())
+    revoked = ask(
+        lambda services: {
+            "principal": name,
+            "token": services.principals.revoke_token(name, token, actor=who()).name,
+            "revoked": True,
+        },
+        lambda server: server.post(_PATH, name, "tokens", token, "revoke"),
+    )
     if json:
-        print_json({"principal": name, "token": item.name, "revoked": True})
+        print_json(revoked)
     else:
-        print_lines([f"{item.name} lets nobody in any more"])
-
-
-def describe(principal: "StoredPrincipal", tokens: "list[TokenView] | None" = None) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "id": principal.id,
-        "name": principal.name,
-        "kind": principal.kind,
-        "roles": list(principal.roles),
-        "owners": list(principal.owners),
-        "created_at": principal.created_at,
-        "disabled_at": principal.disabled_at,
-    }
-    if tokens is not None:
-        described["tokens"] = [
-            {
-                "item": token.item.name,
-                "item_id": token.item.id,
-                "expires_at": token.item.expires_at,
-                "last_used_at": token.last_used_at,
-            }
-            for token in tokens
-        ]
-    return described
+        print_lines([f"{revoked['token']} lets nobody in any more"])
 
 
 def _line(token: dict[str, Any]) -> str:
@@ -163,11 +173,12 @@ def _line(token: dict[str, Any]) -> str:
     return f"{token['item']}{until}"
 
 
-def _show(principal: "StoredPrincipal", *, json: bool) -> None:
+def _show(principal: Shape, *, json: bool) -> None:
     if json:
-        print_json(describe(principal))
+        print_json(principal)
         return
-    roles = ", ".join(principal.roles) or "no role, so it may do nothing"
-    of = f" for {', '.join(principal.owners)}" if principal.owners else ""
-    out = "" if principal.disabled_at is None else ", let in no more"
-    print_lines([f"{principal.kind} {principal.name} ({principal.id}): {roles}{of}{out}"])
+    roles = ", ".join(principal["roles"]) or "no role, so it may do nothing"
+    of = f" for {', '.join(principal['owners'])}" if principal["owners"] else ""
+    out = "" if principal["disabled_at"] is None else ", let in no more"
+    kind = PrincipalKind(principal["kind"]).value
+    print_lines([f"{kind} {principal['name']} ({principal['id']}): {roles}{of}{out}"])

@@ -14,7 +14,7 @@ from worker.cli.session import Json, ask, who
 from worker.domain.rotation import Rotation
 from worker.domain.saga import ON_THE_WAY, State
 from worker.domain.states import RunStatus
-from worker.wording.shapes import Shape, describe_consumer, describe_rotation
+from worker.wording.shapes import Shape, describe_consumer, describe_rotation, describe_step
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
@@ -248,12 +248,8 @@ def print_outcome(rotation: Shape) -> None:
 
 
 def _describe_whole(found: "RotationView") -> Shape:
-    steps = [
-        {"at": row.at, "step": row.step, "result": row.result, "cause": row.cause, "message": row.message}
-        for row in found.steps
-    ]
     return describe_rotation(found.rotation) | {
-        "steps": steps,
+        "steps": [describe_step(one) for one in found.steps],
         "consumers": [describe_consumer(one) for one in found.consumer_proofs if not one.check],
         "choices": [vars(one) for one in found.choices],
     }

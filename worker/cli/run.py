@@ -1,28 +1,84 @@
-"""`nightkey run`: runs that another engine has run, reported."""
+"""`nightkey run`: what runs came to, and runs of another engine, reported."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from vaultcore.errors import Cause, InvalidInputError
 from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
-from worker.cli.output import print_json, print_lines
+from worker.cli.output import describe_all, note, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.session import Json, ask, who
+from worker.domain.paging import LIMIT_MAX, PageRequest
 from worker.domain.states import RunStatus
+from worker.wording.runs import describe_run, say_status, tell_run
 from worker.wording.shapes import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
-    from worker.cli.far.server import FarServer
+    from worker.cli.far.server import FarServer, Listed
 
-app = Commands(no_args_is_help=True, help="Runs that another engine has run.")
+app = Commands(no_args_is_help=True, help="What runs came to, and those of another engine.")
 
 
-@app.callback()
-def runs() -> None:
-    """Runs that another engine has run."""
+_PATH: Final = "/nightkey/runs"
+
+
+@app.command("list")
+def list_runs(
+    *,
+    workflow: Annotated[str | None, typer.Option("--workflow", help="Of this workflow, by name or id.")] = None,
+    status: Annotated[
+        list[RunStatus] | None, typer.Option("--status", help="That stand so; several times for several.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Opened then or later: a date, or a time.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=LIMIT_MAX, help="So many at most.")] = 50,
+    json: Json = False,
+) -> None:
+    """List runs, newest first: those of this engine, and reported ones."""
+
+    def list_here(services: "Services") -> "Listed":
+        from worker.rows.run_lists import RunFilter  # noqa: PLC0415  # as the services
+
+        wanted = RunFilter(
+            workflow=workflow,
+            outcomes=frozenset(status or ()),
+            since=None if since is None else parse_time(since, services.clock()),
+        )
+        page = services.lists.page_runs(wanted, PageRequest(limit=limit))
+        return describe_all(page.rows, vars)
+
+    def list_there(server: "FarServer") -> "Listed":
+        time = None if since is None else parse_time(since, server.clock()).isoformat()
+        asked = {"workflow": workflow, "outcome": status or None, "since": time}
+        return server.pages(_PATH, most=limit, **asked)
+
+    rows, errors = ask(list_here, list_there)
+    if json:
+        print_json(rows)
+    else:
+        shown = [row | {"opened": row["created_at"], "status": say_status(row)} for row in rows]
+        print_table(shown, ("opened", "status", "workflow", "id"), "no runs", unread=errors)
+        if len(rows) + len(errors) == limit:
+            note(f"the {limit} newest: --limit shows more, --since and --workflow fewer")
+    tell_unreadable(errors)
+
+
+@app.command()
+def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], *, json: Json = False) -> None:
+    """Show a run: what it used, what each node came to, and why it failed. --json has the nodes' outputs."""
+    run = ask(
+        lambda services: describe_run(services.views.view_run(run_id)),
+        lambda server: server.get(_PATH, run_id),
+    )
+    if json:
+        print_json(run)
+        return
+    print_lines([*tell_run(run), ""])
+    print_table(run["logs"], ("at", "node", "component", "status"), "no node was executed")
 
 
 @app.command()
@@ -89,7 +145,7 @@ def report(
             "message": message,
             "used": named,
         }
-        taken: Shape = server.post("/nightkey/runs/report", body=said)
+        taken: Shape = server.post(_PATH, "report", body=said)
         return taken
 
     reported = ask(report_here, report_there)

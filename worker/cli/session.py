@@ -67,6 +67,12 @@ def is_far() -> bool:
 
 def open_settings() -> Settings:
     """The settings of the vault on this machine, and of nothing far away."""
+    refuse_far()
+    return _read_settings()
+
+
+def refuse_far() -> None:
+    """`ConfigurationError` where the variables name a server: the command works beside the vault alone."""
     if is_far():
         from worker.cli.far.address import find_address  # noqa: PLC0415  # as above
 
@@ -74,7 +80,6 @@ def open_settings() -> Settings:
         raise ConfigurationError(
             f"{URL_VARIABLE} is set, and this command works on the vault's machine alone: unset it there"
         )
-    return _read_settings()
 
 
 def _read_settings() -> Settings:

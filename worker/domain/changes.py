@@ -11,17 +11,21 @@ from worker.domain.policies import PolicyChange
 
 @dataclass(frozen=True, kw_only=True)
 class ItemChange:
-    """What somebody wants of an item; what is not given stays. `owners` are names: none of them, nobody."""
+    """What somebody wants of an item; what is not given stays. `owners` are names: none of them, nobody.
+    `labels`: by their keys the values that are set, None for what is taken away.
+    """
 
     name: str | None = None
     owners: Sequence[str] | Unchanged = UNCHANGED
     expires_at: datetime | Unchanged | None = UNCHANGED
     policy: PolicyChange = field(default_factory=PolicyChange)
+    labels: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """`field` as it is named in a policy or by the list of items; settings are dotted: `settings.verify.url`.
+    """`field` as it is named in a policy or by the list of items; settings are dotted: `settings.verify.url`,
+    and so are labels: `labels.env`.
 
     None: there is none. Of a new value its version's number is all that is told.
     """
@@ -44,9 +48,13 @@ def compare(before: Item, after: Item) -> tuple[Change, ...]:
     }
     old, new = dict(_flatten(before.policy.settings)), dict(_flatten(after.policy.settings))
     settings = {f"settings.{key}": (old.get(key), new.get(key)) for key in old | new}
+    was_labelled, is_labelled = ({one.key: one.value for one in item.labels} for item in (before, after))
+    labels = {
+        f"labels.{key}": (was_labelled.get(key), is_labelled.get(key)) for key in was_labelled | is_labelled
+    }
     return tuple(
         Change(field=name, before=was, after=now)
-        for name, (was, now) in (own | parts | settings).items()
+        for name, (was, now) in (own | labels | parts | settings).items()
         if was != now
     )
 

@@ -5,12 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from vaultcore.errors import InvalidInputError
 from vaultcore.model import KnownNames
 from vaultcore.names import explain_likeness, normalise, skeleton
 from vaultcore.rules import check_name, is_item_id
 from worker.domain.commands import quote_word
+
+ENTRIES_MAX: Final = 500
+"""Of a call over HTTP, so that its body stays small; the command line sends more by several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +170,27 @@ def describe_not_taken(contents: Contents) -> list[str]:
     if renamed:
         told.append(f"the id of {_count(renamed)} is not vlt_ and a ULID in lower case: here it is another")
     return told
+
+
+def describe_import(contents: Contents, judged: Sequence[JudgedEntry], *, dry_run: bool) -> dict[str, object]:
+    """What became of each entry, as a program is given it."""
+    items: list[dict[str, object]] = [
+        {
+            "place": one.entry.place,
+            "name": one.entry.name,
+            "id": one.item_id,
+            "given_id": one.entry.given_id,
+            "expires_at": one.entry.expires_at,
+            "arrival": one.arrival,
+            "why": one.why,
+        }
+        for one in judged
+    ]
+    items += [
+        {"place": fault.place, "name": fault.name, "arrival": Arrival.LEFT_OUT, "why": fault.why}
+        for fault in contents.faults
+    ]
+    return {"dry_run": dry_run, "items": items, "not_taken": describe_not_taken(contents)}
 
 
 _FIELDS_MAX = 10

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from vaultcore.model import Mode
+from vaultcore.model import LabelMatch, Mode
 from worker.domain.saga import State
 
 
@@ -80,12 +80,13 @@ def states_of(
 class ItemFilter:
     """Which items a list has: those that are all of this; of several owners or states, one is enough.
 
-    `owners`: names. `rotator`: its name, or empty for those that have none. `days_left`: at least and at most
-    so many whole days until it lapses. `used_by`: a workflow, by name or id. `text`: a part of its name, and
-    `begins` its beginning, in any case.
+    `owners`: names. `labels`: it has each of them. `rotator`: its name, or empty for those that have none.
+    `days_left`: at least and at most so many whole days until it lapses. `used_by`: a workflow, by name or id.
+    `text`: a part of its name, and `begins` its beginning, in any case.
     """
 
     owners: Collection[str] = frozenset()
+    labels: Collection[LabelMatch] = frozenset()
     states: Collection[ItemState] = frozenset()
     modes: Collection[Mode] = frozenset()
     rotator: str | None = None

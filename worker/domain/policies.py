@@ -126,6 +126,11 @@ def _keeps_lead(start: Policy, lifetime: timedelta) -> bool:
     return chosen and start.lead + (start.spread or timedelta(0)) < lifetime
 
 
+def check_part(name: str, given: object) -> None:
+    """One part of a policy by itself: `InvalidInputError` where it cannot be meant."""
+    _READ[name](name, given)
+
+
 def _parse_duration(_: str, given: object) -> timedelta:
     return parse_duration(str(given))
 

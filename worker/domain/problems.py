@@ -74,6 +74,14 @@ _OF_THE_WHOLE = frozenset(
 )
 
 
+_OF_AN_OWNER = frozenset({ProblemKind.NOTICE_FAILED, ProblemKind.NOTICE_WAITING, ProblemKind.UNREACHED})
+
+
+def is_of_an_owner(kind: str) -> bool:
+    """Whether its subject is an owner, who did not hear of something."""
+    return kind in _OF_AN_OWNER
+
+
 def is_of_the_whole(kind: str) -> bool:
     """Whether it is about no item or owner, so that whoever sees nights may see it."""
     return kind in _OF_THE_WHOLE

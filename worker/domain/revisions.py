@@ -25,6 +25,7 @@ def revision_of_item(item: Item) -> str:
             "id": item.id,
             "name": item.name,
             "owners": sorted(item.owners),
+            "labels": [(one.key, one.value) for one in item.labels],
             "policy": vars(item.policy),
             "version": item.version,
             "expires_at": item.expires_at,

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from worker.domain.reasons import Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import AT_REST, NOT_BEGUN, State, Step, next_step
 from worker.domain.states import StepResult
@@ -53,6 +54,15 @@ class TriedStep:
     step: str
     result: str
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord(TriedStep):
+    """The whole line. `cause`: why it failed, by word; None: it did not, or nobody can say."""
+
+    number: int
+    cause: str | None
+    said: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,10 +23,16 @@ _FAR = timedelta(days=200 * 366)
 
 def read_vault_list(text: str, *, now: datetime) -> Contents:
     """What the text tells of. `InvalidInputError` where it is no such answer; it quotes none of it."""
-    fields, values = Counter[str](), Counter[str]()
+    fields = Counter[str]()
     listed = _find_list(parse_json(text.removeprefix("\ufeff")), fields)
     if len(listed) > _ENTRIES_MAX:
         raise InvalidInputError(f"it holds {len(listed):,} entries: {_ENTRIES_MAX:,} at most, so divide it")
+    return read_entries(listed, now=now, around=fields)
+
+
+def read_entries(listed: Sequence[Any], *, now: datetime, around: Mapping[str, int] | None = None) -> Contents:
+    """The same of the entries alone. `around`: fields beside them that are unknown."""
+    fields, values = Counter[str](around or {}), Counter[str]()
     entries: list[IncomingItem] = []
     faults: list[EntryFault] = []
     undated = 0

@@ -1,18 +1,29 @@
-"""Items that lapse or fall due between two moments: counted and listed, by the index of that moment."""
+"""Items that lapse or fall due in spans of time: counted and listed by that index, all spans at once."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Integer,
+    column,
+    func,
+    literal,
+    select,
+    union_all,
+    values,
+)
 
 from vaultcore.errors import UnreadableError
 from vaultcore.model import Item
-from vaultcore.row_macs import find_edited
-from vaultcore.rows import item_from_row, owners_of, select_items
-from vaultcore.stored import Unread, read_apart
-from vaultcore.tables import items
-from worker.rows.item_lists import owned_by
+from vaultcore.tables import UtcDateTime, items
+from worker.rows.item_lists import is_owned
+from worker.rows.whole_items import read_items
 
 
 class Event(StrEnum):
@@ -23,56 +34,81 @@ class Event(StrEnum):
     """Its replacement begins, or is asked for."""
 
 
-_WHEN = {Event.LAPSES: items.c.expires_at, Event.DUE: items.c.due_at}
+_WHEN: Final = {Event.LAPSES: items.c.expires_at, Event.DUE: items.c.due_at}
+_BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 
-def count_between(
-    connection: Connection,
-    event: Event,
-    after: datetime | None,
-    until: datetime,
-    *,
-    seen_by: Collection[str] | None,
-) -> int:
-    """Behind one moment, or from the beginning, up to another; `seen_by`: items of these owners, by id."""
-    query = select(func.count()).select_from(items).where(*_between(event, after, until, seen_by))
-    return connection.execute(query).scalar_one()
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Behind one moment, or from the beginning, up to another."""
+
+    event: Event
+    after: datetime | None
+    until: datetime
 
 
-def list_between(
-    connection: Connection,
-    event: Event,
-    after: datetime | None,
-    until: datetime,
-    *,
-    limit: int,
-    offset: int = 0,
-    seen_by: Collection[str] | None,
-) -> list[Item | UnreadableError]:
-    """As they come; in the place of one that cannot be read, or was edited, the error that says so."""
-    rows = connection.execute(
-        select_items()
-        .where(*_between(event, after, until, seen_by))
-        .order_by(_WHEN[event], items.c.id)
-        .limit(limit)
-        .offset(offset)
-    ).all()
-    owners = owners_of(connection, [row.id for row in rows])
-    found: list[Item | UnreadableError] = []
-    for row in rows:
-        made, what = read_apart(row, lambda one: item_from_row(one, owners[one.id])), f"item {row.name}"
-        edited = find_edited(connection, items, row, what)
-        found.append(made.explain(what) if isinstance(made, Unread) else edited or made)
-    return found
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Those of a span that are listed, as they come."""
+
+    span: Span
+    offset: int
+    limit: int
 
 
-def _between(
-    event: Event, after: datetime | None, until: datetime, seen_by: Collection[str] | None
-) -> list[ColumnElement[bool]]:
-    when = _WHEN[event]
-    where: list[ColumnElement[bool]] = [when <= until]
-    if after is not None:
-        where.append(when > after)
-    if seen_by is not None:
-        where.append(items.c.id.in_(owned_by(seen_by)))
-    return where
+def count_each(
+    connection: Connection, spans: Sequence[Span], *, seen_by: Collection[str] | None
+) -> dict[Span, int]:
+    """How many items each has; `seen_by`: items of these owners, by id."""
+    counts: dict[Span, int] = {}
+    for event in Event:
+        asked = [one for one in spans if one.event is event]
+        if not asked:
+            continue
+        given = (
+            values(
+                column("place", Integer),
+                column("after", UtcDateTime),
+                column("until", UtcDateTime),
+                name="given",
+            )
+            .data([(place, one.after or _BEGINNING, one.until) for place, one in enumerate(asked)])
+            .cte("given")
+        )
+        within = [_WHEN[event] > given.c.after, _WHEN[event] <= given.c.until, *_seen(connection, seen_by)]
+        number = select(func.count()).select_from(items).where(*within).correlate(given).scalar_subquery()
+        for place, found in connection.execute(select(given.c.place, number)):
+            counts[asked[place]] = found
+    return counts
+
+
+def list_each(
+    connection: Connection, parts: Sequence[Part], *, seen_by: Collection[str] | None
+) -> list[list[Item | UnreadableError]]:
+    """Of each part its items; for one that cannot be read, or was edited, the error that says so."""
+    places: list[list[str]] = [[] for _ in parts]
+    if parts:
+        for place, item_id, _ in connection.execute(_select_places(connection, parts, seen_by)):
+            places[place].append(item_id)
+    read = read_items(connection, sorted({one for ids in places for one in ids}))
+    return [[read[one] for one in ids if one in read] for ids in places]
+
+
+def _select_places(
+    connection: Connection, parts: Sequence[Part], seen_by: Collection[str] | None
+) -> CompoundSelect[*tuple[Any, ...]]:
+    each = []
+    for place, part in enumerate(parts):
+        span, when = part.span, _WHEN[part.span.event]
+        within = [when > (span.after or _BEGINNING), when <= span.until, *_seen(connection, seen_by)]
+        some = select(items.c.id, when.label("moment")).where(*within).order_by(when, items.c.id)
+        listed = some.limit(part.limit).offset(part.offset).subquery()
+        each.append(select(literal(place, Integer).label("place"), listed.c.id, listed.c.moment))
+    found = union_all(*each)
+    return found.order_by(
+        found.selected_columns.place, found.selected_columns.moment, found.selected_columns.id
+    )
+
+
+def _seen(connection: Connection, seen_by: Collection[str] | None) -> list[ColumnElement[bool]]:
+    return [] if seen_by is None else [is_owned(connection, seen_by)]

@@ -140,6 +140,11 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             item=vault.item_owners.c.item_id,
             name=_name_of(vault.item_owners.c.item_id),
         ),
+        _Check(
+            table=vault.item_labels,
+            item=vault.item_labels.c.item_id,
+            name=_name_of(vault.item_labels.c.item_id),
+        ),
         _Check(table=vault.owners, item=none, name=vault.owners.c.name),
         _Check(table=vault.routes, item=none, name=vault.routes.c.shown),
         _Check(

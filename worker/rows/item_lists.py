@@ -1,7 +1,7 @@
 """Lists of items: filtered, sorted and paged by the database, and by what the reader may see.
 
 Every order has an index that holds what is filtered by, so that a page costs a walk along that index at worst.
-What stands in other tables (owners, uses, open rotations) is asked for first where that are few items:
+What stands in other tables (owners, labels, uses, open rotations) is asked for first where that are few items:
 these are then sorted.
 """
 
@@ -11,16 +11,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, any_, false, func, not_, or_, select
 
 from vaultcore.errors import TamperedError, UnreadableError
-from vaultcore.model import ConsumerKind, Hygiene, Item, Mode
+from vaultcore.label_rows import Labelled, find_labels
+from vaultcore.labels import join_labels, text_of
+from vaultcore.model import ConsumerKind, Hygiene, Item, LabelMatch, Mode
 from vaultcore.names import fold
 from vaultcore.paging import without_index
 from vaultcore.row_macs import find_edited
 from vaultcore.rows import item_from_row, join_owners, select_items
 from vaultcore.stored import Unread, read_apart
-from vaultcore.tables import LISTED, item_owners, items, owners, references
+from vaultcore.tables import LISTED, item_labels, item_owners, items, owners, references
 from worker.domain.item_states import (
     GOES_BACK,
     WAITS_FOR_A_PERSON,
@@ -96,8 +98,17 @@ def select_wanted(
     for ids, is_one in _elsewhere(connection, wanted, owner_ids, user_id, seen_by):
         are_few = _are_few(connection, ids)
         few = few or are_few
-        where.append(items.c.id.in_(ids) if are_few else is_one)
+        where.append(_is_among(connection, ids) if are_few else is_one)
     return select(items.c.id).where(*where), few
+
+
+def _is_among(connection: Connection, ids: Select[*tuple[Any, ...]]) -> ColumnElement[bool]:
+    """Whether an item is one of these few. PostgreSQL would read all items rather than look for some thousands
+    by their ids, unless these are an array to it.
+    """
+    if connection.dialect.name == "sqlite":
+        return items.c.id.in_(ids)
+    return items.c.id == any_(func.array(ids.scalar_subquery()))
 
 
 def find_open_rotations(connection: Connection, item_ids: Sequence[str]) -> dict[str, OpenRotation]:
@@ -170,9 +181,10 @@ def _elsewhere(
     """
     sets: list[tuple[Select[*tuple[Any, ...]], ColumnElement[bool]]] = []
     if seen_by is not None:
-        sets.append((owned_by(seen_by), _is_owned(connection, seen_by)))
+        sets.append((owned_by(seen_by), is_owned(connection, seen_by)))
     if wanted.owners:
-        sets.append((owned_by(owner_ids), _is_owned(connection, owner_ids)))
+        sets.append((owned_by(owner_ids), is_owned(connection, owner_ids)))
+    sets += [(_labelled(match), _is_labelled(connection, match)) for match in wanted.labels]
     if wanted.used_by is not None:
         used = select(references.c.item_id).where(
             references.c.consumer_id == user_id,
@@ -192,12 +204,30 @@ def owned_by(owner_ids: Collection[str]) -> Select[*tuple[Any, ...]]:
     return select(item_owners.c.item_id).where(item_owners.c.owner_id.in_(sorted(owner_ids)))
 
 
-def _is_owned(connection: Connection, owner_ids: Collection[str]) -> ColumnElement[bool]:
+def is_owned(connection: Connection, owner_ids: Collection[str]) -> ColumnElement[bool]:
     """As the item's own row says: it has the ids of its owners, unless they are too many."""
     many = owned_by(owner_ids).where(item_owners.c.item_id == items.c.id).correlate(items).exists()
-    find = func.instr if connection.dialect.name == "sqlite" else func.strpos
-    some = [find(items.c.owned_by, owner_id) > 0 for owner_id in sorted(owner_ids)]
+    some = [_holds(connection, items.c.owned_by, owner_id) for owner_id in sorted(owner_ids)]
     return or_(false(), *some, and_(items.c.owned_by.is_(None), many))
+
+
+def _labelled(match: LabelMatch) -> Select[*tuple[Any, ...]]:
+    """The ids of the items that have such a label."""
+    c = item_labels.c
+    return select(c.item_id).where(
+        c.key == match.key, *([] if match.value is None else [c.value == match.value])
+    )
+
+
+def _is_labelled(connection: Connection, match: LabelMatch) -> ColumnElement[bool]:
+    """As the item's own row says, unless its labels are too long for an index."""
+    long = _labelled(match).where(item_labels.c.item_id == items.c.id).correlate(items).exists()
+    return or_(_holds(connection, items.c.labelled, text_of(match)), and_(items.c.labelled.is_(None), long))
+
+
+def _holds(connection: Connection, column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+    find = func.instr if connection.dialect.name == "sqlite" else func.strpos
+    return find(column, part) > 0
 
 
 def _is_of_rotations(states: Collection[ItemState]) -> bool:
@@ -269,24 +299,24 @@ class _Owned:
 def _read(connection: Connection, ids: Sequence[str], now: datetime) -> list[ListedItem | UnreadableError]:
     """In this order. In the place of an item that cannot be read, or of which a row was edited, the error."""
     rows = {row.id: row for row in connection.execute(select_items().where(items.c.id.in_(ids)))}
-    owned = _owners_of(connection, ids)
+    owned, labelled = _owners_of(connection, ids), find_labels(connection, ids)
     open_rotations = find_open_rotations(connection, ids)
     found: list[ListedItem | UnreadableError] = []
     for item_id in ids:
         row = rows[item_id]
         what = f"item {row.name} ({row.id})"
-        item = read_apart(row, partial(_item, owned=owned[item_id]))
+        item = read_apart(row, partial(_item, owned=owned[item_id], labelled=labelled[item_id]))
         if isinstance(item, Unread):
             found.append(item.explain(what))
             continue
-        edited = find_edited(connection, items, row, what) or owned[item_id].edited
+        edited = find_edited(connection, items, row, what) or owned[item_id].edited or labelled[item_id].edited
         edited = edited or _find_unlike(row, item, owned[item_id])
         found.append(edited or _list(item, open_rotations.get(item_id), now))
     return found
 
 
-def _item(row: Row[*tuple[Any, ...]], *, owned: _Owned) -> Item:
-    return item_from_row(row, tuple(owned.names))
+def _item(row: Row[*tuple[Any, ...]], *, owned: _Owned, labelled: Labelled) -> Item:
+    return item_from_row(row, tuple(owned.names), labelled.labels)
 
 
 def _list(item: Item, rotation: OpenRotation | None, now: datetime) -> ListedItem:
@@ -304,8 +334,9 @@ def _list(item: Item, rotation: OpenRotation | None, now: datetime) -> ListedIte
 
 def _find_unlike(row: Row[*tuple[Any, ...]], item: Item, owned: _Owned) -> TamperedError | None:
     """What stands beside an item for lists is not what the item says: it was put where it does not belong."""
-    says = (fold(item.name), item.policy.mode.value, item.policy.rotator, join_owners(owned.ids))
-    if (row.sought, row.mode, row.rotator, row.owned_by) == says:
+    joined = join_owners(owned.ids), join_labels(item.labels)
+    says = (fold(item.name), item.policy.mode.value, item.policy.rotator, *joined)
+    if (row.sought, row.mode, row.rotator, row.owned_by, row.labelled) == says:
         return None
     return TamperedError(f"item {item.name} ({item.id})", table=items.name, key=item.id)
 

@@ -15,13 +15,18 @@ from worker.rows.tables import rotations, tellings
 
 
 def count_by_state(
-    connection: Connection, night: datetime, *, seen_by: Collection[str] | None
-) -> dict[str, int]:
-    """Its rotations; `seen_by`: of these owners' items, by id; None: all."""
-    counted = connection.execute(
-        select(rotations.c.state, func.count()).where(*_of_night(night, seen_by)).group_by(rotations.c.state)
-    ).all()
-    return dict(counted)
+    connection: Connection, nights: Collection[datetime], *, seen_by: Collection[str] | None
+) -> dict[datetime, dict[str, int]]:
+    """The rotations of each; `seen_by`: of these owners' items, by id; None: all."""
+    counted: dict[datetime, dict[str, int]] = {night: {} for night in nights}
+    c = rotations.c
+    rows = connection.execute(
+        select(c.night, c.state, func.count()).where(*_of_nights(nights, seen_by)).group_by(c.night, c.state)
+    )
+    for night, state, number in rows:
+        if night is not None:
+            counted[night][state] = number
+    return counted
 
 
 def list_first(
@@ -31,7 +36,7 @@ def list_first(
     that says so.
     """
     rows = connection.execute(
-        select(rotations).where(*_of_night(night, seen_by)).order_by(rotations.c.id).limit(limit)
+        select(rotations).where(*_of_nights([night], seen_by)).order_by(rotations.c.id).limit(limit)
     ).all()
     found = [(row, read_apart(row, rotation_from_row)) for row in rows]
     return [
@@ -42,16 +47,23 @@ def list_first(
     ]
 
 
-def count_told(connection: Connection, night: datetime, *, seen_by: Collection[str] | None) -> int:
-    """Owners whom its digest tells of something; `seen_by`: of these, by id."""
-    where = [tellings.c.night == night]
+def count_told(
+    connection: Connection, nights: Collection[datetime], *, seen_by: Collection[str] | None
+) -> dict[datetime, int]:
+    """Owners whom the digest of each tells of something; `seen_by`: of these, by id."""
+    where = [tellings.c.night.in_(nights)]
     if seen_by is not None:
         where.append(tellings.c.owner_id.in_(sorted(seen_by)))
-    return connection.execute(select(func.count(func.distinct(tellings.c.owner_id))).where(*where)).scalar_one()
+    told = select(tellings.c.night, func.count(func.distinct(tellings.c.owner_id)))
+    counted = dict.fromkeys(nights, 0)
+    for night, number in connection.execute(told.where(*where).group_by(tellings.c.night)):
+        if night is not None:
+            counted[night] = number
+    return counted
 
 
-def _of_night(night: datetime, seen_by: Collection[str] | None) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = [rotations.c.night == night]
+def _of_nights(nights: Collection[datetime], seen_by: Collection[str] | None) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [rotations.c.night.in_(nights)]
     if seen_by is not None:
         where.append(rotations.c.item_id.in_(owned_by(seen_by)))
     return where

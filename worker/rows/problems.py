@@ -251,7 +251,14 @@ def _findings(connection: Connection, now: datetime) -> list[Problem]:
         ~references.c.elsewhere,
     )
     rows = connection.execute(
-        select(findings.c.kind, findings.c.item, findings.c.subject, findings.c.workflow, findings.c.detail)
+        select(
+            findings.c.kind,
+            findings.c.item,
+            findings.c.item_id,
+            findings.c.subject,
+            findings.c.workflow,
+            findings.c.detail,
+        )
         .where(
             findings.c.resolved_at.is_(None),
             findings.c.kind.in_([kind.value for kind in FAILING_FINDINGS]),
@@ -265,7 +272,7 @@ def _findings(connection: Connection, now: datetime) -> list[Problem]:
         Problem(
             kind=FAILING_FINDINGS[FindingKind(row.kind)],
             subject=row.item or row.subject,
-            id=row.workflow,
+            id=row.workflow or row.item_id,
             error=show_reason(row.detail),
         )
         for row in rows

@@ -2,24 +2,13 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import Connection, func, insert, select
 
+from worker.domain.reasons import Reason, read_reasons, store_reasons
 from worker.domain.states import StepResult
-from worker.domain.tracks import TriedStep
+from worker.domain.tracks import StepRecord, TriedStep
 from worker.rows.tables import rotation_steps
-
-
-class StepRecord(NamedTuple):
-    """`cause`: why it failed, by word; None: it did not, or nobody can say."""
-
-    number: int
-    step: str
-    result: str
-    cause: str | None
-    message: str
-    at: datetime
 
 
 def add_step(
@@ -29,7 +18,7 @@ def add_step(
     step: str,
     result: str,
     cause: str | None,
-    message: str,
+    said: tuple[Reason, ...],
     at: datetime,
 ) -> None:
     number = connection.execute(
@@ -44,7 +33,7 @@ def add_step(
             step=step,
             result=result,
             cause=cause,
-            message=message,
+            said=store_reasons(said),
             at=at,
         )
     )
@@ -56,7 +45,22 @@ def steps_of(connection: Connection, rotation_id: str) -> list[StepRecord]:
         .where(rotation_steps.c.rotation_id == rotation_id)
         .order_by(rotation_steps.c.number)
     )
-    return [StepRecord(row.number, row.step, row.result, row.cause, row.message, row.at) for row in rows]
+    return [
+        StepRecord(
+            number=row.number,
+            step=row.step,
+            result=row.result,
+            cause=row.cause,
+            said=read_said(row.said),
+            at=row.at,
+        )
+        for row in rows
+    ]
+
+
+def read_said(stored: object) -> tuple[Reason, ...]:
+    """What was stored of a step; what is no list is shown as it stands."""
+    return tuple(read_reasons(stored if isinstance(stored, list) else [stored]))
 
 
 def ends_of(connection: Connection, rotation_ids: Collection[str]) -> dict[str, list[TriedStep]]:

@@ -10,31 +10,38 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select
 from vaultcore.errors import NotFoundError
 from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row
+from vaultcore.tables import items
 from worker.domain.paging import Page, PageRequest
 from worker.domain.states import RunPurpose, RunStatus
 from worker.rows.listing import Sortable, read_page, read_rows
-from worker.rows.tables import run_logs, runs
+from worker.rows.tables import run_logs, run_versions, runs
 
 RUNS: Final = Sortable(name="runs", id=runs.c.id, sorts={"created_at": runs.c.created_at}, usual="-created_at")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFilter:
-    """`workflow`: its name or id. `outcomes`: how a run stands, as `RunStatus` has it."""
+    """`workflow`: its name or id. `outcomes`: how a run stands, as `RunStatus` has it. `since`: opened then or
+    later.
+    """
 
     workflow: str | None = None
     outcomes: Collection[RunStatus] = frozenset()
     purposes: Collection[RunPurpose] = frozenset()
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListedRun:
     id: str
     workflow_id: str
+    workflow: str
     status: str
     trigger: str
     purpose: str
     error_message: str | None
+    error_node: str | None
+    cause: str | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -81,6 +88,8 @@ def page_runs(
         where.append(c.status.in_(sorted(wanted.outcomes)))
     if wanted.purposes:
         where.append(c.purpose.in_(sorted(wanted.purposes)))
+    if wanted.since is not None:
+        where.append(c.created_at >= wanted.since)
     asked = {**vars(wanted), "workflow": workflow_id}
     found = read_page(connection, RUNS, select(c.id).where(*where), request, asked=asked)
     return read_rows(connection, runs, found, _run, what="run")
@@ -92,6 +101,19 @@ def logs_of_run(connection: Connection, run_id: str) -> list[StoredNodeLog]:
         select(run_logs).where(run_logs.c.run_id == run_id).order_by(run_logs.c.created_at, run_logs.c.id)
     )
     return [_log(row) for row in rows]
+
+
+def versions_of_run(connection: Connection, run_id: str) -> dict[str, int]:
+    """Which version of each item it used, by the item's name, or by its id where that is gone."""
+    rows = connection.execute(
+        select(run_versions, items.c.name)
+        .outerjoin(items, items.c.id == run_versions.c.item_id)
+        .where(run_versions.c.run_id == run_id)
+        .order_by(items.c.name, run_versions.c.item_id)
+    ).all()
+    for row in rows:
+        check_mac(connection, run_versions, row, f"the versions of run {run_id}")
+    return {row.name or row.item_id: row.number for row in rows}
 
 
 def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[StoredNodeLog]:
@@ -119,10 +141,13 @@ def _run(row: Row[*tuple[Any, ...]]) -> ListedRun:
     return ListedRun(
         id=row.id,
         workflow_id=row.workflow_id,
+        workflow=row.workflow_name,
         status=row.status,
         trigger=row.trigger,
         purpose=row.purpose,
         error_message=row.error_message,
+        error_node=row.error_node,
+        cause=row.error_cause,
         created_at=row.created_at,
         started_at=row.started_at,
         completed_at=row.completed_at,

@@ -26,7 +26,7 @@ from vaultcore.errors import Cause, InvalidInputError, NotFoundError, RefusedErr
 from vaultcore.model import PrincipalKind
 from vaultcore.names import judge
 from vaultcore.owners import Owners
-from vaultcore.principals import Principals, StoredPrincipal
+from vaultcore.principals import NAME_MAX, Principals, StoredPrincipal
 from vaultcore.secret import Secret
 from vaultcore.sessions import OpenedSession, Sessions
 from worker.domain.identity import (
@@ -261,7 +261,7 @@ class Identities:
         *names, last = find_names(claims, subject=self._find_subject(claims) or "")
         for name in names:
             with suppress(InvalidInputError):
-                return judge(name, what="principal", least=1, most=len(name), example="ada")
+                return judge(name, what="principal", least=1, most=NAME_MAX, example="ada")
         return last
 
     def _note_refusal(self, connection: Connection, claims: Mapping[str, Any], why: NoEntry) -> None:

@@ -12,7 +12,9 @@ from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotAllowedError, NotFoundError, RefusedError
-from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Unchanged, Version
+from vaultcore.label_rows import labels_of
+from vaultcore.labels import change_labels, sort_labels
+from vaultcore.model import UNCHANGED, Item, Kind, Label, Policy, Reference, Unchanged, Version
 from vaultcore.owners import Owners
 from vaultcore.principals import is_token
 from vaultcore.rules import MASKED_MIN, check_name, check_policy, expiry_of_next, kind_of, needs_consumer
@@ -25,6 +27,7 @@ from worker.domain.commands import explain_lapsed_metadata, explain_missing_expi
 from worker.domain.consumption import explain_unread_plan
 from worker.domain.ends import find_nearest, find_own_end
 from worker.domain.findings import FindingKind
+from worker.domain.loosening import WHY, find_loosened
 from worker.domain.policies import PolicyChange, change_policy
 from worker.domain.proof import CANARY_AUTO
 from worker.domain.revisions import Expected, check_revision, revision_of_item
@@ -116,6 +119,7 @@ class Items:
         owners: Sequence[str],
         expires_at: datetime | None,
         policy: PolicyChange,
+        labels: Sequence[Label] = (),
         actor: str,
         beside: Callable[[Connection, Item], None] = lambda *_: None,
     ) -> tuple[Item, Collected | None]:
@@ -129,6 +133,7 @@ class Items:
         _check_settings(built, None, name=name)
         accounts = find_accounts(built)
         check_policy(built, name=check_name(name), kind=kind_of(name))
+        labels = sort_labels(labels)
         with self._database.read() as connection:
             self._owner_ids(connection, owners)
             self._pickups.check_first(connection, name, actor=actor)
@@ -158,6 +163,7 @@ class Items:
                 expires_at=expires_at,
                 policy=built,
                 accounts=accounts,
+                labels=labels,
                 actor=actor,
             )
             beside(connection, created.item)
@@ -169,12 +175,15 @@ class Items:
             self._refuse_waiting(connection, name)
             return self._vault.check_new_name(connection, name)
 
-    def preview(self, name: str, change: ItemChange) -> tuple[Change, ...]:
+    def preview(
+        self, name: str, change: ItemChange, *, allowed: Callable[[Action], bool] = lambda _: True
+    ) -> tuple[Change, ...]:
         """What `update` would change, with the errors that are known of before; nothing is written."""
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
             policy = self._resolve_copy(connection, self._policy_after(item, change), item)
             check_policy(policy, name=item.name, kind=item.kind)
+            _refuse_loosening(item.policy, policy, allowed)
             self._check_read(connection, item, policy)
             if not isinstance(change.owners, Unchanged):
                 self._owner_ids(connection, change.owners)
@@ -186,6 +195,7 @@ class Items:
                 else tuple(sorted(set(change.owners))),
                 expires_at=item.expires_at if isinstance(change.expires_at, Unchanged) else change.expires_at,
                 policy=policy,
+                labels=_labels_after(connection, item, change),
             )
             return compare(self._name_original(connection, item), self._name_original(connection, after))
 
@@ -194,7 +204,7 @@ class Items:
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
             return ItemView(
-                item=item,
+                item=replace(item, labels=labels_of(connection, item.id)),
                 versions=tuple(self._versions.of_item(connection, item.id)),
                 references=tuple(self._references.of_item(connection, item.id)),
                 original=self._name_original(connection, item).policy.copy_of,
@@ -276,13 +286,14 @@ class Items:
         *,
         value: Secret | None = None,
         expected: Expected | None = None,
-        may_redirect: bool = True,
+        allowed: Callable[[Action], bool] = lambda _: True,
         actor: str,
     ) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
         written. A new value is a new version, current at once, and refused without a word on its expiry.
-        `ChangedError` if the item is not as `expected`. Without `may_redirect`, `NotAllowedError` where a new
-        name would have its value sent to who waits for that name.
+        `ChangedError` if the item is not as `expected`. `allowed` says what else may be done to the item:
+        `NotAllowedError` where a new name would have its value sent to who waits for that name, or where
+        nobody is asked any more before it is replaced.
         """
         with self._database.write() as connection:
             before = self._vault.get(connection, name)
@@ -290,11 +301,12 @@ class Items:
             copies = self._lock_family(connection, before, change)
             item = self._vault.get(connection, name, lock=True)
             check_revision(expected, revision_of_item(item), item.name)
-            if not may_redirect:
+            if not allowed(Action.ITEM_REDIRECT):
                 self._refuse_redirecting(connection, item, change)
             if change.expires_at is None and is_token(connection, item.id):
                 raise InvalidInputError(f"{item.name} is a principal's token, which always lapses: say when")
             policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
+            _refuse_loosening(item.policy, policy, allowed)
             if value is not None and self._lacks_expiry(item, change, policy):
                 raise InvalidInputError(explain_missing_expiry(item.name))
             self._check_read(connection, item, policy)
@@ -303,7 +315,8 @@ class Items:
                 if isinstance(change.owners, Unchanged)
                 else self._owner_ids(connection, change.owners)
             )
-            if value is None and not _differs(item, change, policy):
+            labels = _labels_after(connection, item, change)
+            if value is None and not _differs(item, change, policy, labels):
                 return Updated(item=item, changes=())
             accounts = self._check_alone(connection, item, policy, value)
             expires_at = change.expires_at
@@ -322,6 +335,7 @@ class Items:
                 owner_ids=owner_ids,
                 policy=None if policy == item.policy else policy,
                 accounts=accounts,
+                labels={} if labels == item.labels else change.labels,
                 actor=actor,
             )
             changes = compare(self._name_original(connection, item), self._name_original(connection, after))
@@ -481,12 +495,24 @@ class Items:
         return [self._owners.get(connection, one).id for one in names]
 
 
-def _differs(item: Item, change: ItemChange, policy: Policy) -> bool:
+def _refuse_loosening(before: Policy, after: Policy, allowed: Callable[[Action], bool]) -> None:
+    needed = find_loosened(before, after)
+    if needed is not None and not allowed(needed):
+        raise NotAllowedError(needed, sorted(RULES[needed].anywhere), why=WHY)
+
+
+def _labels_after(connection: Connection, item: Item, change: ItemChange) -> tuple[Label, ...]:
+    """`TamperedError` where they are to be changed, and one of them is none of ours."""
+    return change_labels(labels_of(connection, item.id), change.labels) if change.labels else item.labels
+
+
+def _differs(item: Item, change: ItemChange, policy: Policy, labels: tuple[Label, ...]) -> bool:
     return (
         change.name not in (None, item.name)
         or not (isinstance(change.expires_at, Unchanged) or change.expires_at == item.expires_at)
         or not (isinstance(change.owners, Unchanged) or set(change.owners) == set(item.owners))
         or policy != item.policy
+        or labels != item.labels
     )
 
 

@@ -62,15 +62,18 @@ class Lists:
                 seen_by=self._find_seen(connection, seen_by, Action.ITEM_SEE),
             )
 
-    def list_items(self, wanted: ItemFilter, request: PageRequest, *, seen_by: Principal) -> Page[ListedItem]:
-        """All of them as one page: each of its parts is read by itself."""
-        part = self.page_items(wanted, replace(request, limit=LIMIT_MAX), seen_by=seen_by)
+    def list_items(
+        self, wanted: ItemFilter, request: PageRequest, *, seen_by: Principal, most: int | None = None
+    ) -> Page[ListedItem]:
+        """All of them, or the first so many, as one page: each of its parts is read by itself."""
+        size = LIMIT_MAX if most is None else min(most, LIMIT_MAX)
+        part = self.page_items(wanted, replace(request, limit=size), seen_by=seen_by)
         total, rows = part.total, [*part.rows]
-        while part.next is not None:
-            following = PageRequest(sort=request.sort, limit=LIMIT_MAX, cursor=part.next)
+        while part.next is not None and (most is None or len(rows) < most):
+            following = PageRequest(sort=request.sort, limit=size, cursor=part.next)
             part = self.page_items(wanted, following, seen_by=seen_by)
             rows += part.rows
-        return Page(rows=tuple(rows), next=None, total=total)
+        return Page(rows=tuple(rows[:most]), next=None, total=total)
 
     def find_seen(self, principal: Principal) -> SeenItems | None:
         """What the principal sees alone; None: everything."""

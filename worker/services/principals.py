@@ -3,7 +3,7 @@
 A token is an `api-key:` item: it is kept as a digest, lapses, is rotated and collected as any other key.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ from vaultcore.rules import API_KEY_PREFIX, NAME_MAX
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
-from worker.domain.changes import ItemChange
+from worker.domain.changes import Change, ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.revisions import Expected
 from worker.domain.sharing import SharedError
@@ -30,6 +30,8 @@ from worker.services.runs.caller_keys import CallerKeys
 
 LIFETIME = "90d"
 """Of each token, unless its maker says another."""
+_NOBODYS: Final = "-"
+"""No item has this id."""
 _CHANGES: Final = frozenset({Action.ITEM_UPDATE, Action.ITEM_REPLACE, Action.ITEM_REDIRECT, Action.ITEM_DELETE})
 """What decides how long a token opens, and who is given the next one."""
 
@@ -139,13 +141,29 @@ class PrincipalAccess:
         return item
 
     def authenticate(self, token: Secret) -> Principal | None:
-        """Who presents this; None: nobody who is let in. That it was used is noted."""
-        found = self._caller_keys.check(token)
-        if found is None:
-            return None
+        """Who presents this; None: nobody who is let in. That it was used is noted where it lets somebody in.
+
+        A key that opens nothing, and a caller's that is no token, take the same steps: so nobody learns by time
+        whether a key is one.
+        """
         with self._database.read() as connection:
-            bearer = self._principals.find_bearer(connection, found[0])
-        return None if bearer is None else bearer.as_asker()
+            judged = self._caller_keys.judge(connection, token)
+            bearer = self._principals.find_bearer(connection, judged.item_id if judged.opens else _NOBODYS)
+        if bearer is None:
+            return None
+        self._caller_keys.note((judged.item_id, judged.number))
+        return bearer.as_asker()
+
+    def check_key(self, principal: Principal, key: Secret) -> tuple[Item, int] | None:
+        """Whose key somebody has presented, and which version; None: it opens nothing, or nothing that the
+        principal may know of. It counts as a use of it.
+        """
+        found = self._caller_keys.find(key)
+        item = None if found is None else self._find(found[0])
+        if found is None or item is None or not may(principal, Action.KEY_CHECK, owners=item.owners):
+            return None
+        self._caller_keys.note(found)
+        return item, found[1]
 
     def check_ever(self, principal: Principal, action: Action) -> None:
         """`NotAllowedError` where there is nothing that the principal may do this to."""
@@ -228,13 +246,20 @@ class PrincipalAccess:
                     change,
                     value=value,
                     expected=expected,
-                    may_redirect=may(principal, Action.ITEM_REDIRECT, owners=item.owners),
+                    allowed=self._allowed(principal, item),
                     actor=principal.actor,
                 )
         except NotAllowedError as error:
             with self._database.write() as connection:
                 self._principals.note_refusal(connection, principal, Action(error.action))
             raise
+
+    def preview_item(self, principal: Principal, item: Item, change: ItemChange) -> tuple[Change, ...]:
+        """What `update_item` would change; nothing is written, and no refusal either."""
+        return self._items.preview(item.id, change, allowed=self._allowed(principal, item))
+
+    def _allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
+        return lambda action: may(principal, action, owners=item.owners)
 
     def check_about(self, principal: Principal, item_id: str | None, action: Action) -> None:
         """As `check`, of something that is about an item; what is about none, or about one that is gone, is

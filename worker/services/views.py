@@ -1,6 +1,6 @@
 """What there is, for who looks: lists and single things, each read in one transaction. It has no way out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from vaultcore.database import Database
 from vaultcore.errors import UnreadableError
 from vaultcore.model import Item, Owner, Reference
 from vaultcore.owners import Owners
+from vaultcore.rows import owners_of
 from vaultcore.vault import Vault
 from worker.domain.proof import Consumer
 from worker.domain.reach import Unreached
@@ -22,6 +23,7 @@ from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows import run_lists as run_list_rows
 from worker.rows import runs as run_rows
+from worker.rows.audit_lists import name_subjects
 from worker.rows.consumers import consumers_of
 from worker.rows.findings import ListedFinding, OpenFinding
 from worker.rows.notices import Notice
@@ -50,9 +52,10 @@ class WorkflowView:
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
-    """`logs`: what its nodes came to, in order."""
+    """`used`: versions, by item. `logs`: what its nodes came to, in order."""
 
     run: ListedRun
+    used: dict[str, int]
     logs: tuple[StoredNodeLog, ...]
 
 
@@ -85,10 +88,24 @@ class Views:
         with self._database.read() as connection:
             return self._vault.get(connection, name_or_id)
 
+    def find_owners(self, item_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Who answers for each of these items, by name; of one that is gone, nobody."""
+        with self._database.read() as connection:
+            return owners_of(connection, sorted(item_ids))
+
+    def name_subjects(self, ids: Collection[str]) -> dict[str, str]:
+        """The items that these ids name, or those of these rotations; of what is gone, nothing."""
+        with self._database.read() as connection:
+            return name_subjects(connection, ids)
+
     def list_consumers(self, item: Item) -> list[Consumer]:
         """The workflows that use an item."""
         with self._database.read() as connection:
             return list(consumers_of(connection, item.id))
+
+    def get_owner(self, name: str) -> Owner:
+        with self._database.read() as connection:
+            return self._owners.get(connection, name)
 
     def list_owners(self) -> list[Owner | UnreadableError]:
         with self._database.read() as connection:
@@ -121,6 +138,7 @@ class Views:
         with self._database.read() as connection:
             return RunView(
                 run=run_list_rows.get_run(connection, run_id),
+                used=run_list_rows.versions_of_run(connection, run_id),
                 logs=tuple(run_list_rows.logs_of_run(connection, run_id)),
             )
 

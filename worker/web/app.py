@@ -19,17 +19,24 @@ from worker.web.answers import HttpProblem, answer
 from worker.web.api import (
     comparisons,
     consumers,
+    departures,
     documents,
     findings,
     item_changes,
+    item_import,
     items,
+    keys,
+    letters,
+    nights,
     nodes,
     notices,
     owners,
     pickups,
+    principals,
     record,
     reports,
     rotations,
+    scans,
     standing,
     vault,
     workflows,
@@ -56,13 +63,15 @@ from worker.web.console import (
     new_item,
     overview,
     pickup,
-    principals,
+    rotation,
+    rotation_decisions,
     sign_in,
     static_files,
 )
 from worker.web.console import findings as findings_page
 from worker.web.console import notices as notices_page
 from worker.web.console import owners as owners_page
+from worker.web.console import principals as principals_page
 from worker.web.console import record as record_page
 from worker.web.console import rotations as rotation_pages
 from worker.web.console import workflows as workflow_pages
@@ -79,15 +88,22 @@ NOUNS = (
     nodes,
     workflows,
     item_changes,
+    item_import,
     items,
     documents,
     consumers,
     rotations,
     findings,
     notices,
+    letters,
     owners,
+    departures,
+    principals,
+    keys,
     pickups,
     reports,
+    nights,
+    scans,
     standing,
     comparisons,
     record,
@@ -107,13 +123,15 @@ PAGES = (
     pickup,
     item,
     rotation_pages,
+    rotation,
+    rotation_decisions,
     workflow_pages,
     calendar,
     notices_page,
     owners_page,
     findings_page,
     record_page,
-    principals,
+    principals_page,
 )
 """Of the console. An item may have almost any name: its page comes after all that stands under `/items`."""
 _HEALTH_CHECKS_MAX = 2

@@ -1,9 +1,13 @@
 """Calls from outside: `POST /workflows/sync/…` and `POST /workflows/webhooks/…`, opened by API keys.
 
+`sync` is also answered to a principal who may run workflows, by their own token. To them it says what is wrong:
+that there is no such workflow (404), or that no role of theirs runs one (403).
+
 A key is presented as `Authorization: Bearer wfk_…`, as `X-API-Key`, or, for webhooks, in the address. Whatever
 is wrong with it (none, unknown, malformed, revoked, another workflow's, of one that is not active or not
-there), the answer is the same 401, found by the same steps (`Calling.find`) and given before any of the body is
-waited for. Exactly the stages of its versions decide: a key opens while it is current or previous.
+there), the answer is the same 401, found by the same steps (`InboundCalls.find`, then
+`PrincipalAccess.authenticate`) and given before any of the body is waited for. Exactly the stages of its
+versions decide: a key opens while it is current or previous.
 
 Both kinds are answered when their runs have ended, or wait at a delay. What a run needs to go on is stored
 then; before, its payload is nowhere, so that what is started in the background could be lost with this process:
@@ -25,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from vaultcore.access import Action
 from vaultcore.errors import NoKeyError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
@@ -32,6 +37,7 @@ from worker.domain.states import RunStatus
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.inbound import Called, Entrance
 from worker.web.answers import HttpProblem, answer, busy
+from worker.web.bearers import authenticate, presented_key
 from worker.web.connections import ConnectionLimits, name_peer
 from worker.web.payload import Sent, check_payload, read_body
 from worker.web.places import Places
@@ -50,6 +56,7 @@ class Ingress:
     """The two routes, and the threads that they share: a run never keeps a key from being checked."""
 
     def __init__(self, services: Services, limits: ConnectionLimits) -> None:
+        self._services = services
         self._inbound_calls = services.runs.inbound_calls
         self._is_restricted = services.keyring.is_restricted
         self._limits = limits
@@ -69,9 +76,10 @@ class Ingress:
         """Runs one workflow and answers with its last node's output: 200, or 502 where it failed; 202 where it
         waits.
         """
-        key = presented_key(request)
-        opened, sent = await self._admit(request, key, Entrance.API, name=request.path_params["workflow"])
-        outcome = await self._run(opened[0], sent, key)
+        key, name = presented_key(request), request.path_params["workflow"]
+        found = await self._find(key, Entrance.API, name=name)
+        opened = found[0] if found else await self._find_for_principal(request, key, name)
+        outcome = await self._run(opened, await self._take(request, opened), key)
         named = {"X-Run-Id": outcome.run_id}
         if outcome.status == RunStatus.RUNNING:
             return answer(_describe(outcome), status=202, headers=named)
@@ -89,29 +97,42 @@ class Ingress:
         """Runs every workflow that the key opens, beside each other: 202 with how each ended, or it waits."""
         token = request.path_params.get("token")
         key = presented_key(request) if token is None else Secret(token)
-        opened, sent = await self._admit(request, key, Entrance.WEBHOOK)
+        opened = await self._find(key, Entrance.WEBHOOK)
+        if not opened:
+            raise _unauthorized(request)
+        sent = await self._take(request, opened[0])
         outcomes = await asyncio.gather(*(self._run(called, sent, key) for called in opened))
         return answer({"runs": [_describe(one) for one in outcomes]}, status=202)
 
-    async def _admit(
-        self, request: Request, key: Secret, entrance: Entrance, *, name: str | None = None
-    ) -> tuple[list[Called], Sent]:
-        """The workflows that the key opens, one at least, and what was sent.
+    async def _find(self, key: Secret, entrance: Entrance, *, name: str | None = None) -> list[Called]:
+        """The workflows that the key opens there.
 
-        The key comes first: a caller without one is sent away at once, whatever of the body has come. No
-        run is begun where no value can be opened: it would look as if the values were at fault.
+        No run is begun where no value can be opened: it would look as if the values were at fault.
         """
         if self._is_restricted:
             raise NoKeyError
-        opened = await self._in_thread(
-            self._checks, partial(self._inbound_calls.find, key, entrance, name=name)
-        )
-        if not opened:
+        return await self._in_thread(self._checks, partial(self._inbound_calls.find, key, entrance, name=name))
+
+    async def _find_for_principal(self, request: Request, token: Secret, name: str) -> Called:
+        """That workflow, for who may run workflows. It may be waited for an identity provider here: not in the
+        threads that check keys.
+        """
+        principal = await to_thread.run_sync(authenticate, self._services, token)
+        if principal is None:
             raise _unauthorized(request)
-        return opened, check_payload(request, await self._read_body(request, key_of=opened[0].caller[0]))
+        await to_thread.run_sync(self._services.principals.check, principal, Action.WORKFLOW_RUN)
+        return await to_thread.run_sync(self._inbound_calls.find_for, principal, name)
+
+    async def _take(self, request: Request, opened: Called) -> Sent:
+        """What was sent. The key came first: a caller without one was sent away at once, whatever of the body
+        has come.
+        """
+        return check_payload(request, await self._read_body(request, key_of=opened.of))
 
     async def _read_body(self, request: Request, *, key_of: str) -> bytes:
-        """Of the callers of one address, and of those with one key, only so many are waited for at once."""
+        """Of the callers of one address, and of those with one key, only so many are waited for at once.
+        `key_of`: whose it is.
+        """
         peer = name_peer(request.scope.get("client"))
         with self._bodies.hold(f"peer {peer}", f"key {key_of}") as has_place:
             if not has_place:
@@ -145,11 +166,3 @@ def _unauthorized(request: Request) -> HttpProblem:
         WWW_Authenticate="Bearer",
         **left,
     )
-
-
-def presented_key(request: Request) -> Secret:
-    """The key of the request's headers; an empty one, which opens nothing, where there is none."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return Secret(token.strip())
-    return Secret(request.headers.get("x-api-key", "").strip())

@@ -8,13 +8,20 @@ from vaultcore.rules import show_duration
 from worker.domain.changes import Change
 
 _NAMES: Final = {"version": "value", "stated": "plan"}
+_LABELS: Final = "labels."
 
 
 def say_change(change: Change, *, show: Callable[[object], str] | None = None) -> str:
     """`lead: 14d -> 7d`. `show`: how the reader's screen shows what is no word of ours."""
-    name = _NAMES.get(change.field, change.field.replace("_", " "))
+    name = _name(change.field)
     said = [_show(change.field, one, show or show_plain) for one in (change.before, change.after)]
     return f"{name}: {' -> '.join(said)}"
+
+
+def _name(field: str) -> str:
+    if field.startswith(_LABELS):
+        return f"label {field.removeprefix(_LABELS)}"
+    return _NAMES.get(field, field.replace("_", " "))
 
 
 def show_plain(value: object) -> str:
@@ -35,6 +42,6 @@ def _show(field: str, value: object, show: Callable[[object], str]) -> str:
         return "stated" if value else "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if field.startswith("settings.") and value == "":
+    if field.startswith(("settings.", _LABELS)) and value == "":
         return "''"
     return "none" if value in (None, ()) else show(value)

@@ -11,6 +11,7 @@ _ROWS: Final = {
     "routes": "a route",
     "items": "an item",
     "item_owners": "an owner of an item",
+    "item_labels": "a label of an item",
     "versions": "a version of an item",
     "item_references": "a use of an item",
     "workflows": "a workflow",

@@ -58,17 +58,14 @@ _SENTENCES: Final = {
     " owner collects it with the token of their notice",
     ProblemKind.NOTICE_FAILED: "{subject} could not be told {error}",
     ProblemKind.NOTICE_WAITING: "{subject} is not told yet, next try {when}: {error}",
-    ProblemKind.UNREACHED: "{subject} has no route, so {number} notice{s} reached nobody: nightkey "
-    "owner route {quoted} --route-file PATH",
+    ProblemKind.UNREACHED: "{subject} has no route, so {number} notice{s} reached nobody",
     ProblemKind.HEARTBEAT: "the heartbeat of {when} ({subject}) did not arrive: {error}",
     ProblemKind.SET_ASIDE: "{number} message{s} of somebody else at the broker, the last {when}: "
     "{error}. Nothing of it was obeyed; look who may write there, and at "
     "{subject} in the worker's data folder",
     ProblemKind.NO_OPERATORS: "nobody has the name {subject} of the setting operators, so nobody "
-    "hears of failed nights: nightkey owner create {quoted} --route-file "
-    "PATH",
-    ProblemKind.OPERATORS_UNREACHED: "{subject}, who hear of failed nights, have no route: nightkey "
-    "owner route {quoted} --route-file PATH",
+    "hears of failed nights",
+    ProblemKind.OPERATORS_UNREACHED: "{subject}, who hear of failed nights, have no route",
 }
 _COMMANDS: Final = {
     ProblemKind.TAMPERED: "nightkey audit verify --rows",
@@ -86,4 +83,7 @@ _COMMANDS: Final = {
     ProblemKind.PICKUP: "nightkey notice list",
     ProblemKind.NOTICE_FAILED: "nightkey notice show {id}",
     ProblemKind.NOTICE_WAITING: "nightkey notice show {id}",
+    ProblemKind.UNREACHED: "nightkey owner route {quoted} --route-file PATH",
+    ProblemKind.NO_OPERATORS: "nightkey owner create {quoted} --route-file PATH",
+    ProblemKind.OPERATORS_UNREACHED: "nightkey owner route {quoted} --route-file PATH",
 }

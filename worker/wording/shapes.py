@@ -16,7 +16,8 @@ from worker.domain.places import Place
 from worker.domain.proof import ConsumerProof
 from worker.domain.reasons import Reason
 from worker.domain.rotation import Rotation
-from worker.wording.reasons import say, say_each
+from worker.domain.tracks import StepRecord
+from worker.wording.reasons import say, say_all, say_each
 from worker.wording.rotations import say_shown_by
 
 Shape = Mapping[str, Any]
@@ -78,6 +79,17 @@ def describe_consumer(consumer_proof: ConsumerProof) -> dict[str, Any]:
     }
 
 
+def describe_step(step: StepRecord) -> dict[str, Any]:
+    """One try of a step, and what came of it."""
+    return {
+        "at": step.at,
+        "step": step.step,
+        "result": step.result,
+        "cause": step.cause,
+        "message": say_all(step.said),
+    }
+
+
 def describe_policy(policy: Policy, *, copy_of: str | None) -> dict[str, Any]:
     """Every part of it as a file of policies has it; `copy_of` is the original's name."""
     parts = {field.name: to_plain(getattr(policy, field.name)) for field in fields(Policy)}
@@ -91,6 +103,7 @@ def describe_item(item: Item, *, copy_of: str | None) -> dict[str, Any]:
         "name": item.name,
         "kind": item.kind,
         "owners": list(item.owners),
+        "labels": {one.key: one.value for one in item.labels},
         "version": item.version,
         "created_at": item.created_at,
         "updated_at": item.updated_at,
@@ -121,7 +134,7 @@ def flatten_item(item: Shape) -> dict[str, Any]:
         **{name: item[name] for name in ("id", "name", "created_at", "expires_at")},
         "item": item["name"],
         "item_id": item["id"],
-        **{name: item[name] for name in ("kind", "owners", "version")},
+        **{name: item[name] for name in ("kind", "owners", "labels", "version")},
         **{name: policy[name] for name in _OF_POLICY},
         **{name: item[name] for name in ("due_at", "hold_until", "updated_at")},
     }

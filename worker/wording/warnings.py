@@ -16,8 +16,12 @@ def word_warnings(name: str, warnings: Any) -> list[str]:  # noqa: ANN401  # of 
     if warnings.first is not None:
         said.append(f"the first rotation of {name} would be stuck before its end: {warnings.first}")
     if warnings.shorter is not None:
-        said.append(
-            f"a value of fewer than {warnings.shorter} characters cannot be masked by itself: every text of a "
-            "run that holds it is shown as [masked] whole; choose a longer one, if you can"
-        )
+        said.append(word_short(warnings.shorter))
     return said
+
+
+def word_short(shorter: int) -> str:
+    return (
+        f"a value of fewer than {shorter} characters cannot be masked by itself: every text of a "
+        "run that holds it is shown as [masked] whole; choose a longer one, if you can"
+    )

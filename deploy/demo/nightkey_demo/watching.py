@@ -10,8 +10,9 @@ from nightkey_demo.lines import Line
 from worker.domain.reasons import Code, Reason, read_reason, read_reasons
 from worker.domain.saga import State, is_moving
 from worker.rows.notices import show_place
+from worker.rows.rotation_steps import read_said
 from worker.rows.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps
-from worker.wording import say
+from worker.wording import say, say_all
 
 
 class Watcher:
@@ -64,13 +65,13 @@ class Watcher:
         )
         for row in rows:
             if self._is_new(("step", row.rotation_id, row.number)):
-                bad = row.result in ("failed", "retry")
+                bad, said = row.result in ("failed", "retry"), say_all(read_said(row.said))
                 yield Line(
                     at=row.at,
                     what=row.step,
                     subject=row.item,
                     bad=bad,
-                    text=f"{row.result.upper()}: {row.message}" if bad else row.message,
+                    text=f"{row.result.upper()}: {said}" if bad else said,
                 )
 
     def _new_runs(self, connection: Connection) -> Iterator[Line]:

@@ -1,7 +1,9 @@
 """The morning after, without script: last night, a rotation's cause, decisions, workflows, the calendar."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -11,8 +13,13 @@ from tests.conftest import Clock
 from tests.ingress import serve
 from tests.integration.console.morning import DAY, HOSTILE, MAIL, SALES, TICKETS, Morning, make_morning
 from tests.services.staging import stage
+from vaultcore.access import Principal, Role
 from vaultcore.tables import audit
+from worker.domain.problems import Problem, ProblemKind
+from worker.domain.reasons import Reason
 from worker.domain.saga import State
+from worker.web.console.frame import Visitor
+from worker.web.console.needs import show_problem
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,7 @@ def test_last_night_leads_to_the_cause_of_its_failure(morning: Morning) -> None:
     assert "1 rolled back" in first.text
     assert "2 rotated" not in first.text
     assert "hx-trigger" not in first.source, "a night that has ended is not asked for again"
-    page = browser.follow(first, MAIL)
+    page = browser.follow(first, "See why")
     assert (page.status, page.path) == (200, f"/console/rotations/{morning.rotation(MAIL)}")
     assert "not replaced: the old value is in use" in page.text
     assert "test failed" in page.text
@@ -200,9 +207,12 @@ def test_a_workflow_that_names_what_is_not_there_says_the_way_out(morning: Morni
     browser = morning.browser("viewer")
     listed = browser.open("/console/workflows")
     assert "does not exist" in listed.text
+    assert "uses something stale: each says on its page what helps" in listed.text
     page = browser.follow(listed, "a/b")
     assert "prod-gone-token" in page.text
-    assert page.links["Add this item"] == "/console/items/new?name=prod-gone-token"
+    assert "Add this item" not in page.links, "who may add none is not sent to a refusal"
+    page = morning.browser("operator").open(listed.links["a/b"])
+    assert page.links["Add this item"] == "/console/items-new?name=prod-gone-token"
     assert browser.open("/console/workflows/nothing-like-it").status == 404
 
 
@@ -219,6 +229,9 @@ def test_the_calendar_has_what_lapses_and_more_than_fits_on_a_page_of_its_own(mo
     assert more in month.text
     day = browser.open(f"/console/calendar/{when:%Y-%m-%d}")
     assert {f"prod-many-token-{number}" for number in range(5)} <= set(day.links)
+    coming = browser.open("/console/calendar")
+    assert "In the coming 90 nights" in coming.text
+    assert browser.follow(coming, "This month").title.startswith(f"{morning.services.clock():%B %Y}")
     assert browser.follow(month, "Next month").status == 200
     assert browser.follow(month, "Previous month").status == 200
     for wrong in (
@@ -235,7 +248,70 @@ def test_a_vault_in_which_nothing_happened_says_what_comes_first(tmp_path: Path)
     with stage(tmp_path, "", Clock()) as (organisation, _), serve(organisation.services) as front:
         browser = Browser(front)
         browser.sign_in(organisation.services)
-        assert "There was none yet" in browser.open("/console/").text
+        first = browser.open("/console/").text
+        assert "There was none yet" in first
+        assert "The vault is empty. Add the first item" in first
         assert "Nothing was replaced yet" in browser.open("/console/rotations").text
         assert "nightkey workflow apply" in browser.open("/console/workflows").text
         assert "Nothing lapses" in browser.open("/console/calendar").text
+
+
+def test_each_is_shown_the_button_that_they_may_press(morning: Morning) -> None:
+    path = f"/console/rotations/{morning.rotation(TICKETS)}"
+    approver = morning.browser("approver").open("/console/")
+    assert "Needs you" in approver.text
+    assert approver.links["Approve or reject"] == f"{path}#decide"
+    viewer = morning.browser("viewer").open("/console/")
+    assert "Needs somebody" in viewer.text
+    assert "Approve or reject" not in viewer.links
+    assert path in viewer.links.values()
+    assert not [button for form in viewer.forms for button in form.buttons if "night" in button]
+
+
+def test_times_are_the_readers_in_sentences_too(morning: Morning) -> None:
+    browser = morning.browser("viewer")
+    browser.client.cookies.set("nightkey_zone", "Asia/Kolkata", path="/")
+    for path in ("/console/", f"/console/rotations/{morning.rotation(SALES)}"):
+        page = browser.open(path)
+        assert " UTC" not in page.text, path
+        assert " IST" in page.text, path
+
+
+def test_a_night_is_begun_from_the_first_page(fresh: Morning) -> None:
+    """Last night did not end well: another one is the way out, for who may begin it."""
+    fresh.clock.now += timedelta(hours=1)
+    browser = fresh.browser("operator")
+    page = browser.open("/console/")
+    assert "did not end well" in page.text
+    begun = browser.press(page, "Begin a night now")
+    assert (begun.path, "A night is begun" in begun.text) == ("/console/", True)
+    assert "Since then, begun by hand" in begun.text
+    refused = fresh.browser("viewer")
+    answered = refused.client.post("/console/night", data={"form_token": form_token(refused)})
+    assert answered.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "words", "path"),
+    [
+        (ProblemKind.USES_EXPIRED, Role.OPERATOR, "Replace its value", "/console/items/{id}/value"),
+        (ProblemKind.USES_EXPIRED, Role.VIEWER, "See the item", f"/console/items/{SALES}"),
+        (ProblemKind.NO_VALUE, Role.OPERATOR, "Add its value", "/console/items/{id}/value"),
+        (ProblemKind.MISSING, Role.OPERATOR, "Add this item", f"/console/items-new?name={SALES}"),
+        (ProblemKind.MISSING, Role.VIEWER, "See who uses it", "/console/workflows/sales-sync"),
+        (ProblemKind.TAMPERED, Role.AUDITOR, "Check the record", "/console/audit"),
+        (ProblemKind.TAMPERED, Role.VIEWER, "See what was found", "/console/findings?kind=tampered"),
+        (ProblemKind.STUCK, Role.OPERATOR, "Decide", "/console/rotations/sales-sync#decide"),
+        (ProblemKind.STUCK, Role.VIEWER, "See why", "/console/rotations/sales-sync"),
+        (ProblemKind.NOTICE_FAILED, Role.VIEWER, None, ""),
+    ],
+)
+def test_what_helps_is_what_its_reader_may_do(
+    morning: Morning, kind: ProblemKind, role: Role, words: str | None, path: str
+) -> None:
+    principal = Principal(actor="person:p", roles=frozenset({role}))
+    visitor = Visitor(principal=principal, form_token="", zone=ZoneInfo("UTC"))
+    problem = Problem(kind=kind, subject=SALES, id="sales-sync", error=Reason.failed("it failed"))
+    way = show_problem(morning.services, problem, visitor).way
+    item_id = morning.services.views.get_item(SALES).id
+    assert (way and way.words, way.path if way else "") == (words, path.format(id=item_id))

@@ -121,14 +121,29 @@ def test_an_owner_changes_their_own_hours_and_nobody_elses(told: House) -> None:
     assert "prod-chat-token" not in theirs.text, "what is theirs is not shown to others"
     body = {"form_token": _token(theirs), "zone": "UTC"}
     assert browser.client.post("/console/owners/other", data=body).status_code == 403
-    assert browser.open("/console/owners/other/digest").status == 403
+    assert browser.open("/console/owners-digest/other").status == 403
 
 
 def test_the_digest_of_tonight_is_shown_and_nothing_is_sent(told: House) -> None:
-    page = told.browser("owner").open("/console/owners/team/digest")
+    page = told.browser("owner").open("/console/owners-digest/team")
     assert page.status == 200
     assert "Nothing is sent" in page.text
     assert "prod-mail-password" in page.text
+
+
+@pytest.mark.parametrize("name", ["a/digest", "../items", MARKUP])
+def test_any_owner_has_a_page_and_a_digest(told: House, name: str) -> None:
+    with told.services.database.write() as connection:
+        told.services.owners.create(connection, name, actor="test")
+    browser = told.browser("admin")
+    listed = browser.open("/console/owners")
+    page = browser.follow(listed, name)
+    assert page.title == f"{name} · Nightkey"
+    digest = browser.follow(page, "Preview tonight\u2019s digest")
+    assert digest.title == f"Digest of {name} · Nightkey"
+    saved = browser.press(page, "Save", quiet="22:00-07:00", zone="UTC", deputy="")
+    assert (saved.status, saved.title) == (200, page.title)
+    assert MARKUP not in listed.source + page.source + digest.source
 
 
 def test_owners_are_listed_and_those_whom_nothing_reaches_are_marked(told: House) -> None:
@@ -141,29 +156,29 @@ def test_a_finding_is_known_with_a_why_or_until_a_day(told: House) -> None:
     browser = told.browser("operator")
     page = browser.open("/console/findings")
     assert "prod-mail-password" in page.text
-    assert "No plan (2)" in page.text
+    assert "Has no rotation plan (2)" in page.text
     mine = told.browser("owner").open("/console/findings")
     assert "prod-chat-token" not in mine.text
-    finding = told.browser("owner").follow(mine, "Answer")
+    finding = told.browser("owner").follow(mine, "See what helps")
     assert "prod-mail-password" in finding.text
-    without = browser.press(browser.open(finding.path), "Tell nobody until then", why="", until="2020-01-01")
+    without = browser.press(browser.open(finding.path), "I know of it", why="", until="2020-01-01")
     assert without.status == 422
     assert "Say why" in without.text
     assert "still to come" in without.text
     day = f"{told.clock() + timedelta(days=9):%Y-%m-%d}"
-    known = browser.press(without, "Tell nobody until then", why="the vendor is told", until=day)
+    known = browser.press(without, "I know of it", why="the vendor is told", until=day)
     assert (known.status, "before that day" in known.text, "the vendor is told" in known.text) == (
         200,
         True,
         True,
     )
     assert "the vendor is told" in browser.open("/console/findings?known=yes").text
-    for_ever = browser.press(
-        browser.open(finding.path), "Tell nobody until then", why="it is planned", until=""
-    )
+    for_ever = browser.press(browser.open(finding.path), "I know of it", why="it is planned", until="")
     assert "unless it gets worse" in for_ever.text
+    unknown = browser.open("/console/findings?owner=nobody-there")
+    assert (unknown.status, "No owner has this name" in unknown.text) == (422, True)
     viewer = told.browser("viewer").open(finding.path)
-    assert "Tell nobody" not in viewer.text
+    assert "I know of it" not in viewer.text
     theirs = told.browser("owner")
     other = [
         one.finding for one in told.services.views.list_findings() if one.finding.item == "prod-chat-token"
@@ -179,7 +194,11 @@ def test_the_record_is_filtered_and_proven(told: House) -> None:
     item = browser.open("/console/audit?item=prod-mail-password")
     assert "item.create" in item.text
     assert "owner.create" not in item.text
-    assert browser.open("/console/audit?after=yesterday").status == 422
+    wrong = browser.open("/console/audit?after=yesterday&actor=test")
+    assert (wrong.status, wrong.title) == (422, "Audit · Nightkey")
+    assert 'aria-describedby="h-after"' in wrong.source
+    assert "That is no day: write a day like 2027-03-01." in wrong.text
+    assert 'value="test"' in wrong.source, "what else was filled in is still there"
     assert "No row is like that" in browser.open("/console/audit?actor=nobody").text
     whole = browser.press(browser.open("/console/audit"), "Verify the record")
     assert "Whole:" in whole.text
@@ -203,9 +222,9 @@ def test_a_broken_record_is_said_to_be_where_it_breaks(told: House) -> None:
 def test_an_admin_makes_a_principal_with_a_token_that_is_shown_once(told: House) -> None:
     browser = told.browser("admin")
     form = browser.open("/console/principals/new")
-    refused = browser.press(form, "Create", name="deploy-bot", role=["owner"])
+    refused = browser.press(form, "Create the principal", name="deploy-bot", role=["owner"])
     assert (refused.status, "give both, or neither" in refused.text) == (422, True)
-    made = browser.press(refused, "Create", name="deploy-bot", role=["operator"])
+    made = browser.press(refused, "Create the principal", name="deploy-bot", role=["operator"])
     assert (made.status, made.path) == (200, "/console/principals/deploy-bot")
     shown = browser.press(made, "Make a token", lifetime="30d")
     (key,) = [word for word in shown.text.split() if word.startswith("wfk_")]
@@ -253,7 +272,7 @@ def _token(page: Page) -> str:
 
 def test_what_is_not_there_is_said_to_be_not_there(told: House) -> None:
     browser: Browser = told.browser("admin")
-    for path in ("notices/x", "owners/x", "owners/x/digest", "findings/x", "principals/x"):
+    for path in ("notices/x", "owners/x", "owners-digest/x", "findings/x", "principals/x"):
         assert browser.open(f"/console/{path}").status == 404, path
     for path in ("notices?cursor=x", "audit?cursor=x", "findings?kind=lapsed&cursor=x"):
         assert browser.open(f"/console/{path}").status == 422, path

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def add_replaced(house: House, name: str, **parts: Any) -> str:
 
 
 def fill(house: House, browser: Browser, **filled: Any) -> Page:
-    page = browser.open(f"{ITEMS}/new")
+    page = browser.open(f"{ITEMS}-new")
     assert page.status == 200
     usual = {"value": f"{VALUE}-{filled['name']}", "owner": ["team"], "expires": "90"}
     return browser.press(page, "Add it", **{**usual, **filled})
@@ -98,7 +99,7 @@ def test_a_value_of_several_lines_is_kept_as_it_was(house: House) -> None:
         ({"value": "v" * 2001}, "2000 at most"),
         ({"owner": []}, "Say who answers for it"),
         ({"owner": ["nobody-there"]}, "No owner"),
-        ({"expires": "day", "expires_on": "2020-01-01"}, "is not in the future"),
+        ({"expires": "day", "expires_on": "2020-01-01"}, "That day has begun"),
         ({"expires": "day", "expires_on": "soon"}, "is no day"),
         ({"expires": "day"}, "Say on which day"),
         ({"expires": "tomorrow"}, "Choose one of these"),
@@ -133,12 +134,12 @@ def test_a_name_that_is_taken_is_told_while_it_is_typed_and_when_it_is_sent(hous
         ("prod-free-token", "That name is free"),
         ("", ""),
     ]:
-        shown = browser.open(f"{ITEMS}/new/name?shown=secret&name={name}")
+        shown = browser.open(f"{ITEMS}-new/name?shown=secret&name={name}")
         assert says in shown.text
         assert "hx-swap-oob" not in shown.source
     sent = fill(house, browser, name="prod-taken-token")
     assert (sent.status, "exists already" in sent.text) == (409, True)
-    switched = browser.open(f"{ITEMS}/new/name?shown=secret&name=api-key:one")
+    switched = browser.open(f"{ITEMS}-new/name?shown=secret&name=api-key:one")
     assert 'id="value-part" hx-swap-oob="true"' in switched.source
     assert "Its key is made here" in switched.text
 
@@ -152,8 +153,8 @@ def test_an_owner_adds_what_is_theirs_alone(house: House) -> None:
 
 
 def test_only_who_says_where_values_go_chooses_a_rotator(house: House) -> None:
-    assert 'name="rotator"' not in signed_in(house, "operator").open(f"{ITEMS}/new").source
-    assert 'name="rotator"' in signed_in(house, "admin").open(f"{ITEMS}/new").source
+    assert 'name="rotator"' not in signed_in(house, "operator").open(f"{ITEMS}-new").source
+    assert 'name="rotator"' in signed_in(house, "admin").open(f"{ITEMS}-new").source
     refused = fill(house, signed_in(house, "operator"), name="prod-sent-token", rotator="random", mode="auto")
     assert (refused.status, "item.redirect" in refused.text) == (403, True)
 
@@ -179,6 +180,44 @@ def test_a_key_is_shown_once_and_kept_until_its_reader_has_it(house: House) -> N
     assert key not in stored.source
     assert not kept(house, item.id)
     assert house.services.runs.caller_keys.check(Secret(key)) is not None
+
+
+def test_a_key_that_was_not_stored_yet_is_there_when_its_page_is_loaded_again(house: House) -> None:
+    browser = signed_in(house, "operator")
+    form = browser.open(f"{ITEMS}-new")
+    given = {"name": "api-key:reloaded", "owner": ["team"], "expires": "90"}
+    shown = browser.press(form, "Add it", **given)
+    (key,) = set(re.findall(r"wfk_[0-9A-Za-z_-]+", shown.source))
+    again = browser.press(form, "Add it", **given)
+    assert (again.status, key in again.source, "once more" in again.text) == (200, True, True)
+    assert "clm_" not in again.text
+    other = signed_in(house, "admin")
+    refused = other.press(other.open(f"{ITEMS}-new"), "Add it", **given)
+    assert (refused.status, key in refused.source, "exists already" in refused.text) == (409, False, True)
+    browser.press(again, "I have stored it")
+    after = browser.press(form, "Add it", **given)
+    assert (after.status, key in after.source, "clm_" in after.source) == (409, False, False)
+
+
+def test_what_may_not_be_meant_is_said_at_once(house: House) -> None:
+    browser = signed_in(house, "operator")
+    page = fill(house, browser, name="prod secret", expires="never")
+    assert "has no expiry: nobody will notice when it stops working" in page.text
+    assert "has a name that does not say what it opens" in page.text
+    assert "no owner" not in page.text
+    good = fill(house, browser, name="prod-meant-token")
+    assert "As it is now" not in good.text
+
+
+def test_a_value_that_cannot_be_masked_is_asked_about_once(house: House) -> None:
+    browser = signed_in(house, "operator")
+    asked = fill(house, browser, name="prod-short-token", value="abc")
+    assert (asked.status, "shown as [masked] whole" in asked.text) == (422, True)
+    assert browser.press(asked, "Add it", value="abc", short="1").path == f"{ITEMS}/prod-short-token"
+    item = house.services.views.get_item("prod-short-token")
+    form = browser.open(f"{ITEMS}/{item.id}/value")
+    assert browser.press(form, "Make it current", value="ab", expires="30").status == 422
+    assert browser.press(form, "Make it current", value="a-longer-one", expires="30").status == 200
 
 
 def kept(house: House, item_id: str) -> bool:
@@ -238,6 +277,19 @@ def test_an_item_is_shown_whole_and_without_its_value(house: House) -> None:
         assert button not in viewer.text
     assert not [form for form in viewer.forms if form.method == "post" and "Sign out" not in form.buttons]
     assert signed_in(house, "owner").open(f"{ITEMS}/{item_id}").status == 200
+
+
+def test_what_is_done_again_and_again_does_not_hide_the_record(house: House) -> None:
+    item_id = add(house, "prod-read-often-token")
+    with house.services.database.write() as connection:
+        for _ in range(15):
+            house.services.versions.reveal(connection, item_id, 1, purpose=Purpose.RUN, actor="schedule")
+    browser = signed_in(house, "auditor")
+    page = browser.open(f"{ITEMS}/prod-read-often-token")
+    assert "version.reveal" not in page.text
+    assert "Its value was read 15 times" in page.text
+    assert "version.reveal" in browser.follow(page, "for what").text
+    assert "item.create" in page.text
 
 
 def test_who_may_not_see_an_item_is_told_that_there_is_none(house: House) -> None:
@@ -315,6 +367,78 @@ def test_where_a_value_is_sent_takes_an_admin(house: House) -> None:
     assert (policy.settings, policy.target) == ({"length": 20}, "crm")
 
 
+WINDOW, FREEZE = "0 2 * * 1-5 for 4h in Europe/Zurich", "0 0 20 12 * for 14d in UTC"
+
+
+def test_every_part_of_a_plan_is_changed_and_shown_as_it_is(house: House) -> None:
+    item_id = add_replaced(house, "prod-planned-token")
+    browser = signed_in(house, "operator")
+    page = browser.open(f"{ITEMS}/{item_id}/edit")
+    lines = f"{WINDOW}\r\n{WINDOW.replace('4h', '5h')}"  # as a browser sends them
+    filled = {
+        "windows": lines,
+        "freezes": FREEZE,
+        "thresholds": "7, 30",
+        "canary": "auto",
+        "expiry_first": "yes",
+    }
+    changed = browser.press(page, "Change it", **filled, answers="5", spread="1d", approval="3d")
+    assert "It is changed" in changed.text, changed.text
+    policy = house.services.views.get_item(item_id).policy
+    assert (len(policy.windows), len(policy.freezes), policy.thresholds) == (2, 1, (30, 7))
+    assert (policy.canary, policy.expiry_first, policy.answers) == ("auto", True, 5)
+    assert (policy.spread, policy.approval) == (timedelta(days=1), timedelta(days=3))
+    page = browser.open(f"{ITEMS}/{item_id}/edit")
+    assert "Nothing was to be changed" in browser.press(page, "Change it").text
+    browser.press(page, "Change it", windows="", freezes="none", canary="")
+    policy = house.services.views.get_item(item_id).policy
+    assert (policy.windows, policy.freezes, policy.canary, policy.thresholds) == ((), (), None, (30, 7))
+
+
+@pytest.mark.parametrize(
+    ("filled", "says"),
+    [
+        ({"lifetime": "ninety"}, "is not a duration"),
+        ({"windows": "at night"}, "is not a cron expression"),
+        ({"thresholds": "30 soon"}, "whole days before expiry"),
+        ({"expiry_first": "perhaps"}, "is true or false"),
+        ({"answers": "many"}, "whole number"),
+        ({"lead": "99d"}, "not shorter than the lifetime"),
+    ],
+)
+def test_what_is_wrong_with_a_plan_is_told_at_its_field(
+    house: House, filled: dict[str, str], says: str
+) -> None:
+    item_id = add_replaced(house, f"prod-wrong-plan-{next(iter(filled))}".replace("_", "-"))
+    browser = signed_in(house, "operator")
+    page = browser.press(browser.open(f"{ITEMS}/{item_id}/edit"), "Change it", **filled)
+    (name,) = filled
+    hint = re.search(rf'id="h-{name}">(.*?)</p>', page.source, re.DOTALL)
+    assert (page.status, hint is not None) == (422, True)
+    assert says in (page.text if name == "lead" else unescape(hint[1] if hint else ""))
+
+
+def test_four_eyes_are_an_admins_to_change(house: House) -> None:
+    item_id = add_replaced(house, "prod-eyed-token")
+    operator = signed_in(house, "operator")
+    page = operator.open(f"{ITEMS}/{item_id}/edit")
+    assert 'name="four_eyes"' not in page.source
+    refused = operator.press(page, "Change it", four_eyes="yes")
+    assert (refused.status, "item.redirect" in refused.text) == (403, True)
+    admin = signed_in(house, "admin")
+    assert admin.press(admin.open(f"{ITEMS}/{item_id}/edit"), "Change it", four_eyes="yes").status == 200
+    assert house.services.views.get_item(item_id).policy.four_eyes
+
+
+def test_who_may_not_approve_is_told_so_where_nobody_would_be_asked(house: House) -> None:
+    item_id = add_replaced(house, "prod-loosened-token", mode="approve")
+    operator = signed_in(house, "operator")
+    refused = operator.press(operator.open(f"{ITEMS}/{item_id}/edit"), "Change it", mode="auto")
+    assert (refused.status, "nobody is asked before it is replaced" in refused.text) == (403, True)
+    owner = signed_in(house, "owner")
+    assert owner.press(owner.open(f"{ITEMS}/{item_id}/edit"), "Change it", mode="auto").status == 200
+
+
 def test_a_replacement_is_asked_for_by_a_button(house: House) -> None:
     item_id = add_replaced(house, "prod-asked-token")
     browser = signed_in(house, "operator")
@@ -373,24 +497,34 @@ def test_what_was_found_is_acknowledged_with_a_why(house: House) -> None:
     browser = signed_in(house, "owner")
     page = browser.open(f"{ITEMS}/password")
     assert "What was found of it" in page.text
-    form = next(one for one in page.forms if one.action.endswith("/acknowledge"))
-    bare = post(browser, form.action, form_token=form_token(page))
-    assert (bare.status_code, "Say why" in bare.text) == (422, True)
-    known = browser.client.post(form.action, data={"form_token": form_token(page), "why": "the vendor is told"})
+    finding = browser.follow(page, "Say that you know of it")
+    bare = browser.press(finding, "I know of it", why="")
+    assert (bare.status, "Say why" in bare.text) == (422, True)
+    past = browser.press(finding, "I know of it", why="in spring", until="2000-01-01")
+    assert (past.status, "still to come" in past.text, "in spring" in past.source) == (422, True, True)
+    known = browser.press(finding, "I know of it", why="the vendor is told")
     assert "Nobody is told of it again" in known.text
-    assert "the vendor is told" in known.text
-    other = add(house, "prod-another-token")
-    wrong = form.action.replace(house.services.views.get_item("password").id, other)
-    assert post(browser, wrong, form_token=form_token(page), why="x").status_code == 404
-    later = next(
-        (one for one in page.forms if one.action.endswith("/snooze") and one.action != form.action), None
-    )
-    assert later is not None
-    snoozed = post(browser, later.action, form_token=form_token(page), why="in spring", until="2000-01-01")
-    assert snoozed.status_code == 422
+    back = browser.open(f"{ITEMS}/password")
+    assert "the vendor is told" in back.text
 
 
-@pytest.mark.parametrize("name", [HOSTILE, LONG, "with/slash/edit2", "Ünï & #1? cost", "...dots"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        HOSTILE,
+        LONG,
+        "with/slash/edit2",
+        "Ünï & #1? cost",
+        "...dots",
+        "new",
+        "new/name",
+        "at-once",
+        "x/edit",
+        "y/value",
+        "../owners",
+        "My App's API Token",
+    ],
+)
 def test_any_name_has_its_page_and_is_shown_as_text(house: House, name: str) -> None:
     add(house, name)
     browser = signed_in(house, "operator")
@@ -399,8 +533,18 @@ def test_any_name_has_its_page_and_is_shown_as_text(house: House, name: str) -> 
     assert name in listed.links
     page = browser.follow(listed, name)
     assert (page.status, name in page.text) == (200, True)
+    assert page.title == f"{name} · Nightkey"
     assert "<img src=x>" not in page.source + listed.source
     assert browser.open(f"{ITEMS}/{house.services.views.get_item(name).id}/edit").status == 200
+
+
+def test_the_form_has_the_name_that_somebody_came_to_add(house: House) -> None:
+    browser = signed_in(house, "operator")
+    page = browser.open(f"{ITEMS}-new?name=prod-came-to-add-token")
+    (form,) = [form for form in page.forms if "Add it" in form.buttons]
+    assert ("name", "prod-came-to-add-token") in form.fields
+    key = browser.open(f"{ITEMS}-new?name=api-key:came")
+    assert "Its key is made here" in key.text
 
 
 def test_pages_tell_what_is_missing(house: House) -> None:

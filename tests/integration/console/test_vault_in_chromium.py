@@ -31,7 +31,7 @@ def test_an_item_is_added_and_its_name_judged_while_it_is_typed(house: House, pa
     asked: list[Request] = []
     page.on("request", lambda one: asked.append(one))  # noqa: PLW0108  # it takes no builtin
     page.goto(house.link("operator"))
-    page.goto(f"{house.front.url}/console/items/new")
+    page.goto(f"{house.front.url}/console/items-new")
     page.get_by_label("Value", exact=True).fill(VALUE)
     expect(page.get_by_text("26 of 2,000 characters")).to_be_visible()
     assert page.locator("#f-value").get_attribute("type") == "password"
@@ -52,7 +52,7 @@ def test_an_item_is_added_and_its_name_judged_while_it_is_typed(house: House, pa
 def test_the_name_of_a_key_switches_the_form_and_the_key_is_copied_once(house: House, page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(house.link("operator"))
-    page.goto(f"{house.front.url}/console/items/new")
+    page.goto(f"{house.front.url}/console/items-new")
     page.get_by_label("Name").fill("api-key:partner")
     expect(page.get_by_text("Its key is made here")).to_be_visible()
     expect(page.locator("#f-value")).to_have_count(0)
@@ -81,6 +81,29 @@ def test_items_are_found_while_one_types_and_the_address_says_so(house: House, p
     page.reload()
     expect(page.get_by_role("link", name="test-crm-token")).to_be_visible()
     expect(page.get_by_role("link", name="prod-mail-password")).to_have_count(0)
+
+
+def test_items_are_labelled_and_found_by_what_they_are_labelled(house: House, page: Page) -> None:
+    page.goto(house.link("operator"))
+    page.goto(f"{house.front.url}/console/items-new")
+    page.get_by_label("Name").fill("prod-labelled-token")
+    page.get_by_label("Value", exact=True).fill(VALUE)
+    page.get_by_label("team").check()
+    page.get_by_label("Labels").fill("env=prod, tier=core")
+    page.get_by_role("button", name="Add it").click()
+    page.get_by_role("link", name="tier=core").click()
+    page.wait_for_url("**/console/items?label=tier%3Dcore")
+    expect(page.get_by_role("link", name="prod-labelled-token")).to_be_visible()
+    expect(page.get_by_role("link", name="prod-mail-password")).to_have_count(0)
+    page.get_by_label("Label", exact=True).fill("env=prod, region")
+    page.get_by_label("Label", exact=True).press("Enter")
+    expect(page.get_by_text("No item is like that")).to_be_visible()
+    page.get_by_label("Without: label region").click()
+    page.wait_for_url("**/console/items?label=env%3Dprod")
+    expect(page.get_by_role("link", name="prod-labelled-token")).to_be_visible()
+    page.get_by_label("Owner").select_option("team")  # the list follows each choice at once
+    expect(page.get_by_label("Without: owner team")).to_be_visible()
+    page.wait_for_url("**/console/items?owner=team&label=env%3Dprod")
 
 
 def test_all_of_a_page_are_ticked_by_the_head(house: House, page: Page) -> None:

@@ -8,7 +8,7 @@ from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from worker.origins import TOKEN_VARIABLE, URL_VARIABLE
 
 _TIMES: Final = ("_at", "_until", "_since", "_night")
-_TIME_NAMES: Final = frozenset({"at", "until", "slot"})
+_TIME_NAMES: Final = frozenset({"at", "until", "since", "slot", "night"})
 _AS_GIVEN: Final = frozenset({"document", "output", "settings", "details", "before", "after"})
 """What people or workflows gave, in which a time is a text like any other."""
 _OF_SDX: Final = ("code", "message")

@@ -60,13 +60,16 @@ class FarServer:
         unread = self._count_unread(answer)
         return answer.raw, [f"{unread} that cannot be read there"] if unread else []
 
-    def pages(self, *path: str, **query: object) -> Listed:
-        """All pages of a list, and an error for what it says cannot be read there."""
-        return self._follow(_join(path) + _ask_for({**query, "limit": _PAGE}))
+    def pages(self, *path: str, most: int | None = None, **query: object) -> Listed:
+        """All pages of a list, and an error for what it says cannot be read there. `most`: no more rows than
+        these are wanted.
+        """
+        size = _PAGE if most is None else min(most, _PAGE)
+        return self._follow(_join(path) + _ask_for({**query, "limit": size}), most=most)
 
-    def whole_list(self, *path: str) -> Listed:
+    def whole_list(self, *path: str, **query: object) -> Listed:
         """A list that comes at once."""
-        return self._follow(_join(path))
+        return self._follow(_join(path) + _ask_for(query))
 
     def post(self, *path: str, body: object = None, long: bool = False) -> Any:  # noqa: ANN401  # JSON
         return self._read(self._ask("POST", _join(path), body, long=long))
@@ -77,7 +80,7 @@ class FarServer:
     def delete(self, *path: str) -> None:
         self._ask("DELETE", _join(path))
 
-    def _follow(self, path: str) -> Listed:
+    def _follow(self, path: str, *, most: int | None = None) -> Listed:
         rows: list[Any] = []
         unread = 0
         following: str | None = path
@@ -89,16 +92,13 @@ class FarServer:
             rows += page
             unread += left_out
             following = self._find_next(answer)
-            if following is None:
+            if following is None or (most is not None and len(rows) + unread >= most):
                 break
             if not page and not left_out:
                 raise NoServerError(self.host, "answered with an empty page, and another one behind it")
         else:
             raise NoServerError(self.host, f"answered with more than {_PAGES_MAX} pages")
-        if not unread:
-            return rows, []
-        missing = f"{unread} more cannot be read there: the same command on the vault's machine names them"
-        return rows, [NightkeyError(missing)]
+        return rows[:most], _tell_unread(unread)
 
     def _find_next(self, answer: Response) -> str | None:
         """The path of the next page, at the same server alone."""
@@ -162,9 +162,16 @@ def _join(parts: tuple[str, ...]) -> str:
     return "/".join([first, *(quote(name, safe="") for name in names)])
 
 
+def _tell_unread(number: int) -> list[NightkeyError]:
+    if not number:
+        return []
+    missing = f"{number} more cannot be read there: the same command on the vault's machine names them"
+    return [NightkeyError(missing)]
+
+
 def _ask_for(query: Mapping[str, object]) -> str:
     given = {name: part for name, part in query.items() if part is not None}
-    return f"?{urlencode(given)}" if given else ""
+    return f"?{urlencode(given, doseq=True)}" if given else ""
 
 
 def _expose(part: object) -> str:

@@ -158,14 +158,14 @@ class RotationStepColumns(TypedColumns):
     step: Named[str] = Column(String(20))
     result: Named[str] = Column(String(10))
     cause: Named[str | None] = Column(String(10))
-    message: Named[str] = Column(Text)
+    said: Named[list[dict[str, Any]]] = Column(JSON, info={"shape": "array"})
     at: Named[datetime] = Column(UtcDateTime)
 
 
 rotation_steps = Table(
     "rotation_steps", metadata, RotationStepColumns, PrimaryKeyConstraint("rotation_id", "number")
 )
-"""The record of what was done. `message`: in words, as it was said then; nothing is decided by it."""
+"""The record of what was done. `said`: what it came to, as reasons; nothing is decided by it."""
 
 
 class WaiverColumns(TypedColumns):

@@ -1,21 +1,20 @@
 """What happens on which day: items that lapse, and items whose replacement a night begins or asks for."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
-
-from vaultcore.access import Action, Principal, whose
+from vaultcore.access import Action, Principal
 from vaultcore.database import Database
 from vaultcore.errors import UnreadableError
 from vaultcore.model import Item
 from vaultcore.owners import Owners
 from worker.config import Settings
 from worker.domain.slots import latest_slot, next_slot
-from worker.rows.coming_days import Event, count_between, list_between
+from worker.rows.coming_days import Event, Part, Span, count_each, list_each
+from worker.services.night.visible import find_seen_owners
 
 DAYS_MAX: Final = 131
 """As many as are asked for at once: a month, or four."""
@@ -64,52 +63,41 @@ class ComingDays:
         seen_by: Principal,
     ) -> list[ComingDay]:
         """So many days from the first on, each with as many of its items, behind the first `offset`."""
-        names = whose(seen_by, Action.ITEM_SEE)
+        dates = [first + timedelta(days=number) for number in range(min(days, DAYS_MAX))]
+        spans = {day: self._find_spans(day, zone) for day in dates}
         with self._database.read() as connection:
-            owner_ids = (
-                None if names is None else [self._owners.get(connection, name).id for name in sorted(names)]
+            owner_ids = find_seen_owners(connection, self._owners, seen_by, Action.ITEM_SEE)
+            counts = count_each(
+                connection, [span for found in spans.values() for span in found], seen_by=owner_ids
             )
-            return [
-                self._look_at(
-                    connection,
-                    first + timedelta(days=number),
-                    zone=zone,
-                    entries=entries,
-                    offset=offset,
-                    owner_ids=owner_ids,
-                )
-                for number in range(min(days, DAYS_MAX))
-            ]
+            parts = {day: _choose(found, counts, offset=offset, limit=entries) for day, found in spans.items()}
+            asked = [part for found in parts.values() for part in found]
+            listed = dict(zip(asked, list_each(connection, asked, seen_by=owner_ids), strict=True))
 
-    def _look_at(
-        self,
-        connection: Connection,
-        day: date,
-        *,
-        zone: ZoneInfo,
-        entries: int,
-        offset: int,
-        owner_ids: Collection[str] | None,
-    ) -> ComingDay:
+        def count(day: date, event: Event) -> int:
+            return sum(counts[span] for span in spans[day] if span.event is event)
+
+        return [
+            ComingDay(
+                day=day,
+                due=count(day, Event.DUE),
+                lapse=count(day, Event.LAPSES),
+                entries=tuple(
+                    DayEntry(event=part.span.event, item=item) for part in parts[day] for item in listed[part]
+                ),
+            )
+            for day in dates
+        ]
+
+    def _find_spans(self, day: date, zone: ZoneInfo) -> list[Span]:
+        """What lapses on that day, and what falls due for its nights, the lapsing first."""
         start = datetime.combine(day, time(), zone)
         end = datetime.combine(day + timedelta(days=1), time(), zone)
-        spans: dict[Event, _Between | None] = {
-            Event.LAPSES: (start - _TICK, end - _TICK),
-            Event.DUE: self._find_nights(start, end),
-        }
-        counts = dict.fromkeys(Event, 0)
-        found: list[DayEntry] = []
-        skipped = offset
-        for event, span in spans.items():
-            if span is None:
-                continue
-            counts[event] = count_between(connection, event, *span, seen_by=owner_ids)
-            room = entries - len(found)
-            if room > 0 and counts[event] > skipped:
-                listed = list_between(connection, event, *span, limit=room, offset=skipped, seen_by=owner_ids)
-                found += [DayEntry(event=event, item=one) for one in listed]
-            skipped = max(skipped - counts[event], 0)
-        return ComingDay(day=day, due=counts[Event.DUE], lapse=counts[Event.LAPSES], entries=tuple(found))
+        lapses = Span(event=Event.LAPSES, after=start - _TICK, until=end - _TICK)
+        nights = self._find_nights(start, end)
+        if nights is None:
+            return [lapses]
+        return [lapses, Span(event=Event.DUE, after=nights[0], until=nights[1])]
 
     def _find_nights(self, start: datetime, end: datetime) -> _Between | None:
         """What falls due for the nights that begin on that day and are still to come; None: none does. The next
@@ -128,3 +116,15 @@ class ComingDays:
         while slot < until:
             yield slot
             slot = next_slot(self._settings.night_at, self._settings.zone, slot)
+
+
+def _choose(spans: Sequence[Span], counts: Mapping[Span, int], *, offset: int, limit: int) -> list[Part]:
+    """So many of the items of a day, behind the first `offset` of them."""
+    parts: list[Part] = []
+    skipped, room = offset, limit
+    for span in spans:
+        number = min(max(counts[span] - skipped, 0), room)
+        if number:
+            parts.append(Part(span=span, offset=skipped, limit=number))
+        skipped, room = max(skipped - counts[span], 0), room - number
+    return parts

@@ -1,4 +1,4 @@
-"""Somebody leaves: what they could read is replaced in this process, item by item, as far as it can be."""
+"""Somebody leaves: what they could read is replaced item by item, in this process or by the workers."""
 
 from collections.abc import Callable
 
@@ -37,4 +37,12 @@ class Departures:
             else:
                 self._inline_night.run_rotation(rotation.id, tell)
             after = left.position
+        return self._offboarding.finish(departure.id)
+
+    def begin(self, name: str, *, emergency: bool, in_freeze: bool, actor: str) -> Departure:
+        """The same, and opens alone what is to be replaced: whoever works on the vault goes on with that."""
+        departure = self._offboarding.begin(name, emergency=emergency, actor=actor)
+        after = 0
+        while opened := self._offboarding.open_next(departure, after=after, actor=actor, in_freeze=in_freeze):
+            after = opened[0].position
         return self._offboarding.finish(departure.id)

@@ -1,6 +1,6 @@
 """Tonight's digest of an owner, before there is one: the night's own walk and words, and nothing is kept."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Protocol
@@ -8,12 +8,14 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
+from vaultcore.errors import InvalidInputError
 from vaultcore.owners import Owners
 from worker.domain.audience import DEPUTY_LEVEL
 from worker.domain.notices import Message, TonightLine
 from worker.domain.plan import PlannedAction
 from worker.rows import findings as finding_rows
 from worker.rows.owners import find_heard_of
+from worker.services.night.night_schedule import NightSchedule
 from worker.services.night.nights import Nights, Preview
 from worker.services.night.stale import SCANNED_KINDS
 from worker.services.notices.digests import Digests
@@ -38,6 +40,8 @@ class DigestPreview:
         recipients: Recipients,
         digests: Digests,
         letters: TrialWriter,
+        night_schedule: NightSchedule,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._owners = owners
@@ -45,6 +49,16 @@ class DigestPreview:
         self._recipients = recipients
         self._digests = digests
         self._letters = letters
+        self._night_schedule = night_schedule
+        self._clock = clock
+
+    def find_night(self, at: datetime | None) -> datetime:
+        """Of which night a digest is shown: of one at that time, or else of the next."""
+        if at is None:
+            return self._night_schedule.next_night()
+        if at < self._clock():
+            raise InvalidInputError("--at lies in the past: what was told then is in `nightkey notice list`")
+        return at
 
     def preview(self, name: str, night: datetime) -> Message:
         """What the night that begins then would send to the owner, as far as that is known now.

@@ -1,4 +1,4 @@
-"""Which night is to begin now, if any."""
+"""Which night is to begin now, if any, and when the next one is."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from vaultcore.database import Database
 from worker.domain.signs import awake_since
-from worker.domain.slots import latest_slot, may_begin
+from worker.domain.slots import latest_slot, may_begin, next_slot
 from worker.rows import nights as night_rows
 from worker.rows import signs as sign_rows
 
@@ -28,6 +28,10 @@ class NightSchedule:
         self._zone = zone
         self._catch_up = catch_up
         self._clock = clock
+
+    def next_night(self) -> datetime:
+        """When the next one is to begin."""
+        return next_slot(self._cron, self._zone, self._clock())
 
     def due_night(self) -> datetime | None:
         """The slot of the latest night, unless it was due before anybody was there to begin it."""

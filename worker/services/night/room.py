@@ -105,5 +105,7 @@ def build_night(
             recipients=notices.recipients,
             digests=notices.digests,
             letters=notices.letters,
+            night_schedule=night_schedule,
+            clock=clock,
         ),
     )

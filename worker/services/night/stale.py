@@ -20,6 +20,7 @@ from worker.domain.findings import (
     find_unreadable,
     show_lasting,
 )
+from worker.domain.lacks import LACKS
 from worker.domain.reasons import Code, Reason
 from worker.rows.item_lacks import LackingItem, Misfit, UnusedItem, walk_lacking, walk_unused
 from worker.rows.stale_references import StaleReference, walk_stale_references
@@ -186,15 +187,6 @@ def _unused(row: UnusedItem) -> Finding:
     )
 
 
-_LACKS: dict[Hygiene, tuple[Code, str]] = {
-    Hygiene.NO_OWNER: (Code.NO_OWNER, "--owner OWNER"),
-    Hygiene.NO_EXPIRY: (Code.NO_EXPIRY, "--expires-at TIME"),
-    Hygiene.NO_PLAN: (Code.NO_PLAN, "--mode MODE"),
-    Hygiene.GENERIC_NAME: (Code.GENERIC_NAME, "--name NAME"),
-}
-"""What it means that an item lacks it, and the options that give it."""
-
-
 def _see_lacks(row: LackingItem, now: datetime) -> list[Finding]:
     return [_see_lack(row, lack, now) for lack in row.lacks]
 
@@ -207,7 +199,7 @@ def _see_lack(row: LackingItem, lack: Hygiene, now: datetime) -> Finding:
         policy, expires_at = row.awaited.policy, row.awaited.expires_at
         command = first_value_command(row.name, policy, expires_at=expires_at, now=now)
     else:
-        why, options = _LACKS[lack]
+        why, options = LACKS[lack]
         command = f"nightkey item update {quote_word(row.name)} {options}"
     return find_of_item(FindingKind(lack), row.item_id, row.name, detail=Reason.of(why), command=command)
 

@@ -1,11 +1,13 @@
 """The last nights in short, for who looks in the morning: what was found, replaced, proven, and told."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
 
-from vaultcore.access import Action, Principal, whose
+from vaultcore.access import Action, Principal
 from vaultcore.database import Database
 from vaultcore.errors import UnreadableError
 from vaultcore.owners import Owners
@@ -14,6 +16,7 @@ from worker.domain.saga import REPLACED, State
 from worker.rows import night_rotations as night_rotation_rows
 from worker.rows import nights as night_rows
 from worker.rows.nights import Night
+from worker.services.night.visible import find_seen_owners
 
 _SHOWN: Final = 20
 _PROVEN: Final = frozenset({State.RETIRING, State.DONE})
@@ -63,27 +66,58 @@ class NightSummaries:
             by_hand = night_rows.last_night(connection, by_hand=True)
             if scheduled is not None and by_hand is not None and by_hand.started_at < scheduled.started_at:
                 by_hand = None
-            return [
-                self._sum_up(connection, night, seen_by) for night in (scheduled, by_hand) if night is not None
-            ]
+            found = [night for night in (scheduled, by_hand) if night is not None]
+            return self._sum_up(connection, found, seen_by, shown=_SHOWN)
 
-    def _sum_up(self, connection: Connection, night: Night, seen_by: Principal) -> NightSummary:
-        names = whose(seen_by, Action.ROTATION_SEE)
-        owner_ids = None if names is None else [self._owners.get(connection, name).id for name in sorted(names)]
-        states = night_rotation_rows.count_by_state(connection, night.slot, seen_by=owner_ids)
+    def list_all(
+        self, *, before: datetime | None, limit: int, seen_by: Principal
+    ) -> list[NightSummary | UnreadableError]:
+        """Those under an earlier slot, the last first, without their rotations; in the place of one that cannot
+        be read, the error that says so.
+        """
+        with self._database.read() as connection:
+            rows = list(night_rows.walk_nights(connection, before=before, limit=limit))
+            nights = [one for one in rows if isinstance(one, Night)]
+            summed = {one.night.slot: one for one in self._sum_up(connection, nights, seen_by, shown=0)}
+        return [summed[one.slot] if isinstance(one, Night) else one for one in rows]
 
-        def count(*some: State) -> int:
-            return sum(states.get(state.value, 0) for state in some)
+    def get(self, slot: datetime, *, seen_by: Principal) -> NightSummary:
+        """`NotFoundError` if no night is stored under it."""
+        with self._database.read() as connection:
+            found = [night_rows.find_night(connection, slot)]
+            return self._sum_up(connection, found, seen_by, shown=_SHOWN)[0]
 
-        return NightSummary(
-            night=night,
-            opened=sum(states.values()),
-            rotated=count(*REPLACED),
-            proven=count(*_PROVEN),
-            rolled_back=count(State.ROLLED_BACK),
-            waiting=count(*_WAITING),
-            told=night_rotation_rows.count_told(connection, night.slot, seen_by=owner_ids),
-            rotations=tuple(
-                night_rotation_rows.list_first(connection, night.slot, limit=_SHOWN, seen_by=owner_ids)
-            ),
-        )
+    def _sum_up(
+        self, connection: Connection, nights: Sequence[Night], seen_by: Principal, *, shown: int
+    ) -> list[NightSummary]:
+        owner_ids = find_seen_owners(connection, self._owners, seen_by, Action.ROTATION_SEE)
+        slots = [night.slot for night in nights]
+        counted = night_rotation_rows.count_by_state(connection, slots, seen_by=owner_ids)
+        told = night_rotation_rows.count_told(connection, slots, seen_by=owner_ids)
+
+        def list_first(slot: datetime) -> tuple[Rotation | UnreadableError, ...]:
+            if not shown:
+                return ()
+            return tuple(night_rotation_rows.list_first(connection, slot, limit=shown, seen_by=owner_ids))
+
+        return [
+            _sum_up(night, counted[night.slot], told[night.slot], list_first(night.slot)) for night in nights
+        ]
+
+
+def _sum_up(
+    night: Night, states: Mapping[str, int], told: int, rotations: tuple[Rotation | UnreadableError, ...]
+) -> NightSummary:
+    def count(*some: State) -> int:
+        return sum(states.get(state.value, 0) for state in some)
+
+    return NightSummary(
+        night=night,
+        opened=sum(states.values()),
+        rotated=count(*REPLACED),
+        proven=count(*_PROVEN),
+        rolled_back=count(State.ROLLED_BACK),
+        waiting=count(*_WAITING),
+        told=told,
+        rotations=rotations,
+    )

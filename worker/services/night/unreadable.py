@@ -45,6 +45,7 @@ _WORDS = {
     "versions": "a version of it",
     "item_references": "a reference to it",
     "item_owners": "its owners",
+    "item_labels": "a label of it",
     "item_accounts": "what it changes on the other side",
     "owners": "an owner",
     "routes": "a route",

@@ -1,5 +1,6 @@
 """Workflows for who looks: what they use, which of it is stale by now, and what helps."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -97,13 +98,16 @@ class WorkflowViews:
             stale = self._find_stale(
                 connection, [one.id for one in page if isinstance(one, Workflow)], seen_by=seen_by
             )
+            stale_in: dict[str | None, list[Finding]] = defaultdict(list)
+            for finding in stale:
+                stale_in[finding.workflow].append(finding)
             rows = tuple(
                 one
                 if isinstance(one, UnreadableError)
                 else WorkflowStanding(
                     workflow=one,
                     items=tuple(self._references.written_by(connection, one.id)),
-                    stale=tuple(finding for finding in stale if finding.workflow == one.name),
+                    stale=tuple(stale_in[one.name]),
                 )
                 for one in page
             )
@@ -114,6 +118,9 @@ class WorkflowViews:
         with self._database.read() as connection:
             workflow = self._definitions.get(connection, name_or_id)
             stale = self._find_stale(connection, [workflow.id], seen_by=seen_by)
+            stale_of: dict[str | None, list[Finding]] = defaultdict(list)
+            for finding in stale:
+                stale_of[finding.item].append(finding)
             items: dict[str, Item] = {}
             uses = []
             for reference in self._references.of_consumer(connection, workflow.id):
@@ -126,7 +133,7 @@ class WorkflowViews:
                         item=None if hidden else item,
                         hidden=hidden,
                         versions=() if item is None or hidden else self._find_versions(connection, item),
-                        stale=tuple(one for one in stale if one.item == name),
+                        stale=tuple(stale_of[name]),
                     )
                 )
             return WorkflowPicture(

@@ -280,14 +280,14 @@ class Rotations:
         with self._database.write() as connection:
             lease_rows.check_fence(connection, leased, now=self._clock())
             end = conclude(connection)
-            if end.message:
+            if end.said:
                 step_rows.add_step(
                     connection,
                     leased.id,
                     step=step.value,
                     result=end.result,
                     cause=None if end.cause is None else end.cause.value,
-                    message=end.message,
+                    said=end.said,
                     at=self._clock(),
                 )
             self._move(connection, leased, end.to, end.values)

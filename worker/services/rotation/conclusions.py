@@ -19,25 +19,24 @@ from worker.domain.saga import Failure, Limits, State, Step, Transition
 from worker.domain.states import StepResult
 from worker.services.rotation.admission import Admission
 from worker.services.rotation.comparison import Hold
-from worker.services.rotation.done import Done
+from worker.services.rotation.done import Done, wait_for
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.reasoned import explain
 from worker.services.rotation.rollback import Rollback
 from worker.services.upkeep.row_verification import RowVerification
-from worker.wording import say, say_all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
     """How a try of a step ended: where the rotation goes, what its record says, what is written with it.
 
-    Without a `message` there is nothing new to record.
+    Where nothing is `said`, there is nothing new to record.
     """
 
     to: Transition
     result: StepResult
-    message: str = ""
+    said: tuple[Reason, ...] = ()
     cause: Cause | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     scrub: bool = False
@@ -71,14 +70,14 @@ class Conclusions:
         """Before anything was made, or after its item and every value of it went."""
         self._rotation_notices.resolve(connection, leased.item_id)
         to = Transition(state=State.CANCELLED, next_at=None)
-        return Ending(to=to, result=StepResult.FAILED, message=say(why), values={"last_error": why})
+        return Ending(to=to, result=StepResult.FAILED, said=(why,), values={"last_error": why})
 
     def take_away(self, leased: Rotation, connection: Connection) -> Ending:
         """A person has given another value since: what was made and is not in use is taken away first."""
         version = self._version_of(connection, leased)
         why = Reason.of(Code.GIVEN_TAKES_AWAY, version=version)
         to = Transition(state=State.UNDOING, next_at=self._clock())
-        return Ending(to=to, result=StepResult.DONE, message=say(why), values={"last_error": why})
+        return Ending(to=to, result=StepResult.DONE, said=(why,), values={"last_error": why})
 
     def end_overtaken(self, leased: Rotation, connection: Connection) -> Ending:
         """A person has given another value since: it ends on that, and nothing of it has failed."""
@@ -90,7 +89,7 @@ class Conclusions:
         why = Reason.of(Code.GIVEN_IN_USE, version=version)
         to = Transition(state=State.CANCELLED, next_at=None)
         values = {"last_cause": None, "last_error": why, "stuck_in": None}
-        return Ending(to=to, result=StepResult.DONE, message=say(why), values=values, scrub=True)
+        return Ending(to=to, result=StepResult.DONE, said=(why,), values=values, scrub=True)
 
     def call_off(self, leased: Rotation, why: Reason, connection: Connection) -> Ending:
         """It cannot begin: there is nothing to take back, and its owners hear what is missing."""
@@ -99,7 +98,7 @@ class Conclusions:
         return Ending(
             to=Transition(state=State.CANCELLED, next_at=None),
             result=StepResult.FAILED,
-            message=say(why),
+            said=(why,),
             cause=Cause.MISTAKE,
             values={"last_cause": Cause.MISTAKE.value, "last_error": why},
         )
@@ -113,7 +112,7 @@ class Conclusions:
         return Ending(
             to=Transition(state=State.STUCK, next_at=None),
             result=StepResult.FAILED,
-            message=say(hold.why),
+            said=(hold.why,),
             cause=Cause.MISTAKE,
             values={"stuck_in": leased.state, "last_cause": Cause.MISTAKE.value, "last_error": hold.why},
         )
@@ -127,7 +126,7 @@ class Conclusions:
         return Ending(
             to=Transition(state=state, next_at=None),
             result=StepResult.FAILED,
-            message=str(error),
+            said=(why,),
             cause=Cause.MISTAKE,
             values={
                 "stuck_in": None if begins else leased.state,
@@ -140,7 +139,7 @@ class Conclusions:
         self._rotation_notices.tell_expired(connection, leased)
         why = Reason.of(Code.NOBODY_APPROVED)
         to = Transition(state=State.CANCELLED, next_at=None)
-        return Ending(to=to, result=StepResult.FAILED, message=say(why), values={"last_error": why})
+        return Ending(to=to, result=StepResult.FAILED, said=(why,), values={"last_error": why})
 
     def admit(self, leased: Rotation, item: Item, connection: Connection) -> Ending:
         to = self._admission.admit(connection, leased, item)
@@ -162,14 +161,12 @@ class Conclusions:
         if verdict.why is not None:
             values["last_error"] = verdict.why
         self._rotation_notices.find_unproven(connection, leased, verdict.consumer_proofs)
-        reasons = say_all(verdict.waits_for)
+        said = wait_for(verdict.waits_for) or (Reason.of(Code.WAITS_FOR_NOTHING),)
         news = verdict.state is not leased.state or list(verdict.waits_for) != leased.waits_for
         return Ending(
             to=Transition(state=verdict.state, next_at=verdict.next_at, waits_for=verdict.waits_for),
-            result=StepResult.WAITS if reasons else StepResult.DONE,
-            message=say(verdict.why) or (f"waits for {reasons}" if reasons else "nothing to wait for")
-            if news
-            else "",
+            result=StepResult.WAITS if verdict.waits_for else StepResult.DONE,
+            said=(said if verdict.why is None else (verdict.why,)) if news else (),
             values=values,
         )
 
@@ -179,13 +176,13 @@ class Conclusions:
         overtaken = step is Step.UNDO and leased.is_overtaken(self._version_of(connection, leased))
         if overtaken and done.again_at is None:
             ended = self.end_overtaken(leased, connection)
-            return replace(ended, message=f"{done.message}; {ended.message}")
+            return replace(ended, said=(*done.said, *ended.said))
         if step is Step.UNDO and not overtaken:
             why = leased.last_error or Reason.of(Code.UNKNOWN)
             self._rotation_notices.tell_failure(connection, leased, State.ROLLED_BACK, why)
         if done.again_at is not None:
             to = Transition(state=leased.state, next_at=done.again_at, waits_for=done.waits_for)
-            return Ending(to=to, result=StepResult.WAITS, message=done.message, scrub=done.scrub)
+            return Ending(to=to, result=StepResult.WAITS, said=done.said, scrub=done.scrub)
         values: dict[str, object] = {}
         if step is Step.ACTIVATE:
             values["activated_at"] = now
@@ -197,7 +194,7 @@ class Conclusions:
         if to.state is State.DONE:
             self._rotation_notices.resolve(connection, leased.item_id)
             self._rotation_notices.tell_done(connection, leased)
-        return Ending(to=to, result=StepResult.DONE, message=done.message, values=values, scrub=done.scrub)
+        return Ending(to=to, result=StepResult.DONE, said=done.said, values=values, scrub=done.scrub)
 
     def fail(
         self, leased: Rotation, item: Item | None, step: Step, failure: Failure, connection: Connection
@@ -223,7 +220,7 @@ class Conclusions:
         return Ending(
             to=to,
             result=StepResult.RETRY if to.retries or to.polls else StepResult.FAILED,
-            message=say(failure.why),
+            said=(failure.why,),
             cause=failure.cause,
             values=values,
         )
@@ -234,8 +231,7 @@ class Conclusions:
 
 def wait(leased: Rotation, held: Transition) -> Ending:
     news = list(held.waits_for) != leased.waits_for
-    message = f"waits for {say_all(held.waits_for)}" if news else ""
-    return Ending(to=held, result=StepResult.WAITS, message=message)
+    return Ending(to=held, result=StepResult.WAITS, said=wait_for(held.waits_for) if news else ())
 
 
 def _limits_of(item: Item, limits: Limits) -> Limits:

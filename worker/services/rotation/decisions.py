@@ -21,6 +21,7 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import State
 from worker.domain.states import StepResult
+from worker.domain.tracks import StepRecord
 from worker.domain.whys import check_why
 from worker.rotators.catalog import works_beside
 from worker.rows import comparisons as comparison_rows
@@ -29,7 +30,6 @@ from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotation_steps import StepRecord
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.rollback import Rollback
@@ -347,7 +347,7 @@ class Decisions:
             step=decision,
             result=StepResult.DONE,
             cause=None,
-            message=f"by {actor}" + (f": {noted['why']}" if noted else ""),
+            said=(Reason.of(Code.DECIDED_BY, by=actor, text=noted["why"] if noted else None),),
             at=self._clock(),
         )
         self._audit.append(

@@ -30,7 +30,7 @@ from worker.rotators.catalog import parse_settings
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.services.notices.outbox import Outbox
-from worker.services.rotation.done import Done
+from worker.services.rotation.done import Done, say_so, wait_for
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lateness import late_after_answer, late_until, wait_late
 from worker.services.rotation.notices import RotationNotices
@@ -38,7 +38,6 @@ from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.reasoned import ReasonedError
 from worker.services.rotation.value_tests import ValueTests
-from worker.wording import say
 
 _REFUSALS = 2
 """How many refusals in a row are believed of a value that had been accepted."""
@@ -105,7 +104,7 @@ class ForwardSteps:
             change_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
             change_rows.change_rotation(connection, rotation, replace(rotation, old_dead=old_dead))
 
-        return Done(message=f"version {number} is pending", record=record)
+        return Done(said=(Reason.of(Code.PENDING, version=number),), record=record)
 
     def install(self, rotation: Rotation) -> Done:
         """The other side accepts the new value; where that made it, whether the old one still works is asked.
@@ -115,12 +114,12 @@ class ForwardSteps:
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         check_ahead(job.expires_at, self._clock())
-        message = rotator.install(job)
+        said = say_so(rotator.install(job))
         if not rotator.issues or job.old is None or rotation.one_way or rotation.old_dead:
-            return Done(message=message)
+            return Done(said=(said,))
         refusal = _find_refusal(rotator, job, job.old)
         if refusal is None:
-            return Done(message=message)
+            return Done(said=(said,))
 
         def record(connection: Connection) -> None:
             change_rows.change_rotation(connection, rotation, replace(rotation, one_way=True))
@@ -128,7 +127,7 @@ class ForwardSteps:
                 connection, rotation, Reason.failed(str(refusal)), renew=item.policy.renew
             )
 
-        return Done(message=f"{message}; the old value no longer works, so there is no way back", record=record)
+        return Done(said=(said, Reason.of(Code.NO_WAY_BACK)), record=record)
 
     def activate(self, rotation: Rotation) -> Done:
         """One compare-and-swap: the new value is current, the old one works on as previous.
@@ -150,25 +149,24 @@ class ForwardSteps:
             if item.kind is Kind.API_KEY:
                 self._open_pickup(connection, item, rotation)
 
-        return Done(
-            message=f"version {new} is current, version {old} {_say_old(rotation, overlaps)}", record=record
-        )
+        said = (Reason.of(Code.CURRENT, new=new), Reason.of(_stands_old(rotation, overlaps), version=old))
+        return Done(said=said, record=record)
 
     def retire(self, rotation: Rotation) -> Done:
         """The old value is revoked outside, then destroyed here; unless the new one is refused by then."""
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         if job.old is not None and job.new == job.old:
-            message = "the new value is the old one: nothing to revoke"
+            said = Reason.of(Code.SAME_AS_OLD)
         else:
             self._check_new(rotation, item, rotator, job)
             unproven = self._tests.show(rotation) is None
             if unproven and not self._proofs.is_answered_for(rotation):
                 return self._wait_for_check(rotation)
-            message = self._revoke(rotation, rotator, replace(job, unproven=unproven))
+            said = say_so(self._revoke(rotation, rotator, replace(job, unproven=unproven)))
         again_at = late_until(rotation, self._clock())
         if again_at is not None:
-            return Done(message=message, again_at=again_at, waits_for=wait_late(again_at))
+            return Done(said=(said,), again_at=again_at, waits_for=wait_late(again_at))
 
         def record(connection: Connection) -> None:
             self._versions.destroy(
@@ -178,7 +176,7 @@ class ForwardSteps:
             self._proofs.let_go(connection, rotation)
             self._vault.hold(connection, item.id, None)
 
-        return Done(message=message, record=record, scrub=True)
+        return Done(said=(said,), record=record, scrub=True)
 
     # Inside
 
@@ -203,7 +201,7 @@ class ForwardSteps:
             self._rotation_notices.find_unproven(connection, rotation, [check])
 
         return Done(
-            message="" if check.why in rotation.waits_for else f"waits for {say(check.why)}",
+            said=() if check.why in rotation.waits_for else wait_for((check.why,)),
             record=record,
             again_at=self._clock() + LOOK_AGAIN,
             waits_for=(check.why,),
@@ -302,13 +300,13 @@ class ForwardSteps:
         raise ReasonedError(Reason.of(Code.NO_LONGER_ACCEPTED, new=new, text=str(refusal)), cause=refusal.cause)
 
 
-def _say_old(rotation: Rotation, overlaps: bool) -> str:
+def _stands_old(rotation: Rotation, overlaps: bool) -> Code:
     """What there is of the old value once the new one is current."""
     if rotation.one_way:
-        return "stopped working when that was issued"
+        return Code.OLD_STOPPED
     if rotation.old_dead:
-        return "had stopped working before"
-    return "works on" if overlaps else "is kept for the way back"
+        return Code.OLD_STOPPED_BEFORE
+    return Code.OLD_WORKS_ON if overlaps else Code.OLD_KEPT
 
 
 def _has_lapsed(item: Item, now: datetime) -> bool:

@@ -124,6 +124,16 @@ class Pickups:
                 f"with the token {self.token(found.id)}"
             )
 
+    def repeat_first(self, name: str, *, actor: str) -> Collected | None:
+        """An item's first key once more, for who was shown it and has not said that they stored it; None: there
+        is none for them.
+        """
+        with self._database.read() as connection:
+            found = pickup_rows.of_first_key(connection, name)
+        if found is None or found.taken_by != actor or judge_pickup(found, actor=actor, now=self._clock()):
+            return None
+        return self.collect(self.token(found.id), actor=actor, show=lambda _: None)
+
     def find_item(self, token: str) -> str:
         """The id of the item whose key the token is for; `RefusedError` for a token that none of us made."""
         with self._database.read() as connection:

@@ -23,7 +23,7 @@ from worker.rotators.base import Job, Rotator
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_outcomes as outcome_rows
-from worker.services.rotation.done import Done
+from worker.services.rotation.done import Done, say_so
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lateness import late_until, wait_late
 from worker.services.rotation.pickups import Pickups
@@ -68,7 +68,7 @@ class Rollback:
                 connection, rotation, number=None, issuing=False, late_until=rotation.late_until
             )
 
-        return Done(message=f"{undone}; another one is made", record=record, scrub=True)
+        return Done(said=(say_so(undone), Reason.of(Code.ANOTHER_IS_MADE)), record=record, scrub=True)
 
     def undo(self, rotation: Rotation) -> Done:
         """Back to the old value, then the new one is taken away outside and here.
@@ -78,9 +78,8 @@ class Rollback:
         works, they go back when it is the old one again.
         """
         if not self._may_be_outside(rotation):
-            return Done(
-                message="nothing of it is outside", record=lambda connection: self._end(connection, rotation)
-            )
+            said = (Reason.of(Code.NOTHING_OUTSIDE),)
+            return Done(said=said, record=lambda connection: self._end(connection, rotation))
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         if rotation.is_overtaken(item.version) and self._was_in_use(rotation):
@@ -90,14 +89,14 @@ class Rollback:
             runs = self._return_consumers(rotation)
             if runs:
                 return Done(
-                    message="everybody is on the value that stays",
+                    said=(Reason.of(Code.CONSUMERS_RETURNED),),
                     again_at=self._clock() + _RUNS_LOOK,
                     waits_for=tuple(Reason.of(Code.RUN_WITH_NEW, workflow=name) for name in runs),
                 )
         if job.new is not None and job.new == job.old and rotation.is_overtaken(item.version):
-            undone = "the value that was given is the new one: nothing to take away"
+            undone = Reason.of(Code.SAME_AS_GIVEN)
         else:
-            undone = rotator.undo(job)
+            undone = say_so(rotator.undo(job))
         verified = self._verify_old(rotation, item, rotator, job)
         again_at = late_until(rotation, self._clock())
 
@@ -109,7 +108,7 @@ class Rollback:
                 )
 
         return Done(
-            message=f"{undone}; {verified}",
+            said=(undone, verified),
             record=record,
             scrub=True,
             again_at=again_at,
@@ -197,8 +196,9 @@ class Rollback:
         beside = replace(job, old=job.new, old_external=job.new_external, new=None, new_external={})
         _check_told_apart(rotation, rotator, beside)
         again_at = late_until(rotation, self._clock())
+        works_on = Reason.of(Code.WORKS_UNTIL_UNNEEDED, version=rotation.new_number)
         return Done(
-            message=f"{rotator.undo(beside)}; version {rotation.new_number} works on until nobody needs it",
+            said=(say_so(rotator.undo(beside)), works_on),
             record=lambda _: None,
             again_at=again_at,
             waits_for=() if again_at is None else wait_late(again_at),
@@ -222,19 +222,19 @@ class Rollback:
         with self._database.read() as connection:
             return self._versions.get(connection, rotation.item_id, rotation.new_number).filled
 
-    def _verify_old(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> str:
+    def _verify_old(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> Reason:
         """The old value is accepted; `TargetError` if going back to it would help nobody."""
         with self._database.read() as connection:
             old = self._versions.get(connection, item.id, rotation.old_number)
         if rotation.is_overtaken(item.version):
-            return f"version {item.version}, which a person gave, is in use by now"
+            return Reason.of(Code.GIVEN_IS_USED, version=item.version)
         if job.old is None:
-            return "the old value is kept as a digest, and opens as before"
+            return Reason.of(Code.OLD_IS_DIGEST)
         if old.expires_at is None or old.expires_at > self._clock():
-            return f"the old value: {rotator.verify(job, job.old)}"
+            return Reason.of(Code.OLD_ACCEPTED, text=rotator.verify(job, job.old))
         if item.version == rotation.new_number:
             raise ReasonedError(Reason.of(Code.OLD_LAPSED), cause=Cause.MISTAKE)
-        return "the old value had lapsed before"
+        return Reason.of(Code.OLD_LAPSED_BEFORE)
 
     def _hold(self, connection: Connection, item_id: str) -> None:
         """After a failure the next try waits, so that a second scan of the same night starts nothing."""

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from vaultcore.errors import RefusedError
 from vaultcore.model import Item
 from vaultcore.versions import Versions
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import FINISHED, NOT_BEGUN, WATCHED, State
 from worker.domain.states import StepResult
@@ -67,7 +68,7 @@ class Supersession:
                 step="given",
                 result=StepResult.DONE,
                 cause=None,
-                message=f"version {item.version} was given by hand",
+                said=(Reason.of(Code.GIVEN_BY_HAND, version=item.version),),
                 at=now,
             )
         rotation_rows.wake_open(connection, rotation.item_id, now, states=_ENDS_NOW)

@@ -16,12 +16,13 @@ from vaultcore.model import ConsumerKind, Item
 from vaultcore.secret import Secret
 from vaultcore.versions import Versions
 from worker.domain.checks import ShownBy, Sight
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.states import NodeStatus, RunStatus
 from worker.rotators.base import Job, Rotator, asks_nobody
 from worker.rows import rotation_changes as change_rows
 from worker.services.rotation.counter_checks import CounterChecks
-from worker.services.rotation.done import Done
+from worker.services.rotation.done import Done, say_so
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.value_end import ask_end, note_end
 from worker.services.runs.definitions import Definitions
@@ -31,9 +32,9 @@ from worker.workflows.workflow import Workflow
 
 _SHOWN_MAX = 250
 _SAID = {
-    Sight.SEES: "{}, and refuses a made-up one",
-    Sight.BLIND: "unproven: {}, but a made-up one passes the same check",
-    Sight.UNKNOWN: "unproven: {}, but no made-up one could be shown to it",
+    Sight.SEES: Code.TOLD_APART,
+    Sight.BLIND: Code.TOLD_NOTHING,
+    Sight.UNKNOWN: Code.TOLD_UNKNOWN,
 }
 
 
@@ -70,11 +71,12 @@ class ValueTests:
         message = self._verify_in_a_row(item, rotator, job, job.new)
         end = ask_end(rotator, job, self._clock())
         shown_by: str | None = ShownBy.HERE_ALONE
+        said = say_so(message)
         if not asks_nobody(rotator, job.settings):
             sight = self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new)
             shown_by = ShownBy.VERIFICATION if sight is Sight.SEES else None
-            message = _SAID[sight].format(message)
-        noted = note_end(self._versions, rotation, item, end=end, said=message)
+            said = Reason.of(_SAID[sight], text=message)
+        noted = note_end(self._versions, rotation, item, end=end, said=said)
 
         def record(connection: Connection) -> None:
             noted.record(connection)
@@ -136,9 +138,9 @@ class ValueTests:
             workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
         )
 
-    def _shown(self, rotation: Rotation, by: str, *, message: str) -> Done:
+    def _shown(self, rotation: Rotation, by: str, *, said: tuple[Reason, ...]) -> Done:
         return Done(
-            message=message,
+            said=said,
             record=lambda connection: change_rows.change_rotation(
                 connection, rotation, replace(rotation, shown_by=by)
             ),
@@ -170,12 +172,8 @@ class ValueTests:
             telling = job.new is None or self._sight(rotation, item, workflow, node_id, job.new) is Sight.SEES
             (tested if telling else unproven).append(f"{workflow.name}/{node_id}")
             shown_by = shown_by or (_node_test(workflow, node_id) if telling else None)
-        message = f"passed: {', '.join(tested) or ('none' if skipped or unproven else 'no node uses it')}"
-        if unproven:
-            message += f"; unproven, since no made-up value was refused: {', '.join(unproven)}"
-        if skipped:
-            message += f"; not tried alone: {', '.join(skipped)}"
-        return Done(message=message) if shown_by is None else self._shown(rotation, shown_by, message=message)
+        said = _tell_tests(tested, unproven, skipped, others=Code.NOT_TESTED_ALONE, nobody=Code.NO_NODE_USES_IT)
+        return Done(said=said) if shown_by is None else self._shown(rotation, shown_by, said=said)
 
     def test_workflows(self, rotation: Rotation) -> Done:
         """Each workflow that uses it and runs here runs whole, with its sample context and the new value.
@@ -215,10 +213,9 @@ class ValueTests:
                     retry_at=outcome.retry_at,
                 )
             (tested if workflow.id in telling else unproven).append(workflow.name)
-        message = f"passed: {', '.join(tested) or ('none' if away or unproven else 'no workflow uses it')}"
-        if unproven:
-            message += f"; unproven, since no made-up value was refused: {', '.join(unproven)}"
-        return Done(message=message + (f"; run elsewhere: {', '.join(away)}" if away else ""))
+        return Done(
+            said=_tell_tests(tested, unproven, away, others=Code.RUN_ELSEWHERE, nobody=Code.NO_WORKFLOW_USES_IT)
+        )
 
     def _tells(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, job: Job) -> bool:
         """Whether a wrong value would have failed the workflow at this node; a digest is told apart by us."""
@@ -242,6 +239,21 @@ class ValueTests:
 
     def _consuming_workflows(self, item: Item) -> list[Workflow]:
         return list({workflow.id: workflow for workflow, _ in self._consuming_nodes(item)}.values())
+
+
+def _tell_tests(
+    tested: list[str], unproven: list[str], rest: list[str], *, others: Code, nobody: Code
+) -> tuple[Reason, ...]:
+    """What passed, what passed with any value, and the `rest`, which was not tried: `others` says why."""
+    if tested:
+        said = [Reason.of(Code.TESTS_PASSED, names=tuple(tested))]
+    else:
+        said = [Reason.of(Code.NO_TEST_PASSED if unproven or rest else nobody)]
+    if unproven:
+        said.append(Reason.of(Code.TESTS_UNPROVEN, names=tuple(unproven)))
+    if rest:
+        said.append(Reason.of(others, names=tuple(rest)))
+    return tuple(said)
 
 
 def _node_test(workflow: Workflow, node_id: str) -> str:

@@ -44,11 +44,15 @@ class CallerKeys:
         """Which item's key this is, by id, and which version; None if it opens nothing. That it was used is
         noted.
         """
-        with self._database.read() as connection:
-            found = self._presented_keys.check_key(connection, key)
+        found = self.find(key)
         if found is not None:
             self.note(found)
         return found
+
+    def find(self, key: Secret) -> tuple[str, int] | None:
+        """The same, and nothing is noted."""
+        with self._database.read() as connection:
+            return self._presented_keys.check_key(connection, key)
 
     def judge(self, connection: Connection, key: Secret) -> ComparedVersion:
         """As `check`, in the caller's transaction and without a note. See `PresentedKeys.judge_key`."""

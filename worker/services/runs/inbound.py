@@ -1,4 +1,4 @@
-"""Calls from outside: which workflows a caller's key opens, and the run that it begins."""
+"""Calls from outside: which workflows a caller's key opens, or a principal may call, and the run of one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from vaultcore.access import Principal
 from vaultcore.database import Database
+from vaultcore.errors import RefusedError
 from vaultcore.names import spellings
 from vaultcore.presented_keys import ComparedVersion
 from vaultcore.secret import Secret
@@ -35,12 +37,19 @@ class Entrance(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Called:
-    """A workflow that a key opens, and whose key it is: (item id, version number)."""
+    """A workflow that somebody may call. `caller`: whose key opens it, as (item id, version number); None: a
+    principal may run it. `actor`: by what name the record has them.
+    """
 
     workflow: Workflow
     entrance: Entrance
-    item: str
-    caller: tuple[str, int]
+    actor: str
+    caller: tuple[str, int] | None = None
+
+    @property
+    def of(self) -> str:
+        """Whose call it is: their item's id, or their name."""
+        return self.actor if self.caller is None else self.caller[0]
 
 
 class InboundCalls:
@@ -74,6 +83,20 @@ class InboundCalls:
             self._caller_keys.note((judged.item_id, judged.number))
         return found
 
+    def find_for(self, principal: Principal, name: str) -> Called:
+        """The workflow of that name or id, for who may run workflows; no key of a caller is asked for, and none
+        is noted as used. `RefusedError` for one that is not called so.
+        """
+        with self._database.read() as connection:
+            workflow = self._runs.find_active(connection, name)
+        begins_with = workflow.definition.component(workflow.definition.trigger_id()).component_id
+        if begins_with != Entrance.API.component_id:
+            raise RefusedError(
+                f"workflow {workflow.name} begins with {begins_with}, and {Entrance.API.component_id} is what "
+                "this call begins"
+            )
+        return Called(workflow=workflow, entrance=Entrance.API, actor=principal.actor)
+
     def run(self, called: Called, *, payload: Any, key: Secret) -> RunOutcome:  # noqa: ANN401  # JSON
         """One run, from its row to its end, however long that takes; or to where it waits."""
         return self._runs.execute_call(
@@ -82,7 +105,7 @@ class InboundCalls:
             payload=payload,
             caller=called.caller,
             key=key,
-            actor=f"caller:{called.item}",
+            actor=called.actor,
         )
 
     def _find_opened(
@@ -102,5 +125,6 @@ class InboundCalls:
             component = workflow.definition.component(trigger_id)
             if node.node_id == trigger_id and component.component_id == entrance.component_id:
                 caller = (judged.item_id, judged.number)
-                found.append(Called(workflow=workflow, entrance=entrance, item=node.written, caller=caller))
+                actor = f"caller:{node.written}"
+                found.append(Called(workflow=workflow, entrance=entrance, actor=actor, caller=caller))
         return found

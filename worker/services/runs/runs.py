@@ -225,14 +225,15 @@ class Runs:
         *,
         trigger: str,
         payload: Any,  # noqa: ANN401  # JSON
-        caller: Number,
+        caller: Number | None,
         key: Secret,
         actor: str,
     ) -> RunOutcome:
-        """A run that a caller begins; `caller` is the item and version whose key it presented.
+        """A run that a caller begins; `caller` is the item and version whose key it presented; None: it is a
+        principal.
 
-        The run notes that version as used, which is what proves that its callers have moved. The key is
-        masked, in case the caller sent it in the body, too.
+        The run notes that version as used, which is what proves that its callers have moved. The key, or the
+        principal's token, is masked, in case the caller sent it in the body, too.
         """
         with self._database.write() as connection:
             run = self._open(connection, workflow, RunPurpose.PRODUCTION, trigger, actor=actor, caller=caller)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Annotated, Any, Final
 
-import structlog
 from anyio import to_thread
 from fastapi import Depends
 from fastapi.routing import APIRoute
@@ -12,18 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
-from vaultcore.errors import NoKeyError, TamperedError, TargetError, Trouble, TroubleError
-from vaultcore.secret import Secret
+from vaultcore.errors import NoKeyError, Trouble, TroubleError
 from worker.bootstrap import Services
 from worker.web.answers import HttpProblem
 from worker.web.api.once import PARAMETER, answer_once
 from worker.web.api.values import find_half_a_character, find_nul
+from worker.web.bearers import authenticate, presented_key
 from worker.web.connections import ConnectionLimits
-from worker.web.ingress import presented_key
 from worker.web.payload import check_payload, read_body
 from worker.web.refusals import hold_refusal
 
-_log = structlog.get_logger(__name__)
 ACTION = "x-nightkey-action"
 """Under this name a route's action stands in the OpenAPI document."""
 ONCE = "x-nightkey-once"
@@ -51,7 +48,15 @@ def asks(action: Action) -> dict[str, Any]:
 
 def starts(action: Action) -> dict[str, Any]:
     """As `asks`, of a route that begins something: it heeds `Idempotency-Key`."""
-    return {"openapi_extra": {ACTION: action.value, ONCE: True, "parameters": [PARAMETER]}}
+    needs_key = action in KEY_NEEDED
+    return {
+        "openapi_extra": {
+            ACTION: action.value,
+            ONCE: True,
+            NEEDS_KEY: needs_key,
+            "parameters": [PARAMETER],
+        }
+    }
 
 
 class AskedRoute(APIRoute):
@@ -84,7 +89,7 @@ class AskedRoute(APIRoute):
 async def identify(request: Request) -> Principal:
     """Who asks, by their token; 401 for nobody."""
     key = presented_key(request)
-    principal = await to_thread.run_sync(_authenticate, services_of(request), key)
+    principal = await to_thread.run_sync(authenticate, services_of(request), key)
     if principal is None:
         if len(key):
             await hold_refusal(request)
@@ -95,27 +100,6 @@ async def identify(request: Request) -> Principal:
             WWW_Authenticate="Bearer",
         )
     return principal
-
-
-def _authenticate(services: Services, key: Secret) -> Principal | None:
-    """None: nobody who is let in, nor anybody whose principal or token was changed behind the vault's back."""
-    try:
-        if services.identities is not None and _is_token_of_provider(key):
-            return services.identities.authenticate(key)
-        return services.principals.authenticate(key)
-    except TamperedError as error:  # the night makes a finding of it
-        _log.error("principal.tampered", table=error.table)
-        return None
-    except TargetError as error:
-        _log.warning("token.unchecked", error=str(error))
-        raise HttpProblem(
-            503, "unavailable", "the identity provider's keys cannot be read now: try again later"
-        ) from None
-
-
-def _is_token_of_provider(key: Secret) -> bool:
-    """Whether it has the form of a JSON Web Token, which no key of ours has."""
-    return key.expose().count(".") == 2
 
 
 async def _answer(handle: Callable[[Request], Coroutine[Any, Any, Response]], request: Request) -> Response:

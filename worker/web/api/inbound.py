@@ -2,7 +2,9 @@
 
 from typing import Any, Final
 
+from vaultcore.access import Action
 from worker.web.api.answer_schemas import describe_error
+from worker.web.api.asking import ACTION
 
 _FROM_OUTSIDE: Final = (400, 401, 408, 413, 415, 422, 500, 503)
 _RUN: Final[dict[str, Any]] = {
@@ -41,13 +43,18 @@ INBOUND: Final[dict[str, Any]] = {
         "post": {
             "tags": ["webhooks"],
             "summary": "Run one and answer with its last node's output",
-            "description": "Opened by the key that its trigger names, as a bearer token or as X-API-Key.",
+            "description": "Opened by the key that its trigger names, as a bearer token or as X-API-Key; or by "
+            "the token of a principal who may run workflows.",
+            ACTION: Action.WORKFLOW_RUN.value,
             "parameters": [_path_parameter("workflow")],
             "requestBody": _PAYLOAD,
             "security": [{"token": []}],
             "responses": _answers(
                 _SYNC,
                 *_FROM_OUTSIDE,
+                403,
+                404,
+                409,
                 502,
                 _200=_json("The output of its last node, masked.", {}),
                 _202=_json("It came to a delay, and goes on by itself.", _RUN),

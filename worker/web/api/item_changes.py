@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from vaultcore.access import Action, Principal
+from vaultcore.labels import LABELS_MAX, read_labels
 from vaultcore.model import UNCHANGED
 from vaultcore.secret import Secret
 from worker.domain.changes import ItemChange
@@ -45,13 +46,21 @@ class WantedItem(ItemParts):
     name: str = Field(min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
     expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
     owners: list[str] = Field(min_length=1, max_length=100, examples=[["platform"]])
+    labels: dict[str, str] = Field(
+        default={}, max_length=LABELS_MAX, examples=[{"env": "prod", "team": "payments"}]
+    )
 
 
 class ItemChanges(ItemParts):
-    """What is left out stays as it is; `expires_at` null: it never lapses."""
+    """What is left out stays as it is; `expires_at` null: it never lapses. Of `labels` those that have a value
+    are set, and those that are null taken away; others stay.
+    """
 
     name: str = Field(**LEFT_OUT, min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
     owners: list[str] = Field(**LEFT_OUT, max_length=100, examples=[["platform"]])
+    labels: dict[str, str | None] = Field(
+        default={}, max_length=2 * LABELS_MAX, examples=[{"env": "prod", "team": None}]
+    )
     expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
 
 
@@ -100,6 +109,7 @@ def make_item(request: Request, principal: Asker, new: WantedItem) -> KeptItem:
         owners=new.owners,
         expires_at=new.expires_at,
         policy=change_of(new.target, new.plan),
+        labels=read_labels(new.labels),
         actor=principal.actor,
     )
     warned = word_warnings(created.name, services.items.warn(created, [] if given is None else [given]))
@@ -122,6 +132,7 @@ def change_item(
         owners=change.owners if "owners" in named else UNCHANGED,
         expires_at=change.expires_at if "expires_at" in named else UNCHANGED,
         policy=change_of(change.target, change.plan),
+        labels=change.labels,
     )
     updated = services.principals.update_item(principal, found, wanted, value=value, expected=seen)
     show_revision(revision_of_item(updated.item), response)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from vaultcore.access import Action
+from vaultcore.access import Action, Principal
 from vaultcore.errors import NotFoundError
 from vaultcore.model import Item
 from worker.domain.changes import ItemChange
@@ -98,6 +98,7 @@ class ItemRow(BaseModel):
     name: str
     kind: str
     owners: list[str]
+    labels: dict[str, str] = Field(examples=[{"env": "prod", "team": "payments"}])
     version: int | None
     created_at: datetime
     updated_at: datetime
@@ -198,9 +199,11 @@ def get_policy(request: Request, principal: Asker, item: str) -> ItemPolicy:
 
 @router.patch("/policies/{item}", tags=["policies"], **asks(Action.ITEM_UPDATE))
 def change_plan(request: Request, principal: Asker, item: str, plan: PolicyPlan) -> ChangedPolicy:
-    """When and how it is rotated; where its value is sent takes `…/target`."""
+    """When and how it is rotated; where its value is sent takes `…/target`. With mode `auto` in place of
+    another nobody is asked any more: that takes who may approve.
+    """
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_UPDATE)
-    return _change(request, found, PolicyChange(parts=given_in(plan)), principal.actor)
+    return _change(request, found, PolicyChange(parts=given_in(plan)), principal)
 
 
 @router.patch("/policies/{item}/target", tags=["policies"], **asks(Action.ITEM_REDIRECT))
@@ -209,7 +212,7 @@ def redirect(request: Request, principal: Asker, item: str, wanted: PolicyTarget
     not.
     """
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_REDIRECT)
-    return _change(request, found, change_of(wanted), principal.actor)
+    return _change(request, found, change_of(wanted), principal)
 
 
 def change_of(wanted: PolicyTarget, plan: PolicyPlan | None = None) -> PolicyChange:
@@ -222,8 +225,8 @@ def given_in(change: BaseModel) -> dict[str, Any]:
     return {name: getattr(change, name) for name in change.model_fields_set}
 
 
-def _change(request: Request, item: Item, change: PolicyChange, actor: str) -> ChangedPolicy:
-    updated = services_of(request).items.update(item.id, ItemChange(policy=change), actor=actor)
+def _change(request: Request, item: Item, change: PolicyChange, principal: Principal) -> ChangedPolicy:
+    updated = services_of(request).principals.update_item(principal, item, ItemChange(policy=change))
     shown = _show(updated.item, _name_original(request, updated.item))
     return ChangedPolicy(**shown.model_dump(), changes=show_changes(updated))
 

@@ -12,34 +12,63 @@ from worker.domain.states import RunPurpose, RunStatus
 from worker.rows.run_lists import RunFilter
 from worker.services.runs.reports import Report
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.values import Time
+from worker.web.api.values import Output, Time
 from worker.web.api.wire import PageQuery, give_page
+from worker.wording.runs import describe_run
 
 router = APIRouter(prefix="/nightkey/runs", tags=["runs"], route_class=AskedRoute)
 
 
 class RunQuery(PageQuery):
+    """`since`: opened then or later."""
+
     workflow: str | None = Field(default=None, max_length=250)
     outcome: list[RunStatus] = Field(default=[])
     purpose: list[RunPurpose] = Field(default=[])
+    since: Time | None = None
 
     @property
     def wanted(self) -> RunFilter:
         return RunFilter(
-            workflow=self.workflow, outcomes=frozenset(self.outcome), purposes=frozenset(self.purpose)
+            workflow=self.workflow,
+            outcomes=frozenset(self.outcome),
+            purposes=frozenset(self.purpose),
+            since=self.since,
         )
 
 
 class SummedRun(BaseModel):
+    """`trigger`: what began it. `error_node`, `cause`: where it failed, and why."""
+
     id: str
+    workflow: str
     workflow_id: str
     status: str
     trigger: str
     purpose: str
     error_message: str | None
+    error_node: str | None
+    cause: str | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+
+
+class RunNodeLog(BaseModel):
+    """What a node came to. `output` is masked: no value is in it."""
+
+    node: str
+    component: str
+    status: str
+    output: Output
+    at: datetime
+
+
+class WholeRun(SummedRun):
+    """`used`: the version of each item, by its name."""
+
+    used: dict[str, int]
+    logs: list[RunNodeLog]
 
 
 class ReportedRun(BaseModel):
@@ -72,6 +101,12 @@ def list_runs(request: Request, response: Response, query: Annotated[RunQuery, Q
     """Newest first unless `sort` says otherwise."""
     page = services_of(request).lists.page_runs(query.wanted, query.page)
     return [SummedRun(**vars(one)) for one in give_page(page, request, response)]
+
+
+@router.get("/{run_id}", **asks(Action.WORKFLOW_SEE))
+def get_run(request: Request, run_id: str) -> WholeRun:
+    """A run with what it used, and what each of its nodes came to."""
+    return WholeRun(**describe_run(services_of(request).views.view_run(run_id)))
 
 
 @router.post("/report", **asks(Action.RUN_REPORT))

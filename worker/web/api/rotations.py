@@ -1,7 +1,7 @@
 """`/nightkey/rotations`: what was replaced, step by step, and what a principal decides of it."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +16,7 @@ from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.consumers import ShownOutcome, show_outcome
 from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
-from worker.wording.shapes import describe_consumer, describe_rotation
+from worker.wording.shapes import describe_consumer, describe_rotation, describe_step
 
 router = APIRouter(prefix="/nightkey/rotations", tags=["rotations"], route_class=AskedRoute)
 
@@ -172,7 +172,7 @@ def get_rotation(request: Request, principal: Asker, rotation_id: str) -> WholeR
     found = decisions.view(rotation_id)
     return WholeRotation(
         **describe_rotation(found.rotation),
-        steps=[ShownStep(**_plain(one)) for one in found.steps],
+        steps=[ShownStep(**describe_step(one)) for one in found.steps],
         consumers=[ShownConsumer(**describe_consumer(one)) for one in found.consumer_proofs if not one.check],
         choices=[ShownChoice(**vars(one)) for one in found.choices],
     )
@@ -255,7 +255,3 @@ def _decisions(request: Request, principal: Principal, rotation_id: str, action:
 
 def _show(rotation: Rotation) -> ShownRotation:
     return ShownRotation(**describe_rotation(rotation))
-
-
-def _plain(step: Any) -> dict[str, Any]:  # noqa: ANN401  # a step's record
-    return {name: getattr(step, name) for name in ShownStep.model_fields}

@@ -1,54 +1,18 @@
-"""`/nightkey/status`, `/nightkey/nights` and `/nightkey/calendar`: how things stand, how nights went, what
-comes.
-"""
+"""`/nightkey/status` and `/nightkey/calendar`: how things stand, and what comes."""
 
-from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from vaultcore.access import Action, Principal
+from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, NotFoundError
-from worker.domain.problems import is_of_the_whole
-from worker.domain.reasons import show_reason
-from worker.rows.nights import Night
-from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
-from worker.web.api.values import Time
-from worker.web.api.wire import leave_out
-from worker.wording import describe, say
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.nights import ShownNight, ShownProblem, show_night
+from worker.wording import describe
 
-router = APIRouter(prefix="/nightkey", tags=["nights"], route_class=AskedRoute)
-NIGHTS_MAX = 100
-
-
-class ShownProblem(BaseModel):
-    """`kind`: a code; `detail`: a sentence, or what was stored of it then."""
-
-    kind: str
-    subject: str
-    detail: str
-
-
-class ShownNight(BaseModel):
-    """`slot`: when it was to begin, or was begun by hand, and its id. `scanned_at` null: its scan is under
-    way, or was cut off; `done_at` null: its rotations still move.
-    """
-
-    slot: datetime
-    started_at: datetime
-    scanned_at: datetime | None
-    done_at: datetime | None
-    outcome: str | None
-    by_hand: bool
-    counts: dict[str, int]
-
-
-class WholeNight(ShownNight):
-    """`problems`: what was wrong when it had ended; none: it ended well, or has not ended."""
-
-    problems: list[ShownProblem]
+router = APIRouter(prefix="/nightkey", tags=["status"], route_class=AskedRoute)
 
 
 class StandingFinding(BaseModel):
@@ -82,11 +46,12 @@ class CalendarResponse(Response):
     media_type = "text/calendar"
 
 
-@router.get("/status", tags=["status"], **asks(Action.NIGHT_SEE))
+@router.get("/status", **asks(Action.NIGHT_SEE))
 def show_status(request: Request, principal: Asker) -> Standing:
     """What is wrong, the last night, and how much there is of what."""
     services = services_of(request)
-    found, sees = services.overview.status.read(), _find_visible(request, principal)
+    found = services.overview.status.read()
+    sees = services.overview.visible.find(principal, {one.subject for one in found.problems})
     problems = [
         ShownProblem(kind=one.kind, subject=one.subject, detail=describe(one))
         for one in found.problems
@@ -96,8 +61,8 @@ def show_status(request: Request, principal: Asker) -> Standing:
     return Standing(
         good=not problems,
         problems=problems,
-        last_night=found.last_night and _show(found.last_night),
-        by_hand=found.by_hand and _show(found.by_hand),
+        last_night=found.last_night and show_night(found.last_night),
+        by_hand=found.by_hand and show_night(found.by_hand),
         next_night=found.next_night,
         items=found.items,
         workflows=found.workflows,
@@ -107,35 +72,6 @@ def show_status(request: Request, principal: Asker) -> Standing:
             StandingFinding(**one) for one in found.findings if seen is None or one["item_id"] in seen.ids
         ],
     )
-
-
-@router.get("/nights", **asks(Action.NIGHT_SEE))
-def list_nights(
-    request: Request,
-    response: Response,
-    before: Time | None = None,
-    size: Annotated[int, Query(ge=1, le=NIGHTS_MAX)] = 25,
-) -> list[ShownNight]:
-    """The last ones first; `before`: the slot that a page ended with."""
-    found = services_of(request).overview.nights.list_all(before=before, limit=size)
-    return [_show(one) for one in leave_out(found, response)]
-
-
-@router.post("/nights", status_code=202, **starts(Action.NIGHT_RUN))
-def begin_night(request: Request) -> ShownNight:
-    """Begins a night now: scans, and opens what is due. Whoever works on the vault goes on with that, and
-    ends it.
-    """
-    services = services_of(request)
-    slot = services.clock()
-    services.night.nights.begin(slot, by_hand=True)
-    return _show(services.overview.nights.get(slot))
-
-
-@router.get("/nights/{slot}", **asks(Action.NIGHT_SEE))
-def get_night(request: Request, principal: Asker, slot: Time) -> WholeNight:
-    found, sees = services_of(request).overview.nights.get(slot), _find_visible(request, principal)
-    return WholeNight(**_show(found).model_dump(), problems=list(_show_problems(found, sees)))
 
 
 @router.get(
@@ -166,26 +102,3 @@ def show_calendar(
     written, problems = services.overview.calendar.write(owner)
     headers = {"Cache-Control": "no-store"} | ({"Nightkey-Unreadable": str(len(problems))} if problems else {})
     return CalendarResponse(written, headers=headers)
-
-
-def _find_visible(request: Request, principal: Principal) -> Callable[[str, str], bool]:
-    """Whether a problem of that subject and kind is shown: who sees their own items alone, sees those, and what
-    is wrong with the whole.
-    """
-    seen = services_of(request).lists.find_seen(principal)
-    if seen is None:
-        return lambda *_: True
-    return lambda subject, kind: is_of_the_whole(kind) or subject in seen.names
-
-
-def _show(night: Night) -> ShownNight:
-    return ShownNight(**{name: getattr(night, name) for name in ShownNight.model_fields})
-
-
-def _show_problems(night: Night, sees: Callable[[str, str], bool]) -> Iterable[ShownProblem]:
-    for stored in night.problems:
-        kind, subject = str(stored.get("kind", "")), str(stored.get("subject", ""))
-        if sees(subject, kind):
-            error = stored.get("error")
-            detail = say(show_reason(error)) if error else ""
-            yield ShownProblem(kind=kind, subject=subject, detail=detail or kind)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
+from vaultcore.labels import LABELS_MAX, parse_match
 from vaultcore.model import UNCHANGED, Item, Mode
 from vaultcore.secret import Secret
 from worker.domain.changes import ItemChange
@@ -57,12 +58,14 @@ class ChangedItem(BaseModel):
 
 
 class ItemQuery(PageQuery):
-    """Which items: those that are all of this; of several owners, states or modes, one is enough. `rotator`
-    empty: those without one. `search`: a part of the name, `begins` its beginning, in any case. Without `limit`
-    and `cursor` all of them come at once, as clients of that vault expect.
+    """Which items: those that are all of this; of several owners, states or modes, one is enough. `label`: each
+    of them, as `KEY=VALUE`, or `KEY` for whichever value. `rotator` empty: those without one. `search`: a part
+    of the name, `begins` its beginning, in any case. Without `limit` and `cursor` all of them come at once, as
+    clients of that vault expect.
     """
 
     owner: list[str] = Field(default=[], max_length=100, examples=[["platform"]])
+    label: list[str] = Field(default=[], max_length=LABELS_MAX, examples=[["env=prod", "team"]])
     state: list[ItemState] = Field(default=[])
     mode: list[Mode] = Field(default=[])
     rotator: str | None = Field(default=None, max_length=60)
@@ -78,6 +81,7 @@ class ItemQuery(PageQuery):
     def wanted(self) -> ItemFilter:
         return ItemFilter(
             owners=frozenset(self.owner),
+            labels=frozenset(map(parse_match, self.label)),
             states=frozenset(self.state),
             modes=frozenset(self.mode),
             rotator=self.rotator,

@@ -13,11 +13,10 @@ from starlette.responses import Response
 from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, UnreadableError
 from vaultcore.model import Mode
-from worker.bootstrap import Services
 from worker.rows.coming_days import Event
 from worker.services.night.coming_days import LISTED_MAX, ComingDay, DayEntry
 from worker.web.api.asking import asks, services_of
-from worker.web.console.frame import CONSOLE, Visitor, show
+from worker.web.console.frame import CONSOLE, show
 from worker.web.console.visits import Looks, PageRoute
 from worker.web.drawings.month import DayCount, draw_month
 from worker.wording.coming import say_due, say_lapse
@@ -26,6 +25,8 @@ router = APIRouter(prefix=f"{CONSOLE}/calendar", include_in_schema=False, route_
 _ENTRIES: Final = 3
 """Of a day in the grid."""
 _NIGHTS: Final = 90
+_WEEKS: Final = 5
+"""So many are shown where no month is asked for: what is over tells nobody what comes."""
 _YEARS: Final = range(2000, 2200)
 
 
@@ -42,7 +43,7 @@ class ShownEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownDay:
-    """`more`: how many items it has beside its entries."""
+    """`inside`: it is of the month, or still to come. `more`: how many items it has beside its entries."""
 
     day: date
     inside: bool
@@ -53,29 +54,47 @@ class ShownDay:
 
 @router.get("", **asks(Action.NIGHT_SEE))
 def show_month(request: Request, visitor: Looks, month: Annotated[str, Query(max_length=20)] = "") -> Response:
-    """A month as a grid, and the coming 90 nights beside each other."""
+    """The coming weeks, or a month, as a grid; and the coming 90 nights beside each other."""
     services = services_of(request)
     now = services.clock()
     today = now.astimezone(visitor.zone).date()
     first = _read_month(month) if month else today.replace(day=1)
-    weeks = months.Calendar().monthdatescalendar(first.year, first.month)
-    days = services.overview.coming_days.look(
-        weeks[0][0], len(weeks) * 7, zone=visitor.zone, entries=_ENTRIES, seen_by=visitor.principal
+    start, number = _find_weeks(first) if month else (today - timedelta(days=today.weekday()), _WEEKS)
+    found = services.overview.coming_days.look(
+        start, number * 7, zone=visitor.zone, entries=_ENTRIES, seen_by=visitor.principal
     )
-    shown = [_show_day(one, first, today, now) for one in days]
-    before, after = first - timedelta(days=1), first + timedelta(days=31)
+    coming = services.overview.coming_days.look(
+        today, _NIGHTS, zone=visitor.zone, entries=0, seen_by=visitor.principal
+    )
+    days = [
+        _show_day(one, inside=one.day.month == first.month if month else one.day >= today, today=today, now=now)
+        for one in found
+    ]
     return show(
         request,
         "calendar.html",
         now=now,
-        first=first,
-        weeks=[shown[start : start + 7] for start in range(0, len(shown), 7)],
-        is_empty=not any(one.entries or one.more for one in shown if one.inside),
-        before=f"{before:%Y-%m}" if before.year in _YEARS else None,
-        after=f"{after:%Y-%m}" if after.year in _YEARS else None,
+        first=first if month else None,
+        weeks=[days[place : place + 7] for place in range(0, len(days), 7)],
+        is_empty=not any(one.entries or one.more for one in days if one.inside),
+        before=_name_month(first - timedelta(days=1) if month else first),
+        after=_name_month(first + timedelta(days=31)),
         nights=_NIGHTS,
-        small=_draw_coming(services, visitor, today),
+        small=_draw_coming(coming, today),
+        due=sum(one.due for one in coming),
+        lapse=sum(one.lapse for one in coming),
     )
+
+
+def _find_weeks(first: date) -> tuple[date, int]:
+    """Where the weeks of a month begin, and how many they are."""
+    weeks = months.Calendar().monthdatescalendar(first.year, first.month)
+    return weeks[0][0], len(weeks)
+
+
+def _name_month(day: date) -> str | None:
+    """As its address has it; None: the calendar does not go so far."""
+    return f"{day:%Y-%m}" if day.year in _YEARS else None
 
 
 @router.get("/{day}", **asks(Action.NIGHT_SEE))
@@ -114,14 +133,14 @@ def _read_month(text: str) -> date:
     try:
         return _check(date.fromisoformat(f"{text}-01"))
     except ValueError:
-        raise InvalidInputError("month: write it as in 2026-12") from None
+        raise InvalidInputError("the month in this address: write it like 2027-03") from None
 
 
 def _read_day(text: str) -> date:
     try:
         return _check(date.fromisoformat(text))
     except ValueError:
-        raise InvalidInputError("the day in this address: write it as in 2026-12-24") from None
+        raise InvalidInputError("the day in this address: write it like 2027-03-01") from None
 
 
 def _check(day: date) -> date:
@@ -130,10 +149,10 @@ def _check(day: date) -> date:
     return day
 
 
-def _show_day(found: ComingDay, first: date, today: date, now: datetime) -> ShownDay:
+def _show_day(found: ComingDay, *, inside: bool, today: date, now: datetime) -> ShownDay:
     return ShownDay(
         day=found.day,
-        inside=found.day.month == first.month,
+        inside=inside,
         is_today=found.day == today,
         entries=[_show_entry(one, now) for one in found.entries],
         more=found.due + found.lapse - len(found.entries),
@@ -153,11 +172,8 @@ def _show_entry(entry: DayEntry, now: datetime) -> ShownEntry:
     return ShownEntry(name=item.name, kind=kind, words=say_lapse(item, now), at=item.expires_at)
 
 
-def _draw_coming(services: Services, visitor: Visitor, today: date) -> Sequence[Markup]:
+def _draw_coming(days: Sequence[ComingDay], today: date) -> list[Markup]:
     """The months of the coming 90 nights, without anything before today."""
-    days = services.overview.coming_days.look(
-        today, _NIGHTS, zone=visitor.zone, entries=0, seen_by=visitor.principal
-    )
     counts = {one.day: DayCount(due=one.due, lapse=one.lapse) for one in days}
     wanted = dict.fromkeys((day.year, day.month) for day in counts)
     return [

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
 
 from vaultcore.access import Action
 from worker.domain.advice import Advice, Choice
 from worker.domain.saga import State
 from worker.services.rotation.decisions import RotationView
-from worker.web.console.frame import CONSOLE, Visitor
+from worker.web.console.frame import Visitor
+from worker.web.console.ways import item_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def _show(advice: Advice, view: RotationView, visitor: Visitor, owners: tuple[st
                 hurt=_name_consumers(view) if button.danger else (),
             )
     elif advice.choice is Choice.GIVE and visitor.may(Action.ITEM_REPLACE, owners):
-        link = f"{CONSOLE}/items/{quote(view.rotation.item, safe='')}"
+        link = item_path(view.rotation.item)
         yield Offer(button=None, words="Give a value of your own", does=does, command=advice.command, link=link)
     elif advice.choice is Choice.REPORT and visitor.may(Action.RUN_REPORT):
         words = f"Report a run of {advice.workflow}"

@@ -1,7 +1,8 @@
 """What the scan saw, worst first, and that somebody knows of it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -9,42 +10,57 @@ from starlette.responses import Response
 
 from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, NotFoundError, UnreadableError
-from worker.bootstrap import Services
 from worker.domain.findings import WORST_FIRST, FindingKind
-from worker.domain.paging import LIMIT, PageRequest, Total
+from worker.domain.notices import name_finding
+from worker.domain.paging import PageRequest, Total
 from worker.rows.finding_lists import FindingFilter
 from worker.rows.findings import ListedFinding, OpenFinding
 from worker.web.api.asking import asks, services_of
+from worker.web.console.days import HOW_TO, begin_of
+from worker.web.console.finding_shapes import BROKEN, shape_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
-from worker.web.console.queries import link_pages, link_without, read_day, read_filters, read_page
+from worker.web.console.queries import link_pages, link_without, read_filters, read_page
 from worker.web.console.visits import Looks, PageRoute, Sent, fields_of
 from worker.wording import say
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 _OF_EACH: Final = 10
 """How many of a kind stand among all kinds."""
-_WORST: Final = frozenset(list(FindingKind)[: list(FindingKind).index(FindingKind.EXPIRING)])
-"""What is broken now; the others will be, or are untidy."""
+_REPLACED: Final = frozenset(
+    {
+        FindingKind.LAPSED,
+        FindingKind.EXPIRING,
+        FindingKind.USES_EXPIRED,
+        FindingKind.NO_VALUE,
+        FindingKind.STALE_COPY,
+    }
+)
+"""What a new value settles."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FindingRow:
-    """`owners`: who answers for its item. `answerable`: the visitor may say that they know of it."""
+    """`word`: what it says of its subject. `owners`: who answers for its item. `answerable`: the visitor may
+    say that they know of it. `replaceable`: a new value helps, and they may give it.
+    """
 
     finding: OpenFinding
     shape: str
+    word: str
     detail: str
     does: str
     quiet: str | None
     owners: tuple[str, ...]
     answerable: bool
+    replaceable: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Those of a kind. `more`: a link to all of them, where there are more."""
+    """Those of a kind, and what they say of their subjects. `more`: a link to all, where there are more."""
 
     kind: FindingKind
+    word: str
     total: Total | None
     rows: list[FindingRow]
     more: str | None
@@ -59,7 +75,8 @@ def list_findings(request: Request, visitor: Looks) -> Response:
     kinds = [kind for kind in WORST_FIRST if filters.get("kind", kind) == kind]
     paged = "kind" in filters and len(kinds) == 1
     sections, unread, pages = [], [], {}
-    for kind in kinds:
+    wrong = _find_wrong_owner(request, filters)
+    for kind in [] if wrong else kinds:
         wanted = FindingFilter(kinds=frozenset({kind}), owners=owners, snoozed=snoozed)
         asked = read_page(request) if paged else PageRequest(limit=_OF_EACH, counted=True)
         page = services_of(request).lists.page_findings(wanted, asked, seen_by=visitor.principal)
@@ -69,18 +86,33 @@ def list_findings(request: Request, visitor: Looks) -> Response:
             pages = link_pages(request, filters, page)
         if rows:
             more = f"{CONSOLE}/findings?kind={kind}" if page.next and not paged else None
-            sections.append(Section(kind=kind, total=page.total, rows=rows, more=more))
+            sections.append(Section(kind=kind, word=name_finding(kind), total=page.total, rows=rows, more=more))
+    totals = [(one.kind, one.total) for one in sections if one.total is not None]
     return show(
         request,
         "findings.html",
+        status=422 if wrong else 200,
+        wrong=wrong,
         sections=sections,
+        number=sum(total.number for _, total in totals),
+        broken=sum(total.number for kind, total in totals if kind in BROKEN),
         unread=unread,
         filters=filters,
+        shown={**filters, **({"kind": name_finding(kinds[0])} if paged else {})},
         without=link_without(request, filters),
         pages=pages,
-        kinds=list(WORST_FIRST),
-        limit=LIMIT,
+        kinds={kind: name_finding(kind) for kind in WORST_FIRST},
     )
+
+
+def _find_wrong_owner(request: Request, filters: Mapping[str, str]) -> str:
+    """What to say of a name that no owner has; empty: one has it, or none is asked for."""
+    try:
+        if "owner" in filters:
+            services_of(request).views.get_owner(filters["owner"])
+    except NotFoundError:
+        return "No owner has this name."
+    return ""
 
 
 @router.get("/findings/{finding_id}", **asks(Action.FINDING_SEE))
@@ -98,15 +130,13 @@ def acknowledge(request: Request, visitor: Looks, finding_id: str, sent: Sent) -
     why, day = str(given.get("why", "")), str(given.get("until", ""))
     answers = services_of(request).overview.acknowledgements
     wrong: dict[str, str] = {}
-    until: datetime | None = None
-    try:
-        until = read_day(day, visitor.zone, name="until") if day else None
-    except InvalidInputError as error:
-        wrong["until"] = str(error).removeprefix("until: ").capitalize()
-    if until is not None and until <= services_of(request).clock():
+    until = begin_of(day, visitor.zone)
+    if day and until is None:
+        wrong["until"] = f"That is no day: {HOW_TO}."
+    elif until is not None and until <= services_of(request).clock():
         wrong["until"] = "Choose a day that is still to come."
     if not why.strip():
-        wrong["why"] = "Say why: it is kept in the record, for who looks after you."
+        wrong["why"] = "Say why: it stands in the record, with your name."
     if not wrong:
         try:
             actor = visitor.principal.actor
@@ -138,7 +168,7 @@ def _show_one(
         request,
         "finding.html",
         status=status,
-        one=_show(services, visitor, services.views.view_finding(finding_id)),
+        one=_show_all(request, visitor, [services.views.view_finding(finding_id)])[0],
         tomorrow=f"{tomorrow:%Y-%m-%d}",
         filled=filled or {"why": "", "until": ""},
         wrong=wrong or {},
@@ -152,32 +182,26 @@ def _check(request: Request, visitor: Visitor, finding_id: str, action: Action) 
 
 
 def _show_all(
-    request: Request, visitor: Visitor, rows: tuple[ListedFinding | UnreadableError, ...]
+    request: Request, visitor: Visitor, rows: Sequence[ListedFinding | UnreadableError]
 ) -> list[FindingRow]:
-    services = services_of(request)
-    return [_show(services, visitor, one) for one in rows if not isinstance(one, UnreadableError)]
+    read = [one for one in rows if not isinstance(one, UnreadableError)]
+    about = {one.finding.item_id for one in read if one.finding.item_id is not None}
+    owners = services_of(request).views.find_owners(about) if about else {}
+    return [_show(visitor, one, owners.get(one.finding.item_id or "", ())) for one in read]
 
 
-def _show(services: Services, visitor: Visitor, one: ListedFinding) -> FindingRow:
+def _show(visitor: Visitor, one: ListedFinding, owners: tuple[str, ...]) -> FindingRow:
     finding = one.finding
-    owners = _find_owners(services, finding)
-    shape = "rest" if one.quiet else "wrong" if finding.kind in _WORST else "waits"
     return FindingRow(
         finding=finding,
-        shape=shape,
+        shape=shape_of(one),
+        word=name_finding(finding.kind),
         detail=say(finding.detail),
         does=say(finding.does),
         quiet=one.quiet,
         owners=owners,
-        answerable=visitor.may("finding.quiet", owners),
+        answerable=visitor.may(Action.FINDING_QUIET, owners),
+        replaceable=finding.item_id is not None
+        and finding.kind in _REPLACED
+        and visitor.may(Action.ITEM_REPLACE, owners),
     )
-
-
-def _find_owners(services: Services, finding: OpenFinding) -> tuple[str, ...]:
-    """None of what is about no item, or about one that is gone or cannot be read."""
-    if finding.item_id is None:
-        return ()
-    try:
-        return services.views.get_item(finding.item_id).owners
-    except (NotFoundError, UnreadableError):
-        return ()

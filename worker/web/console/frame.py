@@ -3,14 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -18,10 +17,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from vaultcore.access import Action, Principal, may, may_ever
 from worker.domain.commands import quote_word
 from worker.web.answers import HttpProblem
+from worker.web.console import ways
+from worker.web.console.times import Times
 from worker.wording.parts import say_count
-from worker.wording.times import say_clock, say_distance, say_utc
 
-CONSOLE: Final = "/console"
+CONSOLE: Final = ways.CONSOLE
 ZONE_COOKIE: Final = "nightkey_zone"
 HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
@@ -54,33 +54,6 @@ class Visitor:
         return may_ever(self.principal, asked) if owners is None else may(self.principal, asked, owners=owners)
 
 
-class Times:
-    """How templates show moments, for one page: as they are now, in the visitor's zone."""
-
-    def __init__(self, now: datetime, zone: ZoneInfo) -> None:
-        self.now = now
-        self._zone = zone
-
-    def distance(self, moment: datetime | None, otherwise: str = "never") -> Markup:
-        """`in 5 days`, with the exact moment on hover."""
-        return self._mark(moment, "" if moment is None else say_distance(moment, self.now), otherwise)
-
-    def clock(self, moment: datetime | None, otherwise: str = "never") -> Markup:
-        """What the clock shows then in the visitor's zone, with UTC on hover."""
-        return self._mark(moment, "" if moment is None else say_clock(moment, self._zone), otherwise)
-
-    def day(self, moment: datetime, form: str = "%a %-d %b") -> str:
-        return moment.astimezone(self._zone).strftime(form)
-
-    def _mark(self, moment: datetime | None, text: str, otherwise: str) -> Markup:
-        if moment is None:
-            return Markup('<span class="quiet">{}</span>').format(otherwise)
-        exact = f"{say_clock(moment, self._zone)}, {say_utc(moment)}"
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(
-            moment.astimezone(UTC).isoformat(), exact, text
-        )
-
-
 def show(
     request: Request,
     template: str,
@@ -111,6 +84,8 @@ def go(path: str, *, said: str = "") -> Response:
 
 
 SAID: Final[Mapping[str, str]] = {
+    # Of a night
+    "night-begun": "A night is begun: whoever works on the vault goes on with what it opened.",
     # Of a rotation
     "approved": "Approved: it begins at the next moment that its windows allow.",
     "rejected": "Rejected: nothing changes, and the night does not ask again for a while.",
@@ -165,8 +140,18 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["quote_word"] = quote_word  # of a name in a command that is copied
-    environment.globals |= {"console": CONSOLE, "asset": asset, "count": say_count}
+    environment.filters |= {
+        "item_path": ways.item_path,
+        "owner_path": ways.owner_path,
+        "digest_path": ways.digest_path,
+    }
+    environment.globals |= {"console": CONSOLE, "asset": asset, "count": _count}
     return environment
+
+
+def _count(number: int, noun: str) -> str:
+    """As in `1 item` and `2,000 items`."""
+    return say_count(number, noun).replace(str(number), f"{number:,}", 1)
 
 
 @cache
@@ -190,5 +175,5 @@ _TITLES: Final[Mapping[int, str]] = {
 def show_problem(request: Request, problem: HttpProblem) -> Response:
     """A page that says why there is no other."""
     title = _TITLES.get(problem.status, "Something failed")
-    message = problem.message[:1].upper() + problem.message[1:]
+    message = problem.message[:1].upper() + problem.message[1:].removesuffix(".") + "."
     return show(request, "error.html", status=problem.status, title=title, message=message)

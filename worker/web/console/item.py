@@ -11,12 +11,13 @@ from starlette.responses import Response
 
 from vaultcore.access import Action
 from vaultcore.audit import AuditRow
-from vaultcore.errors import UnreadableError
+from vaultcore.errors import NotFoundError, UnreadableError
 from vaultcore.model import ConsumerKind, Item, Kind, Mode, Reference, Version
 from vaultcore.rules import overlap_of
 from worker.bootstrap import Services
 from worker.domain.commands import quote_word, value_command
 from worker.domain.consumption import explain_elsewhere
+from worker.domain.findings import FindingKind
 from worker.domain.item_states import OpenRotation, states_of
 from worker.domain.notices import name_finding
 from worker.domain.paging import PageRequest
@@ -29,8 +30,13 @@ from worker.rows.notices import Notice
 from worker.rows.rotation_lists import RotationFilter
 from worker.services.items import ItemView
 from worker.web.api.asking import asks, services_of
-from worker.web.console.frame import CONSOLE, Visitor, show
+from worker.web.console.finding_shapes import shape_of
+from worker.web.console.frame import CONSOLE, Visitor, go, show
+from worker.web.console.item_list import link_labels
+from worker.web.console.item_remarks import list_remarks
 from worker.web.console.visits import Looks, PageRoute
+from worker.web.console.ways import NEW_ITEM
+from worker.web.console.workflows import link_workflow
 from worker.web.drawings.versions import draw_versions
 from worker.wording import say
 from worker.wording.harm import list_harm
@@ -42,6 +48,7 @@ router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRout
 
 _SHOWN: Final = 10
 """Of rotations, notices and audit rows; each list of its own has the others."""
+_READ: Final = "version.reveal"
 _FINDINGS_SHOWN: Final = 50
 _WAITS_FOR_A_PERSON: Final = frozenset({State.REQUESTED, State.STUCK})
 _TONES: Final = {
@@ -72,6 +79,7 @@ class ShownUse:
     """`follows`: which version the node is given. `proof`: which one a production run has proven, if any."""
 
     name: str
+    link: str
     is_workflow: bool
     node: str
     note: str
@@ -96,6 +104,8 @@ class RotationLine:
 @dataclass(frozen=True, kw_only=True)
 class FindingLine:
     id: str
+    kind: FindingKind
+    shape: str
     word: str
     detail: str
     does: str
@@ -106,11 +116,16 @@ class FindingLine:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownAudit:
-    seq: int
     at: datetime
     actor: str
     action: str
     details: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reads:
+    number: str
+    last_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +148,12 @@ class Deeds:
 def view_item(request: Request, name: str, visitor: Looks) -> Response:
     """By its name, or its id."""
     services = services_of(request)
-    item = services.principals.find_item(visitor.principal, name, Action.ITEM_SEE)
+    try:
+        item = services.principals.find_item(visitor.principal, name, Action.ITEM_SEE)
+    except NotFoundError:
+        if name == "new" and visitor.may(Action.ITEM_CREATE):  # so it is typed by who has no item of that name
+            return go(NEW_ITEM)
+        raise
     return show_item(request, services, visitor, item.id)
 
 
@@ -151,6 +171,7 @@ def show_item(  # what a form on it had, which was refused
     rotations = _rotations(services, visitor, item)
     overlap = overlap_of(item.policy, item.life)
     tone, word = _state(item, rotations, now)
+    findings = _findings(services, visitor, item)
     return show(
         request,
         "item.html",
@@ -166,11 +187,16 @@ def show_item(  # what a form on it had, which was refused
         versions=[_show_version(one) for one in sorted(view.versions, key=lambda one: -one.number)],
         uses=[_show_use(one, item) for one in view.references],
         elsewhere=_explain_elsewhere(view),
+        labels=link_labels(item),
         policy=_policy(view),
+        by_owner=item.policy.mode is Mode.NOTIFY,
+        always=("lifetime", "thresholds" if item.policy.mode is Mode.NOTIFY else "lead"),
         rotations=[_show_rotation(one) for one in rotations],
-        findings=_findings(services, visitor, item),
+        findings=findings,
+        remarks=list_remarks(services, item, {one.kind for one in findings}),
         notices=_notices(services, visitor, item),
         audit=_audit(services, visitor, item),
+        reads=_reads(services, visitor, item),
         deeds=_deeds(services, visitor, item, rotations),
         value_command=value_command(item, now),
         quoted=quote_word(item.name),
@@ -226,6 +252,7 @@ def _show_use(use: Reference, item: Item) -> ShownUse:
         follows = f"version {use.pinned}, {'held by its rotation' if use.held_by else 'pinned'}"
     return ShownUse(
         name=use.consumer_name,
+        link=link_workflow(use.consumer_name, use.consumer_id),
         is_workflow=use.consumer is ConsumerKind.WORKFLOW,
         node=use.node_id,
         note=", ".join(notes),
@@ -278,6 +305,8 @@ def _show_finding(listed: ListedFinding) -> FindingLine:
     word, detail = name_finding(found.kind), say(found.detail)
     return FindingLine(
         id=found.id,
+        kind=FindingKind(found.kind),
+        shape=shape_of(listed),
         word="" if detail.startswith(word.partition(" ")[0]) else word,
         detail=detail,
         does=say(found.does),
@@ -297,14 +326,26 @@ def _notices(services: Services, visitor: Visitor, item: Item) -> list[Notice] |
 def _audit(services: Services, visitor: Visitor, item: Item) -> list[ShownAudit] | None:
     if not visitor.may(Action.AUDIT_READ, ()):
         return None
-    page = services.lists.page_audit(AuditFilter(item=item.id), PageRequest(limit=_SHOWN))
+    wanted = AuditFilter(item=item.id, without=_READ)
+    page = services.lists.page_audit(wanted, PageRequest(limit=_SHOWN))
     return [_show_audit(one, item) for one in _readable(page.rows)]
+
+
+def _reads(services: Services, visitor: Visitor, item: Item) -> Reads | None:
+    """How often its value was read, for runs above all: rows that would hide what else was done."""
+    if not visitor.may(Action.AUDIT_READ, ()):
+        return None
+    page = services.lists.page_audit(
+        AuditFilter(item=item.id, action=_READ), PageRequest(limit=1, counted=True)
+    )
+    rows = _readable(page.rows)
+    return Reads(number=str(page.total), last_at=rows[0].at) if rows else None
 
 
 def _show_audit(row: AuditRow, item: Item) -> ShownAudit:
     details = {name: value for name, value in row.details.items() if value not in (None, item.id)}
     told = ", ".join(f"{name} {_word(value)}" for name, value in details.items())
-    return ShownAudit(seq=row.seq, at=row.at, actor=row.actor, action=row.action, details=told)
+    return ShownAudit(at=row.at, actor=row.actor, action=row.action, details=told)
 
 
 def _word(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What is done to an item by a button: replaced, in a hurry too, deleted; and what is known of its findings."""
+"""What is done to an item by a button: replaced, in a hurry too, and deleted."""
 
 from collections.abc import Callable
 
@@ -6,22 +6,21 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vaultcore.access import Action
-from vaultcore.errors import NightkeyError, NotFoundError, RefusedError
+from vaultcore.errors import NightkeyError, RefusedError
 from vaultcore.model import Item
-from worker.domain.whys import WHY_MAX
-from worker.rows.findings import OpenFinding
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, go
 from worker.web.console.item import show_item
-from worker.web.console.item_fields import FieldError, check_why, read_day, status_of
+from worker.web.console.item_fields import FieldError, status_of
 from worker.web.console.key_shown_once import show_key
 from worker.web.console.visits import Looks, PageRoute, Sent
-from worker.web.console.ways import item_path
+from worker.web.console.ways import ITEM, item_path
+from worker.wording.forms import say_for_forms
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
 
-@router.post("/items/{item_id}/rotate", **asks(Action.ITEM_ROTATE))
+@router.post(f"{ITEM}/rotate", **asks(Action.ITEM_ROTATE))
 def rotate(request: Request, item_id: str, visitor: Looks, form: Sent) -> Response:
     """Opens a rotation; whoever works on the vault goes on with it."""
     item = _find(request, visitor, item_id, Action.ITEM_ROTATE)
@@ -35,7 +34,7 @@ def rotate(request: Request, item_id: str, visitor: Looks, form: Sent) -> Respon
     return _try(request, visitor, item, do)
 
 
-@router.post("/items/{item_id}/emergency", **asks(Action.ITEM_EMERGENCY))
+@router.post(f"{ITEM}/emergency", **asks(Action.ITEM_EMERGENCY))
 def rotate_in_a_hurry(request: Request, item_id: str, visitor: Looks) -> Response:
     """Without tests and overlap: somebody else knows the value."""
     item = _find(request, visitor, item_id, Action.ITEM_EMERGENCY)
@@ -47,7 +46,7 @@ def rotate_in_a_hurry(request: Request, item_id: str, visitor: Looks) -> Respons
     return _try(request, visitor, item, do)
 
 
-@router.post("/items/{item_id}/first-key", **asks(Action.ITEM_ROTATE))
+@router.post(f"{ITEM}/first-key", **asks(Action.ITEM_ROTATE))
 def make_first_key(request: Request, item_id: str, visitor: Looks) -> Response:
     """The key of an item that came in without one, shown once."""
     item = _find(request, visitor, item_id, Action.ITEM_ROTATE)
@@ -56,12 +55,15 @@ def make_first_key(request: Request, item_id: str, visitor: Looks) -> Response:
     try:
         _, first = services.items.make_first_key(item.id, actor=visitor.principal.actor)
     except NightkeyError as error:
+        again = services.rotation.pickups.repeat_first(item.name, actor=visitor.principal.actor)
+        if again is not None:  # the page that has it was loaded once more
+            return show_key(request, again, again=True)
         status = status_of(error)
-        return show_item(request, services, visitor, item.id, problem=str(error), status=status)
+        return show_item(request, services, visitor, item.id, problem=say_for_forms(str(error)), status=status)
     return show_key(request, first)
 
 
-@router.post("/items/{item_id}/delete", **asks(Action.ITEM_DELETE))
+@router.post(f"{ITEM}/delete", **asks(Action.ITEM_DELETE))
 def delete(request: Request, item_id: str, visitor: Looks) -> Response:
     """The item and every value of it are gone; refused while anything uses it, with who that is."""
     item = _find(request, visitor, item_id, Action.ITEM_DELETE)
@@ -73,47 +75,8 @@ def delete(request: Request, item_id: str, visitor: Looks) -> Response:
     return go(f"{CONSOLE}/items", said="item-deleted")
 
 
-@router.post("/items/{item_id}/findings/{finding_id}/acknowledge", **asks(Action.FINDING_QUIET))
-def acknowledge(request: Request, item_id: str, finding_id: str, visitor: Looks, form: Sent) -> Response:
-    """Nobody is told of it again unless it gets worse."""
-    item = _find(request, visitor, item_id, Action.FINDING_QUIET)
-    found = _finding(request, item, finding_id)
-
-    def do() -> str:
-        services_of(request).overview.acknowledgements.acknowledge(
-            found.id, why=check_why(form, most=WHY_MAX), actor=visitor.principal.actor
-        )
-        return "finding-known"
-
-    return _try(request, visitor, item, do)
-
-
-@router.post("/items/{item_id}/findings/{finding_id}/snooze", **asks(Action.FINDING_QUIET))
-def snooze(request: Request, item_id: str, finding_id: str, visitor: Looks, form: Sent) -> Response:
-    """Nobody is told of it before that day unless it gets worse."""
-    item = _find(request, visitor, item_id, Action.FINDING_QUIET)
-    found = _finding(request, item, finding_id)
-
-    def do() -> str:
-        until = read_day(form, "until", zone=visitor.zone)
-        services_of(request).overview.acknowledgements.snooze(
-            found.id, until, why=check_why(form, most=WHY_MAX), actor=visitor.principal.actor
-        )
-        return "finding-snoozed"
-
-    return _try(request, visitor, item, do)
-
-
 def _find(request: Request, visitor: Visitor, item_id: str, action: Action) -> Item:
     return services_of(request).principals.find_item(visitor.principal, item_id, action)
-
-
-def _finding(request: Request, item: Item, finding_id: str) -> OpenFinding:
-    """Of this item, and open."""
-    found = services_of(request).views.get_finding(finding_id)
-    if found.item_id != item.id:
-        raise NotFoundError(f"there is no open finding {finding_id[:60]!r} of {item.name}")
-    return found
 
 
 def _try(request: Request, visitor: Visitor, item: Item, do: Callable[[], str]) -> Response:
@@ -122,5 +85,7 @@ def _try(request: Request, visitor: Visitor, item: Item, do: Callable[[], str]) 
         said = do()
     except (FieldError, NightkeyError) as error:
         status = status_of(error)
-        return show_item(request, services_of(request), visitor, item.id, problem=str(error), status=status)
+        return show_item(
+            request, services_of(request), visitor, item.id, problem=say_for_forms(str(error)), status=status
+        )
     return go(item_path(item.name), said=said)

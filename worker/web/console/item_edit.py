@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, NightkeyError
+from vaultcore.labels import compare_labels, join_line
 from vaultcore.model import UNCHANGED, Item, Mode, Owner
-from vaultcore.rules import show_duration
 from worker.bootstrap import Services
 from worker.domain.changes import ItemChange
 from worker.domain.commands import quote_word
-from worker.domain.policies import PolicyChange
+from worker.domain.policies import OF_TARGET, PolicyChange
 from worker.domain.revisions import revision_of_item
 from worker.domain.strict_json import parse_json
 from worker.rotators.catalog import rotator_names
@@ -27,27 +27,28 @@ from worker.web.console.item_fields import (
     FieldError,
     Filled,
     read_expiry,
+    read_labels,
     read_owners,
     read_text,
     refill,
     status_of,
 )
+from worker.web.console.plan_fields import PLAN_FIELDS, TARGET_FIELDS, read_plan, show_plan
 from worker.web.console.visits import Looks, PageRoute, Sent
-from worker.web.console.ways import item_path
+from worker.web.console.ways import ITEM, item_path
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
-_LENGTHS = ("lifetime", "lead", "overlap")
 _SETTINGS_MAX = 60_000
 NO_ROTATOR = "-"
 
 
-@router.get("/items/{item_id}/edit", **asks(Action.ITEM_UPDATE))
+@router.get(f"{ITEM}/edit", **asks(Action.ITEM_UPDATE))
 def ask(request: Request, item_id: str, visitor: Looks) -> Response:
     item = services_of(request).principals.find_item(visitor.principal, item_id, Action.ITEM_UPDATE)
     return _show(request, visitor, item, Filled())
 
 
-@router.post("/items/{item_id}/edit", **asks(Action.ITEM_UPDATE))
+@router.post(f"{ITEM}/edit", **asks(Action.ITEM_UPDATE))
 def change(request: Request, item_id: str, visitor: Looks, form: Sent) -> Response:
     """Only what differs is changed, of the item as it was shown: who changed it meanwhile is not overruled."""
     services = services_of(request)
@@ -65,8 +66,8 @@ def change(request: Request, item_id: str, visitor: Looks, form: Sent) -> Respon
 
 
 def _redirects(wanted: ItemChange) -> bool:
-    """Whether it would change where the value is sent."""
-    return bool({"rotator", "target", "settings"} & wanted.policy.parts.keys())
+    """Whether it would change where the value is sent, or what must be agreed to before that."""
+    return bool(OF_TARGET & wanted.policy.parts.keys())
 
 
 def _read(form: FormData, item: Item, *, now: datetime, zone: tzinfo) -> ItemChange:
@@ -75,33 +76,31 @@ def _read(form: FormData, item: Item, *, now: datetime, zone: tzinfo) -> ItemCha
         name=name if name != item.name else None,
         owners=owners if set(owners) != set(item.owners) else UNCHANGED,
         expires_at=read_expiry(form, now=now, zone=zone),
-        policy=PolicyChange(parts=read_plan(form, item)),
+        policy=PolicyChange(parts=_read_policy(form, item)),
+        labels=compare_labels(item.labels, read_labels(form)) if "labels" in form else {},
     )
 
 
-def read_plan(form: FormData, item: Item) -> dict[str, Any]:
+def _read_policy(form: FormData, item: Item) -> dict[str, Any]:
     """Of the policy, the parts that are not what they were; what is left out or empty stays."""
-    policy, parts = item.policy, dict[str, Any]()
+    policy = item.policy
+    parts = read_plan(form, policy, PLAN_FIELDS + TARGET_FIELDS)
     mode = read_text(form, "mode")
     if mode and (mode != policy.mode or not policy.stated):
         parts["mode"] = mode
-    for name in _LENGTHS:
-        now, given = getattr(policy, name), read_text(form, name)
-        if given and given != (show_duration(now) if now is not None else ""):
-            parts[name] = given
     rotator, target = read_text(form, "rotator"), read_text(form, "target")
     if rotator and rotator != (policy.rotator or NO_ROTATOR):
         parts["rotator"] = None if rotator == NO_ROTATOR else rotator
     if "target" in form and target != (policy.target or ""):
         parts["target"] = target or None
     if "settings" in form:
-        settings = _read_settings(form)
+        settings = read_settings(form)
         if settings != dict(policy.settings):
             parts["settings"] = settings
     return parts
 
 
-def _read_settings(form: FormData) -> Mapping[str, Any]:
+def read_settings(form: FormData) -> Mapping[str, Any]:
     text = read_text(form, "settings", most=_SETTINGS_MAX)
     try:
         found = parse_json(text) if text else {}
@@ -120,8 +119,9 @@ def _show(request: Request, visitor: Visitor, item: Item, filled: Filled, *, sta
         "name": item.name,
         "expires": KEEP,
         "owner": list(item.owners),
+        "labels": join_line(item.labels),
         "mode": policy.mode.value if policy.stated else "",
-        **{name: _show_length(getattr(policy, name)) for name in _LENGTHS},
+        **show_plan(policy, PLAN_FIELDS + TARGET_FIELDS),
         "rotator": policy.rotator or NO_ROTATOR,
         "target": policy.target or "",
         "settings": json.dumps(dict(policy.settings), indent=2, ensure_ascii=False) if policy.settings else "",
@@ -137,13 +137,11 @@ def _show(request: Request, visitor: Visitor, item: Item, filled: Filled, *, sta
         owners=owner_names(services),
         modes=list(Mode),
         rotators=rotator_names(),
+        plan=PLAN_FIELDS,
+        agreed=TARGET_FIELDS,
         redirects=visitor.may(Action.ITEM_REDIRECT, item.owners),
         quoted=quote_word(item.name),
     )
-
-
-def _show_length(length: Any) -> str:  # noqa: ANN401  # a duration, or none
-    return "" if length is None else show_duration(length)
 
 
 def owner_names(services: Services) -> list[str]:

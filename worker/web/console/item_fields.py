@@ -2,17 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from starlette.datastructures import FormData
 
 from vaultcore.errors import InvalidInputError, NightkeyError
-from vaultcore.model import UNCHANGED, Unchanged
+from vaultcore.labels import parse_labels, split_line
+from vaultcore.model import UNCHANGED, Label, Unchanged
+from vaultcore.rules import MASKED_MIN
 from vaultcore.secret import Secret
 from worker.web.api.errors import find_status
+from worker.web.console.days import HOW_TO, begin_of
+from worker.wording.forms import say_for_forms
+from worker.wording.warnings import word_short
 
+SHORT: Final = "short"
+"""Said of a value that is too short, and meant so."""
 KEEP, BY_POLICY, NEVER, ON_DAY = "keep", "policy", "never", "day"
+LABELS_LINE_MAX: Final = 6_000
 DAYS: Final = ("30", "90", "365")
 _PLACES: Final = (
     ("item name", "name"),
@@ -21,6 +29,8 @@ _PLACES: Final = (
     ("the expiry of", "expires"),
     ("nothing says when", "expires"),
     ("no owner", "owner"),
+    ("label", "labels"),
+    ("no active workflow here uses", "mode"),
     ("policy of", "plan"),
     ("rotator", "rotator"),
     ("settings", "settings"),
@@ -29,6 +39,8 @@ _PLACES: Final = (
     ("overlap", "overlap"),
 )
 """At which field an error of the services is shown, by how it begins; any other stands above the form."""
+_WITHIN: Final = ((" needs a rotator", "mode"), (", setting ", "settings"))
+"""The same, by what it says."""
 
 
 class FieldError(Exception):
@@ -57,8 +69,10 @@ def refill(form: FormData, error: Exception, *, secret: tuple[str, ...] = ("valu
 
 
 def _place(error: Exception) -> tuple[str, str]:
-    says = str(error) if isinstance(error, NightkeyError) else "that cannot be read"
-    return next((name for begins, name in _PLACES if says.startswith(begins)), "form"), says
+    says = say_for_forms(str(error)) if isinstance(error, NightkeyError) else "that cannot be read"
+    within = [name for part, name in _WITHIN if part in says]
+    begins = [name for begins, name in _PLACES if says.startswith(begins)]
+    return next(iter([*within, *begins]), "form"), says
 
 
 def demand(is_so: object, name: str, otherwise: str) -> None:
@@ -86,6 +100,24 @@ def read_value(form: FormData) -> Secret:
     return Secret(text if isinstance(text, str) else "")
 
 
+def read_meant_value(form: FormData) -> Secret:
+    """As `read_value`, and asked about once more where it is too short to be masked by itself."""
+    value = read_value(form)
+    if 0 < len(value) < MASKED_MIN and "short" not in form:
+        raise FieldError(SHORT, word_short(MASKED_MIN))
+    return value
+
+
+def read_labels(form: FormData, name: str = "labels") -> tuple[Label, ...]:
+    """One line of them; `FieldError` at that field where it holds what is none."""
+    line = read_text(form, name, most=LABELS_LINE_MAX)
+    try:
+        return parse_labels(split_line(line))
+    except InvalidInputError as error:
+        problem = str(error)
+    raise FieldError(name, problem)
+
+
 def read_owners(form: FormData) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in form.getlist("owner") if isinstance(one, str) and one))
 
@@ -100,19 +132,19 @@ def read_expiry(form: FormData, *, now: datetime, zone: tzinfo) -> datetime | Un
     if chosen in DAYS:
         return now + timedelta(days=int(chosen))
     if chosen == ON_DAY:
-        return read_day(form, "expires_on", zone=zone)
+        day = _read_day(form, "expires_on", zone=zone)
+        demand(day > now, "expires_on", "that day has begun: choose one that is still to come")
+        return day
     raise FieldError("expires", "choose one of these")
 
 
-def read_day(form: FormData, name: str, *, zone: tzinfo) -> datetime:
+def _read_day(form: FormData, name: str, *, zone: tzinfo) -> datetime:
     """The first moment of a day, as the clock of the reader's zone has it."""
     text = read_text(form, name)
-    try:
-        return datetime.combine(date.fromisoformat(text), time(), tzinfo=zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    missing = "say on which day" if not text else f"{text[:40]!r} is no day: write it like 2027-03-01"
-    raise FieldError(name, missing)
+    moment = begin_of(text, zone)
+    if moment is None:
+        raise FieldError(name, f"{text[:40]!r} is no day: {HOW_TO}" if text else "say on which day")
+    return moment
 
 
 def status_of(error: Exception) -> int:
@@ -123,10 +155,3 @@ def status_of(error: Exception) -> int:
     if found is None:
         raise error
     return found[0]
-
-
-def check_why(form: FormData, *, most: int) -> str:
-    why = read_text(form, "why", most=most)
-    if not why:
-        raise InvalidInputError("say why: it stands in the record")
-    return why

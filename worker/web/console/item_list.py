@@ -1,6 +1,6 @@
 """The vault: searched as one types, filtered, sorted, and a page of it at a time. The address holds it all."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, NotFoundError, UnreadableError
-from vaultcore.model import Mode
+from vaultcore.labels import LABELS_MAX, join_line, parse_match, show_label, split_line
+from vaultcore.model import Item, LabelMatch, Mode
 from worker.domain.item_states import ItemFilter, ItemState
 from worker.domain.paging import PageRequest
 from worker.rotators.catalog import rotator_names
@@ -28,7 +29,15 @@ SORTS: Final = (("name", "Name"), ("owner", "Owner"), ("expires_at", "Lapses"), 
 _DAYS: Final = ("7", "14", "30", "90", "365")
 _MODES: Final = {Mode.AUTO: "by itself", Mode.APPROVE: "after an approval", Mode.NOTIFY: "by its owner"}
 _MOST: Final = 250
-_FILTERS: Final = ("q", "owner", "state", "mode", "rotator", "days", "used_by")
+_FILTERS: Final = ("q", "owner", "label", "state", "mode", "rotator", "days", "used_by")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelLink:
+    """A label, and the address of the items that have it."""
+
+    says: str
+    target: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +47,7 @@ class ShownItem:
     tone: Tone
     word: str
     owners: tuple[str, ...]
+    labels: tuple[LabelLink, ...]
     expires_at: datetime | None
     plan: str
     changed_at: datetime
@@ -66,6 +76,7 @@ def list_items(  # what stands in the address
     visitor: Looks,
     q: Annotated[str, Query(max_length=_MOST)] = "",
     owner: Annotated[str, Query(max_length=_MOST)] = "",
+    label: Annotated[tuple[str, ...], Query(max_length=LABELS_MAX)] = (),
     state: Annotated[str, Query(max_length=40)] = "",
     mode: Annotated[str, Query(max_length=40)] = "",
     rotator: Annotated[str, Query(max_length=_MOST)] = "",
@@ -79,6 +90,7 @@ def list_items(  # what stands in the address
     asked = {
         "q": q.strip(),
         "owner": owner,
+        "label": ", ".join(one.strip() for one in label if one.strip()),
         "state": state,
         "mode": mode,
         "rotator": rotator,
@@ -138,12 +150,17 @@ def _read_filter(asked: Mapping[str, str]) -> ItemFilter:
     return ItemFilter(
         text=asked["q"] or None,
         owners=frozenset({asked["owner"]} - {""}),
+        labels=frozenset(_read_labels(asked["label"])),
         states=_read_one(ItemState, asked["state"], "state"),
         modes=_read_one(Mode, asked["mode"], "mode"),
         rotator="" if rotator == NO_ROTATOR else rotator,
         days_left=(None, int(days)) if days else (None, None),
         used_by=asked["used_by"] or None,
     )
+
+
+def _read_labels(line: str) -> list[LabelMatch]:
+    return [parse_match(one) for one in split_line(line)]
 
 
 def _read_one(kind: Any, given: str, what: str) -> frozenset[Any]:  # noqa: ANN401  # an enumeration
@@ -164,6 +181,7 @@ def _show(listed: ListedItem) -> ShownItem:
         tone=tone,
         word=word,
         owners=item.owners,
+        labels=link_labels(item),
         expires_at=item.expires_at,
         plan=_MODES[item.policy.mode] + by if item.policy.stated else "nobody has said",
         changed_at=item.updated_at,
@@ -181,10 +199,36 @@ def _chips(asked: Mapping[str, str]) -> list[Chip]:
         "used_by": f"used by {asked['used_by']}",
     }
     return [
-        Chip(says=says, without=_address({**asked, name: "", "cursor": ""}))
-        for name, says in said.items()
-        if asked[name]
+        *(
+            Chip(says=says, without=_address({**asked, name: "", "cursor": ""}))
+            for name, says in said.items()
+            if asked[name]
+        ),
+        *_label_chips(asked),
     ]
+
+
+def _label_chips(asked: Mapping[str, str]) -> Iterator[Chip]:
+    """One for each: any of them can be taken away."""
+    try:
+        wanted = _read_labels(asked["label"])
+    except InvalidInputError:
+        yield Chip(says="label", without=_address({**asked, "label": "", "cursor": ""}))
+        return
+    for one in wanted:
+        others = join_line(other for other in wanted if other != one)
+        without = _address({**asked, "label": others, "cursor": ""})
+        yield Chip(says=f"label {show_label(one)}", without=without)
+
+
+def link_labels(item: Item) -> tuple[LabelLink, ...]:
+    return tuple(
+        LabelLink(
+            says=show_label(one),
+            target=_address({"label": join_line([LabelMatch(key=one.key, value=one.value)])}),
+        )
+        for one in item.labels
+    )
 
 
 def _head(name: str, label: str, asked: Mapping[str, str]) -> Head:

@@ -19,24 +19,24 @@ from worker.web.console.item_fields import (
     Filled,
     demand,
     read_expiry,
-    read_value,
+    read_meant_value,
     refill,
     status_of,
 )
 from worker.web.console.visits import Looks, PageRoute, Sent
-from worker.web.console.ways import item_path
+from worker.web.console.ways import ITEM, item_path
 from worker.wording.times import say_exactly
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
 
-@router.get("/items/{item_id}/value", **asks(Action.ITEM_REPLACE))
+@router.get(f"{ITEM}/value", **asks(Action.ITEM_REPLACE))
 def ask(request: Request, item_id: str, visitor: Looks) -> Response:
     item = services_of(request).principals.find_item(visitor.principal, item_id, Action.ITEM_REPLACE)
     return _show(request, item, Filled())
 
 
-@router.post("/items/{item_id}/value", **asks(Action.ITEM_REPLACE))
+@router.post(f"{ITEM}/value", **asks(Action.ITEM_REPLACE))
 def take(request: Request, item_id: str, visitor: Looks, form: Sent) -> Response:
     """A new version, current at once; the old one works on for its overlap, as it is kept."""
     services = services_of(request)
@@ -45,7 +45,7 @@ def take(request: Request, item_id: str, visitor: Looks, form: Sent) -> Response
         change = replace(ItemChange(), expires_at=read_expiry(form, now=services.clock(), zone=visitor.zone))
         says = not services.items.lacks_expiry(item.id, change)
         demand(says, "expires", "say when the new value lapses, or that it never does")
-        services.principals.update_item(visitor.principal, item, change, value=read_value(form))
+        services.principals.update_item(visitor.principal, item, change, value=read_meant_value(form))
     except (FieldError, NightkeyError) as error:
         return _show(request, item, refill(form, error), status=status_of(error))
     return go(item_path(item.name), said="value-taken")

@@ -12,31 +12,51 @@ from vaultcore.access import Action
 from vaultcore.errors import NightkeyError
 from vaultcore.model import UNCHANGED, Item
 from worker.bootstrap import Services
-from worker.domain.changes import Change, ItemChange
+from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
+from worker.domain.revisions import Expected, revision_of_item
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.item_edit import owner_names
-from worker.web.console.item_fields import FieldError, Filled, demand, read_owners, read_text, refill, status_of
+from worker.web.console.item_fields import (
+    FieldError,
+    Filled,
+    demand,
+    read_labels,
+    read_owners,
+    read_text,
+    refill,
+    status_of,
+)
+from worker.web.console.plan_fields import PLAN_FIELDS, read_plan
 from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.wording.changes import say_change
+from worker.wording.forms import say_for_forms
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
 MOST: Final = 200
-OWNER, PLAN, ROTATE = "owner", "plan", "rotate"
-_ACTIONS: Final = {OWNER: Action.ITEM_UPDATE, PLAN: Action.ITEM_UPDATE, ROTATE: Action.ITEM_ROTATE}
-_LENGTHS: Final = ("lifetime", "lead", "overlap")
+OWNER, PLAN, LABELS, ROTATE = "owner", "plan", "labels", "rotate"
+_ACTIONS: Final = {
+    OWNER: Action.ITEM_UPDATE,
+    PLAN: Action.ITEM_UPDATE,
+    LABELS: Action.ITEM_UPDATE,
+    ROTATE: Action.ITEM_ROTATE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemOutcome:
-    """Of one item: what will happen, or has; `stands`: it is refused."""
+    """Of one item: what will happen, or has; `stays`: nothing does; `stands`: it is refused. `revision`: as it
+    was looked at.
+    """
 
     id: str
     name: str
     says: tuple[str, ...]
-    stands: bool
+    stays: bool = False
+    stands: bool = False
+    revision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +65,22 @@ class _Wanted:
     change: ItemChange
 
 
-@router.post("/items/at-once", **asks(Action.ITEM_SEE))
+@router.get("/items-at-once", **asks(Action.ITEM_SEE))
+@router.get("/items-at-once/do", **asks(Action.ITEM_SEE))
+def choose(request: Request) -> Response:  # noqa: ARG001  # whoever comes back to it has chosen none
+    return go(f"{CONSOLE}/items", said="none-chosen")
+
+
+@router.post("/items-at-once", **asks(Action.ITEM_SEE))
 def ask(request: Request, visitor: Looks, form: Sent) -> Response:
     """What will happen to each; nothing has yet."""
     return _preview(request, visitor, form)
 
 
-@router.post("/items/at-once/do", **asks(Action.ITEM_SEE))
+@router.post("/items-at-once/do", **asks(Action.ITEM_SEE))
 def do(request: Request, visitor: Looks, form: Sent) -> Response:
-    """One after the other, each by itself: what came of each is shown."""
-    services, ids = services_of(request), _ids(form)
+    """One after the other, each by itself, as it was looked at: what came of each is shown."""
+    services, ids, seen = services_of(request), _ids(form), _seen(form)
     try:
         wanted = _read(form)
     except (FieldError, NightkeyError):
@@ -64,10 +90,12 @@ def do(request: Request, visitor: Looks, form: Sent) -> Response:
         if wanted.what == ROTATE:
             services.rotation.opening.request(item.id, asked_by=visitor.principal.actor)
             return ["its replacement is begun"]
-        updated = services.items.update(item.id, wanted.change, actor=visitor.principal.actor)
+        updated = services.principals.update_item(
+            visitor.principal, item, wanted.change, expected=seen.get(item.id)
+        )
         return [say_change(one) for one in updated.changes]
 
-    steps = [_step(services, visitor, one, wanted.what, act, nothing="stays as it is") for one in ids]
+    steps = [_step(services, visitor, one, wanted.what, act) for one in ids]
     return show(request, "items_done.html", steps=steps, what=wanted.what)
 
 
@@ -94,10 +122,10 @@ def _preview(request: Request, visitor: Visitor, form: FormData) -> Response:
                         else "it is replaced now"
                     )
                     return [asks]
-                changes: Sequence[Change] = services.items.preview(item.id, wanted.change)
+                changes = services.principals.preview_item(visitor.principal, item, wanted.change)
                 return [say_change(one) for one in changes]
 
-            steps = [_step(services, visitor, one, what, foresee, nothing="stays as it is") for one in ids]
+            steps = [_step(services, visitor, one, what, foresee) for one in ids]
     return show(
         request,
         "items_at_once.html",
@@ -106,7 +134,11 @@ def _preview(request: Request, visitor: Visitor, form: FormData) -> Response:
         ids=ids,
         steps=steps,
         filled=filled,
-        given={name: form.get(name, "") for name in ("mode", *_LENGTHS)},
+        given={
+            name: form.get(name, "")
+            for name in ("mode", *(one.name for one in PLAN_FIELDS), "labels", "no_labels")
+        },
+        plan=PLAN_FIELDS,
         owner_given=list(read_owners(form)),
         owners=owner_names(services),
     )
@@ -116,6 +148,12 @@ def _ids(form: FormData) -> list[str]:
     return list(dict.fromkeys(one for one in form.getlist("item") if isinstance(one, str)))[:MOST]
 
 
+def _seen(form: FormData) -> dict[str, Expected]:
+    """By id, as which an item was looked at."""
+    pairs = [one.split() for one in form.getlist("seen") if isinstance(one, str)]
+    return {pair[0]: frozenset({pair[1]}) for pair in pairs if len(pair) == 2}
+
+
 def _read(form: FormData) -> _Wanted:
     what = read_text(form, "what")
     demand(what in _ACTIONS, "form", "choose what is to be done")
@@ -123,11 +161,27 @@ def _read(form: FormData) -> _Wanted:
         owners = read_owners(form)
         demand(owners, "owner", "say who answers for them")
         return _Wanted(what=what, change=ItemChange(owners=owners))
+    if what == LABELS:
+        return _Wanted(what=what, change=ItemChange(labels=_read_labels(form)))
     parts: dict[str, Any] = {}
     if what == PLAN:
-        parts = {name: text for name in ("mode", *_LENGTHS) if (text := read_text(form, name))}
+        mode = read_text(form, "mode")
+        parts = ({"mode": mode} if mode else {}) | read_plan(form, None)
         demand(parts, "form", "say what is to be changed")
     return _Wanted(what=what, change=ItemChange(owners=UNCHANGED, policy=PolicyChange(parts=parts)))
+
+
+def _read_labels(form: FormData) -> dict[str, str | None]:
+    """Those that are set, and those that are taken away, which are named by their keys."""
+    taken, given = read_labels(form, "no_labels"), read_labels(form)
+    demand(given or taken, "labels", "say which labels are set, or taken away")
+    wanted: dict[str, str | None] = {one.key: None for one in taken}
+    for one in taken:
+        demand(not one.value, "no_labels", f"name it by its key alone: {one.key}")
+    for one in given:
+        demand(one.key not in wanted, "labels", f"label {one.key} is set and taken away: choose one")
+        wanted[one.key] = one.value
+    return wanted
 
 
 def _step(
@@ -136,15 +190,14 @@ def _step(
     item_id: str,
     what: str,
     act: Callable[[Item], Sequence[str]],
-    *,
-    nothing: str,
 ) -> ItemOutcome:
     """One item's, whatever stands in the way of it: the others have theirs."""
     name = item_id
     try:
         item = services.principals.find_item(visitor.principal, item_id, _ACTIONS[what])
         name = item.name
-        return ItemOutcome(id=item_id, name=name, says=tuple(act(item)) or (nothing,), stands=False)
+        says, revision = tuple(act(item)), revision_of_item(item)
+        return ItemOutcome(id=item.id, name=name, says=says, stays=not says, revision=revision)
     except NightkeyError as error:
         status_of(error)  # what failed here is no answer for one item
-        return ItemOutcome(id=item_id, name=name, says=(str(error),), stands=True)
+        return ItemOutcome(id=item_id, name=name, says=(say_for_forms(str(error)),), stands=True)

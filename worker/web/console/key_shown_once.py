@@ -14,8 +14,10 @@ from worker.web.console.ways import item_path
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
 
-def show_key(request: Request, collected: Collected) -> Response:
-    """The one page that has it. That it is stored is what its reader says next."""
+def show_key(request: Request, collected: Collected, *, again: bool = False) -> Response:
+    """The one page that has it. That it is stored is what its reader says next; before that it may be loaded
+    once more (`again`).
+    """
     return show(
         request,
         "key_shown_once.html",
@@ -23,6 +25,7 @@ def show_key(request: Request, collected: Collected) -> Response:
         item=collected.item,
         pickup_id=collected.pickup_id,
         version=collected.version,
+        again=again,
     )
 
 

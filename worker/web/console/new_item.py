@@ -1,24 +1,25 @@
 """A new item, as the guide has it: name, value, expiry, owner, and who replaces it."""
 
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from vaultcore.access import Action
-from vaultcore.errors import NightkeyError
+from vaultcore.errors import NightkeyError, RefusedError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
-from vaultcore.model import Kind, Mode, Unchanged
+from vaultcore.model import Kind, Mode, Policy, Unchanged
 from vaultcore.rules import API_KEY_PREFIX, NAME_MAX, NAME_MIN, is_generic, kind_of
 from worker.bootstrap import Services
-from worker.domain.policies import PolicyChange
+from worker.domain.policies import OF_TARGET, PolicyChange
 from worker.domain.reasons import Code, Reason
 from worker.rotators.catalog import rotator_names
+from worker.services.rotation.pickups import Collected
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
-from worker.web.console.item_edit import NO_ROTATOR, owner_names
+from worker.web.console.item_edit import NO_ROTATOR, owner_names, read_settings
 from worker.web.console.item_fields import (
     BY_POLICY,
     NEVER,
@@ -26,29 +27,33 @@ from worker.web.console.item_fields import (
     Filled,
     demand,
     read_expiry,
+    read_labels,
+    read_meant_value,
     read_owners,
     read_text,
-    read_value,
     refill,
     status_of,
 )
 from worker.web.console.key_shown_once import show_key
+from worker.web.console.plan_fields import NEW_TARGET_FIELDS, read_plan, show_plan
 from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.web.console.ways import item_path
 from worker.wording import say
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
+_NAME_MAX: Final = 250
 
 
-@router.get("/items/new", **asks(Action.ITEM_CREATE))
-def ask(request: Request, visitor: Looks) -> Response:
-    return _show(request, visitor, Filled())
+@router.get("/items-new", **asks(Action.ITEM_CREATE))
+def ask(request: Request, visitor: Looks, name: str = "") -> Response:
+    """`name`: which item somebody came to add."""
+    return _show(request, visitor, Filled(given={"name": name[:_NAME_MAX]} if name else {}))
 
 
-@router.get("/items/new/name", **asks(Action.ITEM_CREATE))
+@router.get("/items-new/name", **asks(Action.ITEM_CREATE))
 def judge_name(request: Request, name: str = "", shown: str = "") -> Response:
     """While it is typed: what the vault would say to such a name. `shown`: for which kind the form is."""
-    problem, hint = _judge(services_of(request), name[: 5 * NAME_MAX])
+    problem, hint = _judge(services_of(request), name[:_NAME_MAX])
     kind = kind_of(name)
     return show(
         request,
@@ -62,7 +67,7 @@ def judge_name(request: Request, name: str = "", shown: str = "") -> Response:
     )
 
 
-@router.post("/items/new", **asks(Action.ITEM_CREATE))
+@router.post("/items-new", **asks(Action.ITEM_CREATE))
 def create(request: Request, visitor: Looks, form: Sent) -> Response:
     """The item; the key that it generates is shown here and never again."""
     services = services_of(request)
@@ -70,11 +75,11 @@ def create(request: Request, visitor: Looks, form: Sent) -> Response:
         name, owners = read_text(form, "name"), read_owners(form)
         demand(owners, "owner", "say who answers for it: they are told before it lapses")
         services.principals.check(visitor.principal, Action.ITEM_CREATE, owners=owners)
-        parts = _read_plan(form)
+        parts, labels = _read_plan(form), read_labels(form)
         if _redirects(parts):
             services.principals.check(visitor.principal, Action.ITEM_REDIRECT, owners=owners)
         expires_at = _read_expiry(form, parts, now=services.clock(), zone=visitor.zone)
-        value = read_value(form)
+        value = read_meant_value(form)
         with services.principals.without_names(visitor.principal):
             created, first = services.items.create(
                 name,
@@ -82,13 +87,24 @@ def create(request: Request, visitor: Looks, form: Sent) -> Response:
                 owners=owners,
                 expires_at=expires_at,
                 policy=PolicyChange(parts=parts),
+                labels=labels,
                 actor=visitor.principal.actor,
             )
     except (FieldError, NightkeyError) as error:
+        again = _repeat(services, visitor, form, error)
+        if again is not None:
+            return show_key(request, again, again=True)
         return _show(request, visitor, refill(form, error), status=status_of(error))
     if first is not None:
         return show_key(request, first)
     return go(item_path(created.name), said="item-created")
+
+
+def _repeat(services: Services, visitor: Visitor, form: FormData, error: Exception) -> Collected | None:
+    """The key of an item that they have just added: the page that has it was loaded once more."""
+    if not isinstance(error, RefusedError):
+        return None
+    return services.rotation.pickups.repeat_first(read_text(form, "name"), actor=visitor.principal.actor)
 
 
 def _judge(services: Services, name: str) -> tuple[str, str]:
@@ -128,13 +144,17 @@ def _read_plan(form: FormData) -> dict[str, Any]:
         parts["mode"] = mode
     if rotator not in ("", NO_ROTATOR):
         parts["rotator"] = rotator
+    settings = read_settings(form)
+    if settings:
+        parts["settings"] = settings
+    parts |= read_plan(form, Policy(), NEW_TARGET_FIELDS)
     if lifetime:
         parts["lifetime"] = lifetime
     return parts
 
 
 def _redirects(parts: dict[str, Any]) -> bool:
-    return "rotator" in parts
+    return bool(OF_TARGET & parts.keys())
 
 
 def _limits() -> dict[str, Any]:
@@ -149,7 +169,10 @@ def _show(request: Request, visitor: Visitor, filled: Filled, *, status: int = 2
         "owner": sorted(visitor.principal.owners),
         "mode": Mode.NOTIFY.value,
         "rotator": NO_ROTATOR,
+        "settings": "",
+        **show_plan(Policy(), NEW_TARGET_FIELDS),
         "lifetime": "",
+        "labels": "",
     }
     given = {**usual, **filled.given}
     problem, hint = ("", "") if "name" in filled.errors else _judge(services, given["name"])
@@ -164,6 +187,7 @@ def _show(request: Request, visitor: Visitor, filled: Filled, *, status: int = 2
         owners=owner_names(services),
         modes=list(Mode),
         rotators=rotator_names(),
+        agreed=NEW_TARGET_FIELDS,
         redirects=visitor.may(Action.ITEM_REDIRECT, ()),
         by_policy=BY_POLICY,
         **_limits(),

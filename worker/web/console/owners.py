@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -14,13 +13,13 @@ from vaultcore.quiet import check_zone, parse_quiet
 from worker.delivery.formats import to_text
 from worker.domain.item_states import ItemFilter
 from worker.domain.paging import PageRequest
-from worker.domain.slots import next_slot
 from worker.rows.finding_lists import FindingFilter
 from worker.rows.item_lists import ListedItem
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.queries import link_pages, read_page
 from worker.web.console.visits import Looks, PageRoute, Sent, fields_of
+from worker.web.console.ways import owner_path
 from worker.wording import say
 from worker.wording.item_states import word_state
 
@@ -53,13 +52,13 @@ def list_owners(request: Request) -> Response:
     )
 
 
-@router.get("/owners/{name}", **asks(Action.OWNER_SEE))
+@router.get("/owners/{name:path}", **asks(Action.OWNER_SEE))
 def show_owner(request: Request, visitor: Looks, name: str) -> Response:
     """An owner, what is theirs, and what was found of it, as far as the visitor may see that."""
     return _show(request, visitor, services_of(request).notices.address_book.get(name))
 
 
-@router.post("/owners/{name}", **asks(Action.OWNER_UPDATE))
+@router.post("/owners/{name:path}", **asks(Action.OWNER_UPDATE))
 def update_owner(request: Request, visitor: Looks, name: str, sent: Sent) -> Response:
     """Their time zone, quiet hours and deputy."""
     services, given = services_of(request), fields_of(sent)
@@ -76,17 +75,16 @@ def update_owner(request: Request, visitor: Looks, name: str, sent: Sent) -> Res
         deputy=filled["deputy"] or None,
         actor=visitor.principal.actor,
     )
-    return go(f"{CONSOLE}/owners/{quote(owner.name, safe='')}", said="owner-changed")
+    return go(owner_path(owner.name), said="owner-changed")
 
 
-@router.get("/owners/{name}/digest", **asks(Action.OWNER_SEE))
+@router.get("/owners-digest/{name:path}", **asks(Action.OWNER_SEE))
 def preview_digest(request: Request, visitor: Looks, name: str) -> Response:
     """What they will read after the next night, as far as that is known now; for who may see what is theirs."""
     services = services_of(request)
     owner = services.notices.address_book.get(name)
     services.principals.check(visitor.principal, Action.ITEM_SEE, owners=[owner.name])
-    settings = services.settings
-    night = next_slot(settings.night_at, settings.zone, services.clock())
+    night = services.night.digest_preview.find_night(None)
     message = services.night.digest_preview.preview(owner.name, night)
     return show(
         request, "digest.html", owner=owner, night=night, subject=message.subject, text=to_text(message.body)

@@ -1,13 +1,12 @@
 """People and services that may ask: their roles, and the tokens by which they are known."""
 
-from typing import Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from vaultcore.access import MEANINGS, RULES, Action, Role
+from vaultcore.access import MEANINGS, Action, Role
 from vaultcore.errors import InvalidInputError, RefusedError, UnreadableError
 from vaultcore.model import PrincipalKind
 from worker.services.principals import LIFETIME
@@ -15,9 +14,9 @@ from worker.services.rotation.pickups import Collected
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, go, show
 from worker.web.console.visits import Looks, PageRoute, Sent, fields_of
+from worker.wording.roles import COLUMNS, mark_role
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
-_ROLES: Final = (Role.VIEWER, Role.OWNER, Role.OPERATOR, Role.APPROVER, Role.AUDITOR, Role.ADMIN)
 
 
 @router.get("/principals", **asks(Action.PRINCIPAL_SEE))
@@ -29,8 +28,8 @@ def list_principals(request: Request) -> Response:
         "principals.html",
         principals=[one for one in found if not isinstance(one, UnreadableError)],
         unread=[str(one) for one in found if isinstance(one, UnreadableError)],
-        roles=_ROLES,
-        table=[(action, MEANINGS[action], [_mark(action, role) for role in _ROLES]) for action in Action],
+        roles=COLUMNS,
+        table=[(action, MEANINGS[action], [mark_role(action, role) for role in COLUMNS]) for action in Action],
     )
 
 
@@ -123,7 +122,7 @@ def _show(
         status=status,
         principal=principal,
         tokens=tokens,
-        roles=_ROLES,
+        roles=COLUMNS,
         owners=_name_owners(request),
         lifetime=lifetime,
         wrong=wrong or {},
@@ -139,7 +138,7 @@ def _show_new(
         status=status,
         filled=filled,
         wrong=wrong,
-        roles=_ROLES,
+        roles=COLUMNS,
         owners=_name_owners(request),
     )
 
@@ -161,10 +160,3 @@ def _read_roles(sent: FormData) -> list[Role]:
 
 def _path(name: str) -> str:
     return f"{CONSOLE}/principals/{quote(name, safe='')}"
-
-
-def _mark(action: Action, role: Role) -> str:
-    rule = RULES[action]
-    if role in rule.anywhere:
-        return "yes"
-    return "theirs" if role is Role.OWNER and rule.theirs else ""

@@ -1,14 +1,11 @@
 """What the address of a list says: its filters, and where its page begins."""
 
 from collections.abc import Mapping
-from datetime import datetime, time
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
-from vaultcore.errors import InvalidInputError
 from worker.domain.paging import Page, PageRequest
 
 _MAX = 250
@@ -26,14 +23,6 @@ def read_page(request: Request) -> PageRequest:
     """The page that is asked for."""
     cursor = request.query_params.get("cursor", "")[:_CURSOR_MAX]
     return PageRequest(cursor=cursor or None, counted=not cursor)
-
-
-def read_day(text: str, zone: ZoneInfo, *, name: str) -> datetime:
-    """When that day begins where the reader is."""
-    try:
-        return datetime.combine(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone), time.min, zone)
-    except (ValueError, OverflowError):
-        raise InvalidInputError(f"{name}: write a day as 2026-12-31") from None
 
 
 def link_pages(request: Request, filters: Mapping[str, str], page: Page[Any]) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -13,27 +13,39 @@ from vaultcore.access import Action
 from vaultcore.audit import AuditRow, Verification
 from vaultcore.errors import NightkeyError, NotFoundError, UnreadableError
 from worker.bootstrap import Services
+from worker.domain.paging import Page
 from worker.rows.audit_lists import AuditFilter
 from worker.web.api.asking import asks, services_of
+from worker.web.console.days import HOW_TO, begin_of, end_of
 from worker.web.console.frame import CONSOLE, Visitor, show
-from worker.web.console.queries import link_pages, link_without, read_day, read_filters, read_page
+from worker.web.console.queries import link_pages, link_without, read_filters, read_page
 from worker.web.console.visits import Looks, PageRoute
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
-_FILTERS: Final = ("item", "subject", "actor", "action", "after", "before")
+_FIELDS: Final[Mapping[str, tuple[str, str]]] = {
+    "actor": ("By", "text"),
+    "action": ("Action", "text"),
+    "item": ("Item", "text"),
+    "subject": ("About the id", "text"),
+    "after": ("From", "date"),
+    "before": ("To", "date"),
+}
+"""By its name in the address, how a filter is called, and what is written into it."""
+_FILTERS: Final = tuple(_FIELDS)
 _PLACES: Final[Mapping[str, str]] = {"vlt_": "items", "rot_": "rotations", "ntc_": "notices"}
 """By the beginning of an id, the pages of what it names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownRow:
-    """`place`: the page of what it is about, if it has one."""
+    """`place`: the page of what it is about, if it has one; `name`: what that is called."""
 
     seq: int
     at: datetime
     actor: str
     action: str
     subject: str
+    name: str
     place: str | None
     details: str
 
@@ -52,7 +64,10 @@ def verify(request: Request, visitor: Looks) -> Response:
 
 def _show(request: Request, visitor: Visitor, *, verdict: Verification | None = None) -> Response:
     services, filters = services_of(request), read_filters(request, *_FILTERS)
-    page = services.lists.page_audit(_read_filter(services, filters, visitor), read_page(request))
+    days, wrong = _read_days(filters, visitor)
+    page: Page[AuditRow] = Page(rows=(), next=None, total=None)
+    if not wrong:
+        page = services.lists.page_audit(_read_filter(services, filters, days), read_page(request))
     anchors = services.upkeep.anchors
     head, anchor, problem = None, None, ""
     try:
@@ -62,13 +77,18 @@ def _show(request: Request, visitor: Visitor, *, verdict: Verification | None = 
         pass  # nothing was anchored yet
     except (NightkeyError, OSError) as error:
         problem = str(error) if isinstance(error, NightkeyError) else "the file of anchors cannot be read"
+    rows = [one for one in page.rows if not isinstance(one, UnreadableError)]
+    names = services.views.name_subjects({one.subject for one in rows})
     return show(
         request,
         "audit.html",
-        rows=[_show_row(one) for one in page.rows if not isinstance(one, UnreadableError)],
+        status=422 if wrong else 200,
+        rows=[_show_row(one, names.get(one.subject, "")) for one in rows],
         unread=[str(one) for one in page.rows if isinstance(one, UnreadableError)],
         total=page.total,
         filters=filters,
+        fields=_FIELDS,
+        wrong=wrong,
         without=link_without(request, filters),
         pages=link_pages(request, filters, page),
         head=head,
@@ -78,24 +98,36 @@ def _show(request: Request, visitor: Visitor, *, verdict: Verification | None = 
     )
 
 
-def _read_filter(services: Services, filters: Mapping[str, str], visitor: Visitor) -> AuditFilter:
-    """Days are the reader's, the last one with all of it. An item may be given by its name."""
+def _read_days(
+    filters: Mapping[str, str], visitor: Visitor
+) -> tuple[dict[str, datetime | None], dict[str, str]]:
+    """The moments between which rows are asked for, by field, and what is wrong with what was written there.
+    Days are the reader's, the last one with all of it.
+    """
+    readers = {"after": begin_of, "before": end_of}
+    days = {name: read(filters[name], visitor.zone) for name, read in readers.items() if name in filters}
+    return days, {name: f"That is no day: {HOW_TO}." for name, moment in days.items() if moment is None}
+
+
+def _read_filter(
+    services: Services, filters: Mapping[str, str], days: Mapping[str, datetime | None]
+) -> AuditFilter:
+    """An item may be given by its name."""
     item = filters.get("item")
     if item is not None:
         with suppress(NotFoundError):  # one that is gone has its rows, by its id
             item = services.views.get_item(item).id
-    after, before = filters.get("after"), filters.get("before")
     return AuditFilter(
         item=item,
         subject=filters.get("subject"),
         actor=filters.get("actor"),
         action=filters.get("action"),
-        after=read_day(after, visitor.zone, name="after") if after else None,
-        before=read_day(before, visitor.zone, name="before") + timedelta(days=1) if before else None,
+        after=days.get("after"),
+        before=days.get("before"),
     )
 
 
-def _show_row(row: AuditRow) -> ShownRow:
+def _show_row(row: AuditRow, name: str) -> ShownRow:
     place = _PLACES.get(row.subject[:4])
     return ShownRow(
         seq=row.seq,
@@ -103,6 +135,7 @@ def _show_row(row: AuditRow) -> ShownRow:
         actor=row.actor,
         action=row.action,
         subject=row.subject,
+        name=name,
         place=None if place is None else f"{CONSOLE}/{place}/{row.subject}",
         details=", ".join(f"{name} {_say(value)}" for name, value in row.details.items()),
     )

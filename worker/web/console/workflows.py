@@ -13,12 +13,14 @@ from starlette.responses import Response
 
 from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError
+from vaultcore.rules import is_item_id
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind
 from worker.services.night.workflow_views import Used, WorkflowPicture
 from worker.web.api.asking import asks, services_of
-from worker.web.console.frame import CONSOLE, go, show
+from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.visits import Looks, PageRoute, Sent
+from worker.web.console.ways import NEW_ITEM, item_path
 from worker.web.drawings.graph import NODES_MAX, DrawnItem, DrawnNode, draw_workflow
 from worker.wording.reasons import say
 from worker.wording.times import say_distance
@@ -32,6 +34,8 @@ _STALE: Final = {
     FindingKind.UNREADABLE: ("wrong", "cannot be read"),
 }
 """How what is stale is marked: the worst first."""
+_ITEMS_SHOWN: Final = 3
+"""So many of what a workflow uses are named in a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,9 @@ def list_workflows(
         "workflows.html",
         rows=[(one, str(one) if isinstance(one, Exception) else "") for one in page.rows],
         marks=marks,
+        stale=sum(bool(found) for found in marks.values()),
+        is_whole=after is None and page.next is None,
+        shown=_ITEMS_SHOWN,
         link=link_workflow,
         next=page.next,
         after=after,
@@ -99,7 +106,7 @@ def get_workflow(request: Request, visitor: Looks, name: str) -> Response:
         nodes_drawn=NODES_MAX,
         uses=uses,
         pinnable=_find_pinnable(picture),
-        stale=[_show_finding(one) for one in stale],
+        stale=[_show_finding(one, visitor) for one in stale],
         trigger=trigger,
         runs=picture.last_runs,
     )
@@ -173,7 +180,7 @@ def _draw(picture: WorkflowPicture, uses: Sequence[UseOnPage]) -> object:
                 name=reference.written if item is None else item.name,
                 state=one.kind,
                 words=one.words,
-                link=None if item is None else f"{CONSOLE}/items/{quote(item.name, safe='')}",
+                link=None if item is None else item_path(item.name),
             )
         )
     document = picture.workflow.definition.document
@@ -194,16 +201,26 @@ def _find_pinnable(picture: WorkflowPicture) -> list[Used]:
     return sorted(once.values(), key=lambda one: "" if one.item is None else one.item.name)
 
 
-def _show_finding(finding: Finding) -> FindingOnPage:
+def _show_finding(finding: Finding, visitor: Visitor) -> FindingOnPage:
     kind, words = _STALE.get(finding.kind, ("wrong", finding.kind.value))
     item = finding.item or ""
-    way = None
-    if finding.kind is FindingKind.MISSING and not item.startswith("vlt_"):
-        way = ("Add this item", f"{CONSOLE}/items/new?name={quote(item, safe='')}")
-    elif finding.item_id is not None and finding.kind in (FindingKind.USES_EXPIRED, FindingKind.UNREADABLE):
-        way = ("See the item", f"{CONSOLE}/items/{quote(item, safe='')}")
-    elif finding.kind is FindingKind.SUPERSEDED and finding.command and " unpin " in finding.command:
-        way = ("See its pin", "#pins")
     return FindingOnPage(
-        kind=kind, words=words, item=item, detail=say(finding.detail), command=finding.command, way=way
+        kind=kind,
+        words=words,
+        item=item,
+        detail=say(finding.detail),
+        command=finding.command,
+        way=_find_way(finding, item, visitor),
     )
+
+
+def _find_way(finding: Finding, item: str, visitor: Visitor) -> tuple[str, str] | None:
+    """What helps and the visitor may do; otherwise where they see it."""
+    if finding.kind is FindingKind.MISSING:
+        can_add = visitor.may(Action.ITEM_CREATE) and not is_item_id(item)
+        return ("Add this item", f"{NEW_ITEM}?name={quote(item, safe='')}") if can_add else None
+    if finding.kind is FindingKind.SUPERSEDED and finding.command and " unpin " in finding.command:
+        return ("See its pin", "#pins")
+    if finding.item_id is None or finding.kind not in (FindingKind.USES_EXPIRED, FindingKind.UNREADABLE):
+        return None
+    return ("See the item", item_path(item))

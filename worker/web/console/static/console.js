@@ -68,7 +68,7 @@
   document.addEventListener("keydown", (event) => {
     const typing = /^(input|textarea|select)$/i.test(event.target.tagName);
     if (event.key === "/" && !typing) { event.preventDefault(); document.getElementById("find")?.focus(); }
-    if (event.key === "Escape") for (const open of document.querySelectorAll("details.ask[open], details.you[open]")) { open.open = false; open.querySelector("summary").focus(); }
+    if (event.key === "Escape") for (const open of document.querySelectorAll("details.ask[open], details.you[open], details.drawer[open]")) { open.open = false; open.querySelector("summary").focus(); }
     if ((event.key === "Enter" || event.key === " ") && event.target.dataset?.copy) { event.preventDefault(); copy(event.target); }
   });
 })();

@@ -1,0 +1,57 @@
+"""The labels of items as rows. Every function works in the caller's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from vaultcore.errors import TamperedError
+from vaultcore.labels import join_labels
+from vaultcore.model import Label
+from vaultcore.row_macs import find_edited
+from vaultcore.tables import item_labels, items
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """The labels of an item, in the order of their keys, that one of us wrote; `edited`: there is another."""
+
+    labels: tuple[Label, ...] = ()
+    edited: TamperedError | None = None
+
+
+def find_labels(connection: Connection, item_ids: Sequence[str]) -> dict[str, Labelled]:
+    """Those of each of these items."""
+    found: dict[str, list[Label]] = {item_id: [] for item_id in item_ids}
+    edited: dict[str, TamperedError] = {}
+    rows = connection.execute(select(item_labels).where(item_labels.c.item_id.in_(item_ids)))
+    for row in rows:
+        problem = find_edited(connection, item_labels, row, f"label {row.key} of item {row.item_id}")
+        if problem is None:
+            found[row.item_id].append(Label(key=row.key, value=row.value))
+        else:
+            edited.setdefault(row.item_id, problem)
+    return {
+        item_id: Labelled(
+            labels=tuple(sorted(labels, key=lambda one: one.key)),
+            edited=edited.get(item_id),
+        )
+        for item_id, labels in found.items()
+    }
+
+
+def labels_of(connection: Connection, item_id: str) -> tuple[Label, ...]:
+    """`TamperedError` where none of us wrote one of them."""
+    found = find_labels(connection, [item_id])[item_id]
+    if found.edited is not None:
+        raise found.edited
+    return found.labels
+
+
+def set_labels(connection: Connection, item_id: str, labels: Sequence[Label]) -> None:
+    """The labels of the item from now on, in the place of those that it had, which are not looked at."""
+    connection.execute(delete(item_labels).where(item_labels.c.item_id == item_id))
+    rows = [{"item_id": item_id, "key": one.key, "value": one.value} for one in labels]
+    if rows:
+        connection.execute(insert(item_labels), rows)
+    connection.execute(update(items).where(items.c.id == item_id).values(labelled=join_labels(labels)))

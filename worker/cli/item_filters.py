@@ -1,0 +1,126 @@
+"""The options that say which items are meant, written once for every command that takes them."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+
+from vaultcore.errors import InvalidInputError
+from vaultcore.labels import parse_match, show_label
+from vaultcore.model import Mode
+from worker.cli.commands import Options, add_options
+from worker.cli.inputs import NONE, parse_time
+from worker.domain.item_states import ItemFilter, ItemState
+
+E = TypeVar("E", bound=StrEnum)
+
+_OPTIONS: Final[Options] = {
+    "text": (Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A part of its name.")], None),
+    "owners": (
+        Annotated[list[str] | None, typer.Option("--owner", help="Who answers for it; of several, one.")],
+        None,
+    ),
+    "labels": (
+        Annotated[
+            list[str] | None,
+            typer.Option("--label", metavar="KEY[=VALUE]", help="It has this label; of several, each."),
+        ],
+        None,
+    ),
+    "states": (
+        Annotated[
+            list[str] | None,
+            typer.Option("--state", metavar="STATE", help=f"Of several, one: {', '.join(ItemState)}."),
+        ],
+        None,
+    ),
+    "modes": (
+        Annotated[
+            list[str] | None,
+            typer.Option("--mode", metavar="|".join(Mode), help="How it is replaced; of several, one."),
+        ],
+        None,
+    ),
+    "rotator": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--rotator", metavar="NAME|none", help="What makes the replacement; none: nothing does."
+            ),
+        ],
+        None,
+    ),
+    "expires_before": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--expires-before", metavar="TIME", help="It lapses before: 30d from now, or 2026-12-24."
+            ),
+        ],
+        None,
+    ),
+    "expires_after": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--expires-after", metavar="TIME", help="It lapses then or later: 30d, or 2026-12-24."
+            ),
+        ],
+        None,
+    ),
+    "used_by": (
+        Annotated[str | None, typer.Option("--used-by", metavar="WORKFLOW", help="This workflow uses it.")],
+        None,
+    ),
+}
+
+
+def takes_filter(*, before: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives a command these options, before its parameter of that name; what they say comes as its `wanted`."""
+    return lambda command: add_options(command, _OPTIONS, _read, gives="wanted", before=before)
+
+
+def _read(said: dict[str, Any]) -> dict[str, Any]:
+    rotator, now = said["rotator"], datetime.now(UTC)
+    after, before = said["expires_after"], said["expires_before"]
+    wanted = ItemFilter(
+        text=said["text"],
+        owners=frozenset(said["owners"] or ()),
+        labels=frozenset(map(parse_match, said["labels"] or ())),
+        states=_read_each(ItemState, "--state", said["states"] or ()),
+        modes=_read_each(Mode, "--mode", said["modes"] or ()),
+        rotator="" if rotator == NONE else rotator,
+        expires_after=None if after is None else parse_time(after, now),
+        expires_before=None if before is None else parse_time(before, now),
+        used_by=said["used_by"],
+    )
+    return {"wanted": wanted}
+
+
+def _read_each(kind: type[E], option: str, given: Iterable[str]) -> frozenset[E]:
+    offered = {one.value: one for one in kind}
+    for word in given:
+        if word not in offered:
+            raise InvalidInputError(f"{option} {word[:40]!r}: use one of {', '.join(offered)}")
+    return frozenset(offered[word] for word in given)
+
+
+def query_of(wanted: ItemFilter) -> dict[str, Any]:
+    """As the interface is asked for the same."""
+    return {
+        "search": wanted.text,
+        "owner": sorted(wanted.owners),
+        "label": sorted(map(show_label, wanted.labels)),
+        "state": sorted(wanted.states),
+        "mode": sorted(wanted.modes),
+        "rotator": wanted.rotator,
+        "expires_after": _show_time(wanted.expires_after),
+        "expires_before": _show_time(wanted.expires_before),
+        "used_by": wanted.used_by,
+    }
+
+
+def _show_time(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
