@@ -4,18 +4,27 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test cover databases servers faults damage chaos fuzz bench env lock clean
+# Where containers set it, each process that a test begins, and each worker of pytest, would compile all of it anew
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test types tests cover databases servers faults damage chaos fuzz bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo $(if $(STAY),--stay)
 
-# Two cores have work for three: many tests wait for a process or a server
+# mypy keeps one core busy: the tests begin beside it
 test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses 3 --dist worksteal
+	@$(MAKE) --no-print-directory --jobs 2 types tests
+
+types: env
+	$(BIN)/mypy
+
+# Two cores have work for three: many tests wait for a process or a server
+tests: env
+	MAKEFLAGS= $(BIN)/pytest --numprocesses 3 --dist worksteal
 
 # The same tests, with what they leave out
 cover: env
@@ -25,9 +34,10 @@ cover: env
 databases: env
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "long and rules"
 
-# Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot, RabbitMQ), and Valkey
+# Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot, RabbitMQ), and Valkey: by
+# files, for each of them is begun once for all tests of its file
 servers: env
-	$(BIN)/pytest -m long tests/integration
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m long tests/integration
 
 # Kills at every point of every story of a rotation, and more chaos, on both databases (make faults ONLY=sqlite:
 # on one), and an `up` whose wall clock jumps

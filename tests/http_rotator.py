@@ -62,7 +62,7 @@ def make_job(service, *, old=None, made=None, settings=None, external=None, labe
         old_external=external or {},
         new_external={} if made is None else made.external,
         values={ADMIN: Secret(getattr(service, "admin_token", "admin"))},
-        http=HttpClient(NETWORK, timeout=30),
+        http=HttpClient(NETWORK, timeout=120),
         network=NETWORK,
     )
 

@@ -52,7 +52,7 @@ def open_door(home: Path, clock: Any) -> Iterator[OpenDoor]:
 
 def dial(front: Front, peer: str = "127.0.0.1") -> socket.socket:
     host, _, port = front.url.removeprefix("http://").rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=30, source_address=(peer, 0))
+    return socket.create_connection((host, int(port)), timeout=120, source_address=(peer, 0))
 
 
 def write_head(key: str, *lines: str, path: str = PATH) -> bytes:

@@ -1,4 +1,8 @@
-"""New vaults for tests: copies of one that was made once, so that no test waits for keys and migrations."""
+"""New vaults for tests: copies of one that was made once, so that no test waits for keys and migrations.
+
+One for another time, or for other operators, is made from a copy of what every vault begins with: a keyring,
+and a database that has its schema and no row.
+"""
 
 import atexit
 import shutil
@@ -11,6 +15,8 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from tests.postgres import run_sql
+from vaultcore.crypto.keyring import Keyring
+from vaultcore.database import Database
 from worker.config import Settings, load_settings
 from worker.installation import initialise
 
@@ -20,20 +26,23 @@ _TEMPLATE = "nightkey_template"
 
 
 def copy_vault(settings: Settings, clock: Callable[[], datetime]) -> None:
-    """As `initialise` leaves it: one made at another time, or for other operators, is made for itself.
-
-    A folder that is there already is filled; one with a vault in it is left to `initialise`.
+    """As `initialise` leaves it. A folder that is there already is filled; one with a vault in it is left to
+    `initialise`.
     """
     is_usual = clock() == USUAL and settings.operators == "operators"
-    if not is_usual or any((settings.home / made.name).exists() for made in _make_sqlite().iterdir()):
+    url = make_url(settings.database)
+    on_file = url.get_backend_name() == "sqlite"
+    if any((settings.home / made.name).exists() for made in _make_sqlite().iterdir()):
         initialise(settings, clock)
         return
-    url = make_url(settings.database)
-    if url.get_backend_name() == "sqlite":
-        shutil.copytree(_make_sqlite(), settings.home, dirs_exist_ok=True)
+    if on_file:
+        shutil.copytree(_make_sqlite() if is_usual else _make_empty(), settings.home, dirs_exist_ok=True)
         made = settings.home / "nightkey.db"
         if url.database and Path(url.database) != made:
             shutil.move(made, url.database)
+    if not is_usual:
+        initialise(settings, clock)
+    if on_file or not is_usual:
         return
     server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
     shutil.copytree(_make_postgres(server), settings.home, dirs_exist_ok=True)
@@ -42,8 +51,22 @@ def copy_vault(settings: Settings, clock: Callable[[], datetime]) -> None:
 
 
 @cache
+def _make_empty() -> Path:
+    """What every vault begins with: migrations are most of what a new one takes."""
+    home = _make_folder() / "home"
+    home.mkdir(mode=0o700)
+    settings = load_settings(home)
+    Keyring.create(settings.keyring_path)
+    database = Database(settings.database)
+    database.migrate()
+    database.dispose()
+    return home
+
+
+@cache
 def _make_sqlite() -> Path:
     home = _make_folder() / "home"
+    shutil.copytree(_make_empty(), home)
     initialise(load_settings(home), lambda: USUAL)
     return home
 

@@ -87,7 +87,7 @@ def is_gone(pid: int) -> bool:
 
 def ask(nightkey: Nightkey, query: str, *values: Any) -> list[Any]:
     """Rows of the vault's database, or what becomes of them."""
-    with closing(sqlite3.connect(nightkey.home / "nightkey.db", timeout=30)) as connection, connection:
+    with closing(sqlite3.connect(nightkey.home / "nightkey.db", timeout=120)) as connection, connection:
         return connection.execute(query, values).fetchall()
 
 

@@ -27,7 +27,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Nightkey, str]:
                 break
         else:
             raise AssertionError("".join(shown))
-        opened = httpx.get(link[0], follow_redirects=True, timeout=60)
+        opened = httpx.get(link[0], follow_redirects=True, timeout=120)
         assert (opened.status_code, opened.url.path) == (200, "/console/")
         assert "prod-billing-api-token" in opened.text
         process.send_signal(signal.SIGTERM)

@@ -11,16 +11,18 @@ from tests.acceptance.conftest import Nightkey
 from tests.acceptance.running_up import is_gone, kill, run_up
 
 ADDRESS = re.compile(r"the console is at (http://127\.0\.0\.1:\d+)/console/")
+ONE = {"NIGHTKEY_CONCURRENCY": "1"}
+"""What serves and what works know nothing of each other: a second worker would show nothing else."""
 
 
 def test_the_server_is_begun_again_and_its_callers_notice_nothing(tmp_path: Path) -> None:
-    nightkey = Nightkey(tmp_path / "home", settings={"NIGHTKEY_LISTEN": "127.0.0.1:0"})
+    nightkey = Nightkey(tmp_path / "home", settings={"NIGHTKEY_LISTEN": "127.0.0.1:0", **ONE})
     nightkey("init")
     link = json.loads(nightkey("console", "open", "--json").stdout)["url"]
     with run_up(nightkey) as up:
-        up.wait_until_ready()
+        up.wait_until_ready(workers=1)
         (address,) = ADDRESS.findall(up.said())
-        opened = httpx.get(re.sub(r"http://[^/]+", address, link), follow_redirects=True, timeout=60)
+        opened = httpx.get(re.sub(r"http://[^/]+", address, link), follow_redirects=True, timeout=120)
         assert (opened.status_code, opened.url.path) == (200, "/console/")
         (first,) = serving(up.process.pid)
         kill(first)
@@ -35,10 +37,10 @@ def test_the_server_is_begun_again_and_its_callers_notice_nothing(tmp_path: Path
 def test_nights_go_on_where_nothing_can_be_served(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
-        nightkey = Nightkey(tmp_path / "home", settings={"NIGHTKEY_LISTEN": place})
+        nightkey = Nightkey(tmp_path / "home", settings={"NIGHTKEY_LISTEN": place, **ONE})
         nightkey("init")
         with run_up(nightkey) as up:
-            up.wait_until_ready()
+            up.wait_until_ready(workers=1)
             assert serving(up.process.pid) == []
             assert up.stop() == 0
     assert f"nothing is served, and nights go on: --listen {place}: cannot listen there" in up.said()

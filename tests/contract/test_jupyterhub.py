@@ -2,9 +2,9 @@
 
 import os
 import secrets
-import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.ports import choose_port
 from vaultcore.secret import Secret
 from worker.rotators.http import HttpRotator
 from worker.testing import Link, RotatorContract, StagedRotator
@@ -26,7 +27,7 @@ class Hub:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self._api = httpx.Client(base_url=f"http://127.0.0.1:{port}/hub/api", timeout=30, trust_env=False)
+        self._api = httpx.Client(base_url=f"http://127.0.0.1:{port}/hub/api", timeout=120, trust_env=False)
         self._admin = {"Authorization": f"token {ADMIN}"}
 
     def is_up(self) -> bool:
@@ -55,8 +56,7 @@ class Hub:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = choose_port()
     environment = {**os.environ, "HUB_FOLDER": str(folder), "HUB_PORT": str(port), "HUB_TOKEN": ADMIN}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -67,6 +67,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         try:
             while not made.is_up():
                 assert process.poll() is None, (folder / "log").read_text()
+                time.sleep(0.05)
             yield made
         finally:
             made.close()

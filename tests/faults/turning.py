@@ -22,7 +22,7 @@ class TurnedClock:
         compiler = shutil.which("cc") or pytest.skip("there is no C compiler: no clock can be turned")
         self._library = folder / "turned_clock.so"
         subprocess.run(
-            [compiler, "-shared", "-fPIC", "-O1", "-o", self._library, _SOURCE, "-ldl"], check=True, timeout=60
+            [compiler, "-shared", "-fPIC", "-O1", "-o", self._library, _SOURCE, "-ldl"], check=True, timeout=300
         )
         self._file = folder / "turned"
         self._file.write_bytes(bytes(_FORMAT.size))

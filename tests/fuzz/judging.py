@@ -16,7 +16,7 @@ SECONDS = 1.0
 """Of the processor's time, so that a busy machine judges as a quiet one does."""
 _CUT_OFF = 5
 """So many times as long is too long to be waited for."""
-_WAITED_MAX = 20.0
+_WAITED_MAX = 50.0
 """By the clock on the wall, for what sleeps: longer than a busy machine keeps anybody waiting."""
 _TEXT_MAX = 40_000
 

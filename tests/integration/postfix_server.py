@@ -12,6 +12,7 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +21,13 @@ from typing import Self
 
 from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.certificates import make_certificate
+from tests.ports import choose_port
 
 _SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 POSTFIX = shutil.which("postfix", path=_SBIN)
 DOVECOT = shutil.which("dovecot", path=_SBIN)
 USER = "robot@example.org"
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 
 MISSING = (
     "only root can start Postfix"
@@ -48,12 +50,23 @@ class PostfixServer:
         self.log = folder / "mail.log"
         self._passwords = folder / "passwd"
         self._changes = 0
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self._changing = threading.Lock()
+        self.port = choose_port()
         self.set_password(password)
 
     def set_password(self, password: str) -> None:
-        """The one that works once this is over: Dovecot looks at its file once in a second."""
+        """The one that works once this is over: Dovecot looks at its file once in a second.
+
+        A caller that was cut off asks again, or for another one, while the desk is still at what it asked for
+        first: that is waited for no longer.
+        """
+        with self._changing:
+            self._write_password(password)
+            change = self._changes
+        if self._is_up():
+            _wait_for(lambda: self._changes != change or self._lets_in(password))
+
+    def _write_password(self, password: str) -> None:
         salt = secrets.token_bytes(8)
         digest = hashlib.sha512(password.encode() + salt).digest() + salt
         line = f"{USER}:{{SSHA512}}{base64.b64encode(digest).decode()}\n"
@@ -63,8 +76,6 @@ class PostfixServer:
         self._changes += 1
         os.utime(beside, (self._changes, self._changes))  # and tells another one by whole seconds
         beside.replace(self._passwords)
-        if self._is_up():
-            _wait_for(lambda: self._lets_in(password))
 
     @contextmanager
     def started(self) -> Iterator[Self]:
@@ -82,12 +93,15 @@ class PostfixServer:
         with subprocess.Popen(dovecot, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as authenticator:
             try:
                 _wait_for((self.folder / "spool/private/auth").exists)
-                subprocess.run([*postfix, "start"], check=True, capture_output=True)
-                try:
-                    _wait_for(self._is_up)
-                    yield self
-                finally:
-                    subprocess.run([*postfix, "stop"], check=False, capture_output=True)
+                # `start` gives up after some seconds: this one is waited for as long as anything else here
+                with subprocess.Popen(
+                    [*postfix, "start-fg"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                ):
+                    try:
+                        _wait_for(self._is_up)
+                        yield self
+                    finally:
+                        subprocess.run([*postfix, "stop"], check=False, capture_output=True)
             finally:
                 authenticator.terminate()
 
@@ -228,4 +242,5 @@ class PasswordDesk(LoopbackServer):
 def _wait_for(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE
     while not is_so():
-        assert time.monotonic() < deadline, "it did not come up"
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,9 +11,11 @@ from pathlib import Path
 
 import amqp
 
+from tests.ports import choose_port
+
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The script behind Debian's, which runs as whoever starts it."""
-_PATIENCE = 90.0
+_PATIENCE = 300.0
 
 MISSING = (
     ""
@@ -27,7 +28,7 @@ MISSING = (
 @contextmanager
 def start_rabbit(folder: Path) -> Iterator[str]:
     """Its address, `host:port`."""
-    port, distribution, daemon = _find_ports()
+    port, distribution, daemon = choose_port(), choose_port(), choose_port()
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -56,16 +57,6 @@ def start_rabbit(folder: Path) -> Iterator[str]:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             _stop_daemon(environment)
-
-
-def _find_ports() -> list[int]:
-    """Three that nobody has now."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as a,
-        socket.create_server(("127.0.0.1", 0)) as b,
-        socket.create_server(("127.0.0.1", 0)) as c,
-    ):
-        return [each.getsockname()[1] for each in (a, b, c)]
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

@@ -32,7 +32,7 @@ def call(service: TokenService, method: str, path: str, token: str = ADMIN, **bo
         headers={"Authorization": f"Bearer {token}"},
         json=body or None,
         trust_env=False,
-        timeout=30,
+        timeout=120,
     )
 
 

@@ -54,7 +54,7 @@ def act(server: PostfixServer, value: str = PASSWORD, *, tests: bool = False) ->
         http=HTTP,
         network=Network(NETWORK.guard, ca_file=server.certificate_path),
         masker=Masker(values.values()),
-        seconds=30.0,
+        seconds=240.0,
         shown={},
     )
     node = Smtp()
@@ -115,6 +115,6 @@ class TestMailPassword(RotatorContract):
                 link=link,
                 accepts=lambda value: accepts(server, value),
                 values={"prod-admin-token": Secret(ADMIN)},
-                http=HttpClient(network, timeout=30),
+                http=HttpClient(network, timeout=240),
                 network=network,
             )

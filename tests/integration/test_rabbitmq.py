@@ -105,7 +105,7 @@ class Taker:
                 [self._queue], on_message=self.taken.append, accept=["json"], auto_declare=False
             )
             with consumer:
-                deadline = time.monotonic() + 60
+                deadline = time.monotonic() + 240
                 while not until():
                     assert time.monotonic() < deadline
                     with suppress(TimeoutError):

@@ -27,7 +27,7 @@ from worker.workflows.templates import Scope
 
 ANONYMOUS: dict[str, Any] = {"username": None, "password": None}
 USER, PASSWORD = "robot@example.org", "the-password-of-robot"
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds: far more than anything here takes."""
 
 

@@ -295,7 +295,7 @@ def test_nothing_of_the_workers_own_user_is_used(
         assert set(server.visitors) == {USER}
     finally:
         agent.terminate()
-        agent.communicate(timeout=30)
+        agent.communicate(timeout=120)
 
 
 def test_the_guard_is_asked_by_the_address(server: SshServer) -> None:

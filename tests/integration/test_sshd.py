@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ import pytest
 pytest.importorskip("asyncssh", reason="the extra nightkey[ssh] is not installed")
 
 from tests.integration.ssh_server import PromptLink
+from tests.ports import choose_port
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
@@ -68,8 +70,7 @@ class Sshd:
         self.keys, self.more_keys = folder / "authorized_keys", folder / "more_keys"
         self.host_key = make_key(folder / "host_key")
         make_key(folder / "host_key_rsa", "-t", "rsa", "-b", "2048")
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self.port = choose_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -107,10 +108,11 @@ class Sshd:
             self._process = subprocess.Popen([SSHD, "-D", "-e", "-f", config], stdout=log, stderr=log)
         while not self._is_up():
             assert self._process.poll() is None, (self.folder / "log").read_text()
+            time.sleep(0.02)
 
     def _is_up(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=30) as probe:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=120) as probe:
                 return probe.recv(4) == b"SSH-"
         except OSError:
             return False

@@ -17,7 +17,7 @@ from worker.supervision.home_lock import hold_home
 from worker.supervision.supervisor import Supervisor
 
 QUICK = Patience(
-    start=20, silence=3, task=60, ring=3, take=3, pause_max=0.1, steady=30, starts=3, stop_idle=1, stop_busy=3
+    start=120, silence=3, task=60, ring=3, take=3, pause_max=0.1, steady=30, starts=3, stop_idle=1, stop_busy=60
 )
 SECONDS = 240
 
@@ -124,7 +124,7 @@ def test_what_dies_or_falls_silent_is_begun_again(tmp_path: Path, script: str, s
 
 def test_one_that_never_begins_to_work_is_killed_and_begun_again(tmp_path: Path) -> None:
     script = "if first: time.sleep(99)\nwork()"
-    patience = Patience(**{**vars(QUICK), "start": 2})
+    patience = Patience(**{**vars(QUICK), "start": 2, "starts": 60})  # the next one may be slow to begin, too
     status, watched = watch(tmp_path, {PulseKind.WORKER: script}, lambda it: len(it.begun()) > 1, patience)
     assert status == 0
     assert watched.said("has not begun to work, and was killed")

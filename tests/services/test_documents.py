@@ -27,6 +27,8 @@ from worker.services.runs.documents import Applied, DocumentChange
 from worker.services.runs.reports import Report
 from worker.wording import say, say_all
 
+pytestmark = pytest.mark.rules
+
 CORPUS = Path(__file__).parents[1] / "sdx"
 HOUR = timedelta(hours=1)
 ID, OTHER_ID = "fl_01hzy3v9k2m4n6p8q0r2s4t6v8", "fl_01hzy3v9k2m4n6p8q0r2s4t6v9"
@@ -97,6 +99,7 @@ def test_the_whole_corpus_is_applied_scanned_and_given_back_byte_for_byte(servic
     assert count_audits(services) == before
 
 
+@pytest.mark.both
 def test_an_id_of_our_form_is_kept_and_another_is_mapped_and_remembered(services: Services) -> None:
     (kept,) = apply(services, write("one", id=ID))
     (mapped,) = apply(services, write("two", id="wf-123"))
@@ -155,6 +158,7 @@ def test_what_a_byte_order_mark_precedes_is_taken_and_given_back_with_it(service
     assert [one.change for one in apply(services, text)] == [DocumentChange.UNCHANGED]
 
 
+@pytest.mark.both
 def test_an_item_that_only_another_engine_uses_is_not_replaced_unless_somebody_brings_it_there(
     organisation: Organisation, clock: Any
 ) -> None:
@@ -179,6 +183,7 @@ def test_an_item_that_only_another_engine_uses_is_not_replaced_unless_somebody_b
     assert "unused" not in found
 
 
+@pytest.mark.both
 def test_an_item_that_came_while_nobody_looked_is_linked_by_applying_the_same_again(services: Services) -> None:
     text = write("one", script(source="login {{ vault.prod-router-token }}"))
     apply(services, text)
@@ -200,6 +205,7 @@ def test_an_item_that_came_while_nobody_looked_is_linked_by_applying_the_same_ag
     assert reference.item_id is not None
 
 
+@pytest.mark.both
 def test_a_rejection_of_another_item_is_none_of_what_its_node_only_mentions(
     organisation: Organisation, clock: Any
 ) -> None:
@@ -220,6 +226,7 @@ def test_a_rejection_of_another_item_is_none_of_what_its_node_only_mentions(
     assert get_rotation(organisation, rotation).state is State.WATCHING
 
 
+@pytest.mark.both
 def test_a_list_is_taken_and_what_has_no_nodes_changes_what_is_known_and_is_left_out_else(
     services: Services,
 ) -> None:
@@ -253,6 +260,7 @@ def test_all_of_them_are_applied_or_none_and_every_file_says_what_is_wrong(servi
         assert services.runs.definitions.all(connection) == []
 
 
+@pytest.mark.both
 def test_lint_says_what_would_happen_and_changes_nothing(services: Services) -> None:
     apply(services, write("there"))
     before = count_audits(services)
@@ -299,6 +307,7 @@ def test_where_a_workflow_runs_may_be_said_and_is_remembered(services: Services)
     assert said.workflow.runs is Place.ELSEWHERE
 
 
+@pytest.mark.both
 def test_what_runs_elsewhere_is_neither_run_nor_called_nor_scheduled_here(
     services: Services, clock: Any
 ) -> None:
@@ -325,6 +334,7 @@ def call(organisation: Organisation, **more: Any) -> dict[str, Any]:
     return {"id": "call", "type": "webhook", "data": data | more}
 
 
+@pytest.mark.both
 def test_a_rotation_is_tested_by_the_nodes_known_here_and_proven_by_reported_runs_alone(
     organisation: Organisation, clock: Any
 ) -> None:
@@ -373,6 +383,7 @@ def test_a_node_of_a_workflow_elsewhere_that_needs_what_is_not_given_is_not_trie
     )
 
 
+@pytest.mark.both
 def test_what_is_only_mentioned_holds_nothing_back_and_is_not_looked_up(
     organisation: Organisation, clock: Any
 ) -> None:
@@ -398,6 +409,7 @@ def test_what_is_only_mentioned_holds_nothing_back_and_is_not_looked_up(
     }
 
 
+@pytest.mark.both
 def test_a_workflow_that_is_started_and_is_not_there_is_told(services: Services) -> None:
     starts = {
         "id": "go",
@@ -430,6 +442,7 @@ def test_a_mention_of_what_is_not_there_is_told_and_fails_no_night(
     assert services.night.nights.close(slot) == "failed"
 
 
+@pytest.mark.both
 def test_a_stored_document_that_is_damaged_is_told_and_made_whole_by_applying_it_again(
     services: Services,
 ) -> None:

@@ -25,6 +25,8 @@ from worker.rows import findings as finding_rows
 from worker.services.night.shared_credentials import walk_shared
 from worker.wording import say, say_each
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 ORDERS, BILLING, CRM = "prod-orders-db-password", "prod-billing-db-password", "prod-crm-token"
 DATABASE = {"host": "DB.example.org", "roles": ["orders"]}
@@ -90,6 +92,7 @@ def test_a_second_item_with_the_same_value_is_refused_and_told_apart_by_nobody_e
     change(made, ORDERS, "one-value")  # its own is no other item's
 
 
+@pytest.mark.both
 def test_a_value_that_an_item_had_before_is_refused_as_long_as_it_may_work(made: Services) -> None:
     create(made, ORDERS, "one-value")
     change(made, ORDERS, "the-next-one")
@@ -121,6 +124,7 @@ def test_a_value_that_an_item_had_before_is_refused_as_long_as_it_may_work(made:
         pytest.param(by_role() | {"target": "prod databases"}, "role orders", id="in a group of servers"),
     ],
 )
+@pytest.mark.both
 def test_a_second_item_for_one_role_is_refused_at_create_and_at_update(
     made: Services, second: dict[str, Any], what: str
 ) -> None:
@@ -161,6 +165,7 @@ def test_a_user_has_one_password_and_may_have_many_keys(made: Services) -> None:
 # Found
 
 
+@pytest.mark.both
 def test_both_owners_are_told_of_two_items_that_hold_one_credential(made: Services, clock: Any) -> None:
     """As they may be in a vault from before, or by two commands at once."""
     create(made, ORDERS, "one-value", **by_role())
@@ -183,6 +188,7 @@ def test_both_owners_are_told_of_two_items_that_hold_one_credential(made: Servic
     assert set(scan(made)) == {("stale-copy", CRM)}
 
 
+@pytest.mark.both
 def test_a_value_from_before_there_were_digests_gets_its_own_when_it_is_read(made: Services) -> None:
     item = create(made, ORDERS, "one-value")
     with made.database.write() as connection:
@@ -192,6 +198,7 @@ def test_a_value_from_before_there_were_digests_gets_its_own_when_it_is_read(mad
         create(made, BILLING, "one-value")
 
 
+@pytest.mark.both
 def test_what_is_advised_against_two_items_of_one_value_is_taken(made: Services, clock: Any) -> None:
     """Also where the older of them is a copy: what it names is the original."""
     create(made, ORDERS, "one-value")
@@ -235,6 +242,7 @@ def test_declared_copies_cost_the_night_no_statements(made: Services) -> None:
     assert _walk(made, page_size=10) == ([], before)
 
 
+@pytest.mark.both
 def test_of_many_groups_a_page_is_told_by_one_statement(made: Services) -> None:
     for number in range(6):
         create(made, f"prod-{number}-crm-token", f"value-{number}")
@@ -264,6 +272,7 @@ def _set_likeness(connection: Connection, item_id: str, likeness: bytes | None) 
     connection.execute(update(versions).where(versions.c.item_id == item_id).values(likeness=likeness))
 
 
+@pytest.mark.both
 def test_what_a_night_finds_twice_of_an_item_is_told_alike_before_it(made: Services) -> None:
     """By value and by what is changed on the other side: one finding, and the second says more."""
     first = create(made, ORDERS, "one-value", **by_role())
@@ -283,6 +292,7 @@ def test_what_a_night_finds_twice_of_an_item_is_told_alike_before_it(made: Servi
 # Copies
 
 
+@pytest.mark.both
 def test_an_original_that_is_deleted_while_the_value_is_asked_for_is_no_original(made: Services) -> None:
     create(made, ORDERS, "one-value")
 
@@ -321,6 +331,7 @@ def test_values_from_before_there_were_digests_are_not_taken_for_different_ones(
     assert scan(made) == {}
 
 
+@pytest.mark.both
 def test_what_a_rotation_made_after_the_copys_value_is_another_though_that_was_never_read(
     made: Services, clock: Any
 ) -> None:
@@ -377,6 +388,7 @@ def test_what_cannot_be_a_copy_is_refused(
         change(made, name, **parts)
 
 
+@pytest.mark.both
 def test_a_copy_whose_original_was_replaced_is_found_until_it_moves_on(made: Services, clock: Any) -> None:
     create(made, ORDERS, "one-value")
     create(made, BILLING, "one-value", copy_of=ORDERS)
@@ -404,6 +416,7 @@ def test_a_copy_with_another_value_is_found_whichever_is_older(made: Services, c
     assert found["stale-copy", BILLING][0].startswith(f"it has another value than its original {ORDERS}")
 
 
+@pytest.mark.both
 def test_a_value_without_a_digest_is_told_by_the_rotation_of_its_original(made: Services, clock: Any) -> None:
     create(made, ORDERS)
     copy = create(made, BILLING, copy_of=ORDERS)
@@ -434,6 +447,7 @@ def test_who_joins_a_family_with_another_value_is_named_in_the_answer(made: Serv
     assert made.items.update("prod-mail-token", copied, actor="test").unlike == ("prod-mail-token",)
 
 
+@pytest.mark.both
 def test_who_joins_a_family_waits_for_who_changes_one_of_its_copies(made: Services) -> None:
     """A copy that is being changed is waited for before the audit trail is taken, which its change needs."""
     if made.database.is_sqlite:
@@ -475,6 +489,7 @@ def test_an_item_that_is_deleted_takes_its_names_along(made: Services) -> None:
     create(made, BILLING, **by_role())
 
 
+@pytest.mark.both
 def test_a_rotation_leaves_a_finding_of_the_copy_and_none_of_the_original(
     services: Services, clock: Any
 ) -> None:
@@ -500,6 +515,7 @@ def _rotate_beside_a_copy(organisation: Organisation, clock: Any) -> None:
     assert shared == {("stale-copy", BILLING)}
 
 
+@pytest.mark.both
 def test_an_old_value_that_a_copys_workflows_use_is_not_taken_away(services: Services, clock: Any) -> None:
     with start_organisation(services) as (organisation, service):
         token = organisation.add_token(ORDERS, "orders")
@@ -568,6 +584,7 @@ def test_a_copy_whose_original_is_gone_says_so_and_is_mended(made: Services) -> 
         made.rotation.opening.request(BILLING, asked_by="test")
 
 
+@pytest.mark.both
 def test_of_two_creates_at_once_one_takes_the_value(made: Services) -> None:
     """Both have come to where they are written, and wait for who writes: the later one sees the earlier."""
     if made.database.is_sqlite:

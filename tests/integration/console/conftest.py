@@ -21,7 +21,7 @@ from worker.domain.policies import PolicyChange
 from worker.rows import pickups as pickup_rows
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_PATIENCE = 60_000
+_PATIENCE = 120_000
 """Milliseconds that a page may take on a machine with other work."""
 
 

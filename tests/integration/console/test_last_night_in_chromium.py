@@ -16,7 +16,7 @@ def test_the_first_page_follows_a_night_until_it_has_ended(house: House, page: P
     expect(night).to_contain_text("under way")
     expect(night).to_contain_text("follows the night by itself")
     services.night.nights.close(slot)
-    expect(night).to_contain_text("ended well", timeout=60_000)
+    expect(night).to_contain_text("ended well")
     expect(night).not_to_have_attribute("hx-trigger", "every 5s")
     expect(page.get_by_role("heading", name="Next seven nights")).to_be_visible()
     assert {url for url in asked if url.endswith("/console/night")}
