@@ -1,9 +1,11 @@
-"""`nightkey item`: create, import, list, show, update, delete, rotate."""
+"""`nightkey item`: create, import, list, show, check, update, delete, rotate."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from worker.cli.commands import Commands
 from worker.cli.item_answers import ITEMS, describe_item_whole, item_line, show_labels
+from worker.cli.item_check import check
 from worker.cli.item_create import create
 from worker.cli.item_import import import_items
 from worker.cli.item_list import list_items
@@ -14,6 +16,7 @@ from worker.cli.session import Json, ask, who
 from worker.domain.consumption import explain_elsewhere
 from worker.domain.places import Place
 from worker.wording.shapes import Shape, flatten_item
+from worker.wording.times import say_distance
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
@@ -39,7 +42,8 @@ def show(name: str, *, json: Json = False) -> None:
     )
     original, copies, policy = item["policy"]["copy_of"], item["copies"], item["policy"]
     if json:
-        own = {"copy_of": original} | {part: item[part] for part in ("copies", "versions", "references")}
+        parts = ("copies", "checked", "versions", "references")
+        own = {"copy_of": original} | {part: item[part] for part in parts}
         print_json(flatten_item(item) | own)
         return
     by = f" by {policy['rotator']}" if policy["rotator"] else ""
@@ -48,6 +52,10 @@ def show(name: str, *, json: Json = False) -> None:
         print_lines([f"labels: {show_labels(item)}"])
     if item["replaced"] is not None:
         print_lines([f"replaced: {item['replaced']}"])
+    if item["checked"] is not None:
+        when = say_distance(item["checked"]["checked_at"], datetime.now(UTC))
+        helps = f". What helps: {item['checked']['command']}" if item["checked"]["command"] else ""
+        print_lines([f"checked {when}: {item['checked']['said']}{helps}"])
     if original is not None:
         print_lines([f"a copy of {original}: replaced with that, and by nobody else"])
     if copies:
@@ -78,6 +86,7 @@ def show(name: str, *, json: Json = False) -> None:
         print_lines(["", explain_elsewhere(sorted(away))])
 
 
+app.command()(check)
 app.command()(update)
 
 
