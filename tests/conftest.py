@@ -123,7 +123,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def services(tmp_path: Path, database_url: str, clock: Clock) -> Iterator[Services]:
     """Everything, on a vault that was just made."""
-    settings = load_settings(tmp_path / "home", database_url=database_url, outbound_private=LOOPBACK)
+    settings = load_settings(
+        tmp_path / "home", database_url=database_url, outbound_private=LOOPBACK, check_every_days=0
+    )
     copy_vault(settings, clock)
     made = Services(settings, clock)
     yield made

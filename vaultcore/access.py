@@ -40,6 +40,7 @@ class Action(StrEnum):
     ITEM_UPDATE = "item.update"
     ITEM_REPLACE = "item.replace"
     ITEM_REDIRECT = "item.redirect"
+    ITEM_CHECK = "item.check"
     ITEM_DELETE = "item.delete"
     ITEM_ROTATE = "item.rotate"
     ITEM_EMERGENCY = "item.emergency"
@@ -75,6 +76,7 @@ MEANINGS: Final[Mapping[Action, str]] = {
     Action.ITEM_UPDATE: "change its name, expiry, owners, and when it is rotated",
     Action.ITEM_REPLACE: "give it a new value",
     Action.ITEM_REDIRECT: "change where its value is sent: its rotator, the rotator's settings, its target",
+    Action.ITEM_CHECK: "ask the other side whether its value still works",
     Action.ITEM_DELETE: "delete it",
     Action.ITEM_ROTATE: "ask for its rotation",
     Action.ITEM_EMERGENCY: "rotate it without tests and overlap",
@@ -125,6 +127,7 @@ RULES: Final[Mapping[Action, Rule]] = {
     Action.ITEM_UPDATE: _rule(Role.OPERATOR, theirs=True),
     Action.ITEM_REPLACE: _rule(Role.OPERATOR, theirs=True),
     Action.ITEM_REDIRECT: _rule(),
+    Action.ITEM_CHECK: _rule(Role.OPERATOR, theirs=True),
     Action.ITEM_DELETE: _rule(Role.OPERATOR, theirs=True),
     Action.ITEM_ROTATE: _rule(Role.OPERATOR, theirs=True),
     Action.ITEM_EMERGENCY: _rule(Role.OPERATOR, theirs=True),

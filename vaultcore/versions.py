@@ -42,6 +42,8 @@ class Purpose(StrEnum):
 
     RUN = "run"
     TEST = "test"
+    CHECK = "check"
+    """Whether the other side still accepts it."""
     ROTATION = "rotation"
     PICKUP = "pickup"
     PUBLISH = "publish"

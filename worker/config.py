@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from vaultcore.errors import ConfigurationError, InvalidInputError
 from vaultcore.secret import Secret
+from worker.domain.credential_checks import CheckPace
 from worker.domain.guard import Guard, build_guard
 from worker.domain.identity import ALGORITHMS, RoleRule, parse_role_rule
 from worker.domain.limits import Breaker, Caps
@@ -76,6 +77,8 @@ class Settings(BaseSettings):
     breaker_failures: int = Field(default=5, ge=1)
     breaker_share: float = Field(default=0.25, ge=0, le=1)
     freezes: Texts = ()
+    check_every_days: float = Field(default=7, ge=0, le=365)
+    check_target_cap: int = Field(default=20, ge=1)
     rows_checked: int = Field(default=100_000, ge=1)
     payload_days: int = Field(default=30, ge=0, le=90)
     failed_hold_hours: float = Field(default=20, gt=0, le=8760)
@@ -315,6 +318,10 @@ class Settings(BaseSettings):
     @property
     def payloads_kept(self) -> timedelta:
         return timedelta(days=self.payload_days)
+
+    @property
+    def check_pace(self) -> CheckPace:
+        return CheckPace(every=timedelta(days=self.check_every_days), per_target=self.check_target_cap)
 
     @property
     def failed_hold(self) -> timedelta:

@@ -279,6 +279,7 @@ ASKED: tuple[tuple[Action, tuple[str, ...]], ...] = (
     (Action.ITEM_UPDATE, ("item", "update", NAME, "--no-expiry")),
     (Action.ITEM_REPLACE, ("item", "update", NAME, "--value-file", "-", "--no-expiry")),
     (Action.ITEM_REDIRECT, ("item", "update", NAME, "--rotator", "random")),
+    (Action.ITEM_CHECK, ("item", "check", NAME)),
     (Action.ITEM_DELETE, ("item", "delete", NAME)),
     (Action.ITEM_ROTATE, ("item", "rotate", NAME)),
     (Action.ITEM_EMERGENCY, ("item", "rotate", NAME, "--compromised", "--yes")),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from nightkey_demo.target_systems import TargetSystems
@@ -250,3 +251,28 @@ def test_a_night_says_what_has_not_gone_out_and_to_whom(
     assert "nightkey: finance is not told yet, next try " in said.stderr
     assert "by json://127.0.0.1:9" in said.stderr
     vault("status", status=1)
+
+
+def test_whether_a_credential_still_works_is_asked_by_hand_and_one_command_sets_it_anew(
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path
+) -> None:
+    old = add_token(vault, targets, tmp_path)
+    add_workflow(vault, targets, tmp_path, "ticket-sync")
+    host = targets.token_service.url.partition("//")[2]
+    well = f"{host} accepts version 1, and refuses a made-up value"
+    assert vault("item", "check", TOKEN).stdout == f"{TOKEN}: {well}\n"
+    assert f"checked now: {well}\n" in vault("item", "show", TOKEN).stdout
+    (token_id,) = targets.token_service.live_tokens("ticketing")
+    admin = {"Authorization": f"Bearer {targets.token_service.admin_token}"}
+    httpx.delete(f"{targets.token_service.url}/v1/tokens/{token_id}", headers=admin).raise_for_status()
+    assert not targets.token_service.is_live(old)
+    refused = vault("item", "check", TOKEN, status=1).stdout
+    assert refused.startswith(f"{TOKEN}: {host} refuses version 1: ")
+    assert refused.endswith(f". Used by ticket-sync. What helps: nightkey item rotate {TOKEN}\n")
+    assert f"{TOKEN} does not work any more" in vault("status", status=1).stdout
+    assert f". What helps: nightkey item rotate {TOKEN}\n" in vault("item", "show", TOKEN).stdout
+    command = refused.strip().rpartition("What helps: nightkey ")[2].split()
+    vault(*command)
+    answer = vault.json("item", "check", TOKEN, "prod-tokenhub-admin-token", status=1)
+    assert [one["outcome"] for one in answer] == ["accepted", "cannot-tell"], "nobody can be asked of the other"
+    assert vault.json("item", "show", TOKEN)["checked"]["version"] == 2

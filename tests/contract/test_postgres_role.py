@@ -18,11 +18,12 @@ from nightkey_demo.target_systems import start_target_systems
 from tests.conftest import Clock
 from tests.organisation import Organisation
 from tests.postgres import run_sql, start_postgres
-from tests.services.staging import make_services
+from tests.services.staging import get_rotation, make_services
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
+from worker.domain.credential_checks import CheckOutcome
 from worker.domain.saga import State
 from worker.rotators.base import Job
 from worker.rotators.postgres_role import PostgresRoleRotator
@@ -235,6 +236,42 @@ def test_a_rotation_takes_the_roles_end_for_the_items_expiry(server: str, tmp_pa
         with services.database.read() as connection:
             noted = connection.execute(select(audit).where(audit.c.action == "version.end-nearer")).one()
         assert noted.actor == rotation.id
+
+
+def test_a_password_that_was_changed_behind_nightkeys_back_is_found_and_set_anew_by_one_command(
+    server: str, tmp_path: Path, clock: Clock
+) -> None:
+    """By the admin's rights: what is refused is not needed for it."""
+    contract, name = TestOneRole(), "prod-orders-db-password"
+    contract.server = server
+    services = make_services(tmp_path, "", clock)
+    checks = services.rotation.credential_checks
+    with contract.stage() as stage, closing(services), start_target_systems() as targets:
+        organisation = Organisation(services, targets)
+        organisation.add_owner("support")
+        organisation.add_item("prod-db-rotator-password", ADMIN, days=300, mode="notify")
+        organisation.add_item(
+            name,
+            stage.old.expose(),
+            days=300,
+            mode="auto",
+            rotator="postgres-role",
+            lifetime="300d",
+            propagation="0s",
+            settings=stage.settings,
+        )
+        assert checks.check_now(name, actor="test").answer.outcome is CheckOutcome.ACCEPTED
+        run_sql(server, f"ALTER ROLE {stage.settings['roles'][0]} PASSWORD 'set-by-another-hand'")
+        checked = checks.check_now(name, actor="test")
+        assert checked.answer.outcome is CheckOutcome.REFUSED
+        assert checked.command == f"nightkey item rotate {name}"
+        assert ("refused", name) in organisation.findings()
+        rotation_id = services.rotation.opening.request(name, asked_by="test").id
+        organisation.drive()
+        assert get_rotation(organisation, rotation_id).state is State.WATCHING
+        assert ("refused", name) not in organisation.findings()
+        assert checks.check_now(name, actor="test").answer.outcome is CheckOutcome.ACCEPTED
+        assert not _lets_in(server, stage.settings["roles"][0], "set-by-another-hand")
 
 
 def test_a_role_that_never_ends_has_no_end(server: str) -> None:

@@ -85,7 +85,8 @@ class Fuse:
 
 
 def _begin_night(services: Services, slot: str) -> list[Work]:
-    return after_night(services.night.nights.begin(datetime.fromisoformat(slot)) or ())
+    opened = services.night.nights.begin(datetime.fromisoformat(slot)) or ()
+    return after_night(opened, services.rotation.credential_checks.find_ready())
 
 
 def _request(services: Services, name: str) -> list[Work]:

@@ -14,6 +14,7 @@ from tests.desk import NAME, VALUE, VAULT, Desk, add_rotated, open_desk
 from tests.services.spoiling import spoiled
 from vaultcore.access import RULES, Action, Role
 from vaultcore.tables import items, principals
+from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.web.api.asking import ACTION
 
@@ -276,6 +277,23 @@ def test_an_owner_decides_of_what_is_theirs_and_does_not_see_the_rest(desk: Desk
     assert desk.ask(Role.OWNER, "POST", f"{ROTATIONS}/{opened[0]}/cancel").body["state"] == "cancelled"
     assert desk.ask(Role.OWNER, "POST", ROTATIONS, {"item": other}).status == 404
     assert desk.ask(Role.VIEWER, "POST", f"{ROTATIONS}/{opened[1]}/cancel").status == 403
+
+
+def test_whether_an_item_works_is_asked_once_for_a_key_and_shown_with_the_item(desk: Desk) -> None:
+    nobody = {"host": "127.0.0.1", "port": 9, "roles": ["orders"], "tls": "off"}
+    change = ItemChange(policy=PolicyChange(parts={"rotator": "postgres-role", "settings": nobody}))
+    item_id = desk.create("prod-asked-of-password")
+    desk.services.items.update(item_id, change, actor="test")
+    place, key = f"/nightkey/items/{item_id}", str(uuid4())
+    assert desk.ask(Role.OPERATOR, "GET", place).body["checked"] is None
+    assert desk.ask(Role.VIEWER, "POST", f"{place}/check").status == 403
+    first = desk.ask(Role.OPERATOR, "POST", f"{place}/check", Idempotency_Key=key)
+    assert (first.status, first.body["outcome"], first.body["users"]) == (200, "unreachable", [])
+    shown = desk.ask(Role.OPERATOR, "GET", place).body["checked"]
+    assert (shown["outcome"], shown["said"], shown["version"]) == ("unreachable", first.body["said"], 1)
+    again = desk.ask(Role.OPERATOR, "POST", f"{place}/check", Idempotency_Key=key)
+    assert again.body == first.body
+    assert desk.ask(Role.OPERATOR, "GET", place).body["checked"] == shown, "it was not asked a second time"
 
 
 def test_a_finding_is_known_of_by_a_principal(desk: Desk) -> None:

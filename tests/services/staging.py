@@ -167,7 +167,10 @@ def lose_the_first_answer(service: ScriptedService) -> None:
 
 
 def make_services(home: Path, database_url: str, clock: Clock, **settings: Any) -> Services:
-    """Services on a new vault, with settings of a test's own."""
+    """Services on a new vault, with settings of a test's own. Its nights ask of no credential unless these say
+    so: most tests are about rotations.
+    """
+    settings = {"check_every_days": 0} | settings
     made = load_settings(home, database_url=database_url, outbound_private=LOOPBACK, **settings)
     copy_vault(made, clock)
     return Services(made, clock)
@@ -197,7 +200,7 @@ def reopen(organisation: Organisation, **settings: Any) -> Iterator[Services]:
     """As after a restart: other services on the same vault, with other settings, in the place of the first."""
     first = organisation.services
     known = first.settings
-    given = {"outbound_private": LOOPBACK} | settings
+    given = {"outbound_private": LOOPBACK, "check_every_days": known.check_every_days} | settings
     again = Services(load_settings(known.home, database_url=known.database_url, **given), first.clock)
     organisation.services = again
     try:

@@ -17,6 +17,7 @@ from vaultcore.tables import item_accounts, references
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.rows import comparisons as comparison_rows
+from worker.rows import credential_checks as credential_rows
 from worker.rows.tables import checks, heartbeats, pickups, row_checks, waivers
 
 NOBODYS = ["abc", "x y", "-1", "9" * 30, "1" * 5000, "a\0b", "\ud800", "", " "]
@@ -47,6 +48,7 @@ def full(staged: Staged, clock: Any) -> Services:
         item_id = organisation.item(TOKEN).id
         services.vault.update(connection, item_id, labels={"env": "prod"}, actor="test")
         connection.execute(insert(item_accounts).values(item_id=item_id, name="db.example.org:5432 role x"))
+        credential_rows.enrol(connection, {item_id: now})
         comparison_rows.mark(connection, "rst_x", how="adopted", at=now, made_at=None, seq=1, by="me")
     services.principals.create("bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="me")
     services.principals.issue_token("bot", actor="me")

@@ -27,6 +27,7 @@ GOOD = {
     "nightkey.schedule": (),
     "nightkey.deliver": (),
     "nightkey.rotate": (ROTATION,),
+    "nightkey.check": ("vlt_01kb0000000000000000000000",),
     "nightkey.run": ("fl_run_01kb0000000000000000000000",),
     "nightkey.beat": ("2026-03-01T02:00:00+00:00 start",),
 }

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.ways_out import HTTP, NETWORK
 from vaultcore.crypto import apikeys
 from vaultcore.errors import Cause, ConfigurationError, InvalidInputError, TargetError
 from vaultcore.forms import VALUE_MAX
-from vaultcore.model import Kind
+from vaultcore.model import Kind, Mode, Policy
 from vaultcore.rules import check_value
 from vaultcore.secret import Secret
 from worker.rotators import catalog
@@ -524,3 +525,36 @@ def test_the_templates_of_a_sample_need_only_what_they_see(name):
     text = re.sub("@[A-Z_]*PORT@", "2525", path.read_text())
     policy = tomllib.loads(re.sub("@[A-Z_]+@", "https://example.test", text))
     assert parse_settings(policy["rotator"], policy.get("settings", {}))
+
+
+RECIPE = {"install": [{"componentId": "webhook", "method": "PUT", "url": "https://example.test/",
+          "body": "{{ rotation.new }}"}]}  # fmt: skip
+VERIFIES = [{"componentId": "webhook", "url": "https://example.test/", "headers": {"X": "{{ rotation.new }}"}}]
+TAKES_AWAY = [{"componentId": "webhook", "url": "https://example.test/", "body": "{{ rotation.old }}"}]
+ROLE = {"host": "db.example.test", "roles": ["orders"]}
+BY_ADMIN = {"admin": "rotator", "admin_password": "{{ vault.prod-admin-password }}"}
+
+
+@pytest.mark.parametrize(
+    ("rotator", "settings", "can"),
+    [
+        ("http", HTTP_SETTINGS, True),
+        ("postgres-role", ROLE | BY_ADMIN, True),
+        ("postgres-role", ROLE, False),
+        ("recipe", RECIPE | {"verify": VERIFIES, "undo": VERIFIES}, True),
+        ("recipe", RECIPE | {"verify": VERIFIES, "undo": VERIFIES, "revoke": TAKES_AWAY}, False),
+        ("ssh-key", dict(load_rotator("ssh-key").example), False),
+        ("ssh-password", dict(load_rotator("ssh-password").example), True),
+        (
+            "ssh-password",
+            dict(load_rotator("ssh-password").example) | {"stdin": "{{ rotation.old }}\n{{ rotation.new }}\n"},
+            False,
+        ),
+        ("random", {}, False),
+    ],
+)
+def test_whether_a_refused_value_can_be_set_anew_is_a_matter_of_whose_rights_do_it(rotator, settings, can):
+    policy = Policy(mode=Mode.AUTO, rotator=rotator, settings=settings)
+    assert catalog.can_set_anew(policy) is can
+    assert not catalog.can_set_anew(replace(policy, mode=Mode.NOTIFY))
+    assert catalog.can_ask(policy) is (rotator != "random")

@@ -570,6 +570,43 @@ WORDED: list[tuple[Reason, str]] = [
     ),
     (Reason.of(Code.WORKS_HERE), "its value works here alone"),
     (Reason.of(Code.ASKING_FAILED, error="KeyError"), "unexpected KeyError while asking"),
+    # What a check of a credential came to
+    (
+        Reason.of(Code.CHECK_ACCEPTED, target="db.example.org:5432", version=3),
+        "db.example.org:5432 accepts version 3, and refuses a made-up value",
+    ),
+    (
+        Reason.of(Code.CHECK_REFUSED, version=3, text="verify: the service answered 401"),
+        "the other side refuses version 3: verify: the service answered 401",
+    ),
+    (
+        Reason.of(Code.CHECK_AWAY, target="auth.example.org", version=3, text="it answered 503"),
+        "auth.example.org could not be asked: it answered 503",
+    ),
+    (
+        Reason.of(Code.CHECK_BLIND, target="auth.example.org", version=3),
+        (
+            "auth.example.org accepts version 3, but the same check takes a made-up value, too, so that it "
+            "tells nothing"
+        ),
+    ),
+    (
+        Reason.of(Code.CHECK_UNSHOWN, target="auth.example.org", version=3),
+        (
+            "auth.example.org accepts version 3, but no made-up value could be shown to the same check, so "
+            "that it tells nothing"
+        ),
+    ),
+    (
+        Reason.of(Code.CHECK_FAILED, target="auth.example.org", version=3, text="the settings are of another"),
+        "auth.example.org could not be asked whether it works: the settings are of another",
+    ),
+    (Reason.of(Code.CHECK_CUT_OFF, number=3), "it was begun 3 times, and whoever asked did not come back"),
+    (Reason.of(Code.CHECK_NO_ROTATOR), "it has no rotator that could ask the other side"),
+    (
+        Reason.of(Code.ASKED_AGAIN, at=AT),
+        f"it is asked of again when its value has changed, or from {AT:%Y-%m-%d} on",
+    ),
     # What keeps a night from ending well
     (Reason.of(Code.WAS_CUT_OFF), "it was cut off"),
     (Reason.of(Code.SCAN_FAILED, error="KeyError"), "unexpected KeyError"),
@@ -596,7 +633,9 @@ NEVER_STORED = frozenset(
         Code.OWNER_REPLACES, Code.IS_STUCK, Code.AWAITS_APPROVAL, Code.WAS_CUT_OFF,
         Code.OPERATORS_NAME_TAKEN, Code.FREEZE, Code.LEFT_AWAITS_VALUE, Code.LEFT_REPLACED, Code.LEFT_OVERLAPS,
         Code.LEFT_FIRST_VALUE, Code.LEFT_TO_OWNER, Code.LEFT_FAILED, Code.LEFT_TO_DO, Code.LEFT_UNDER_WAY,
-        Code.LEFT_WAITS, *(reason.code for reason, _ in STEPS),
+        Code.LEFT_WAITS, Code.CHECK_ACCEPTED, Code.CHECK_REFUSED, Code.CHECK_AWAY, Code.CHECK_BLIND,
+        Code.CHECK_UNSHOWN, Code.CHECK_FAILED, Code.CHECK_CUT_OFF, Code.CHECK_NO_ROTATOR, Code.ASKED_AGAIN,
+        *(reason.code for reason, _ in STEPS),
     },
 )  # fmt: skip
 """Shown and never kept before there were codes, or a text of others alone."""

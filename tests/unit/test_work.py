@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from worker.domain.saga import State
-from worker.domain.work import RESUME, Task, Work, after_night, after_run, after_step, after_sweep
+from worker.domain.work import RESUME, Task, Work, after_check, after_night, after_run, after_step, after_sweep
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)
@@ -38,8 +38,14 @@ def test_a_step_is_followed_by_the_next_or_by_those_who_waited(
 
 
 def test_a_night_is_followed_by_its_rotations_and_a_sweep() -> None:
-    assert after_night(["rot_1", "rot_2"]) == [Work(Task.ROTATE, "rot_1"), Work(Task.ROTATE, "rot_2"), RESUME]
-    assert after_night([]) == [RESUME]
+    rotations = [Work(Task.ROTATE, "rot_1"), Work(Task.ROTATE, "rot_2")]
+    assert after_night(["rot_1", "rot_2"], ["vlt_1"]) == [*rotations, Work(Task.CHECK, "vlt_1"), RESUME]
+    assert after_night([], []) == [RESUME]
+
+
+def test_a_check_is_followed_by_the_next_of_its_target_and_the_last_one_by_a_sweep() -> None:
+    assert after_check(["vlt_2"]) == [Work(Task.CHECK, "vlt_2")]
+    assert after_check([]) == [RESUME]
 
 
 def test_a_run_is_followed_by_those_that_it_began() -> None:
@@ -47,11 +53,14 @@ def test_a_run_is_followed_by_those_that_it_began() -> None:
 
 
 def test_a_sweep_calls_for_each_row_once_and_for_the_notices_together() -> None:
-    found = after_sweep(rotations=["rot"], runs=["run"], heartbeats=["2026 start"], notices=True)
+    found = after_sweep(
+        rotations=["rot"], checks=["vlt"], runs=["run"], heartbeats=["2026 start"], notices=True
+    )
     assert found == [
         Work(Task.ROTATE, "rot"),
+        Work(Task.CHECK, "vlt"),
         Work(Task.RUN, "run"),
         Work(Task.BEAT, "2026 start"),
         Work(Task.DELIVER),
     ]
-    assert after_sweep(rotations=[], runs=[], heartbeats=[], notices=False) == []
+    assert after_sweep(rotations=[], checks=[], runs=[], heartbeats=[], notices=False) == []

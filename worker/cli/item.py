@@ -1,10 +1,11 @@
-"""`nightkey item`: create, import, list, show, update, delete, rotate."""
+"""`nightkey item`: create, import, list, show, check, update, delete, rotate."""
 
 from typing import TYPE_CHECKING, Final
 
 from worker.cli.commands import Commands
 from worker.cli.facts import print_facts
 from worker.cli.item_answers import ITEMS, describe_item_whole, item_facts
+from worker.cli.item_check import check
 from worker.cli.item_create import create
 from worker.cli.item_import import import_items
 from worker.cli.item_list import list_items
@@ -40,7 +41,8 @@ def show(name: str, *, json: Json = False) -> None:
     )
     original, copies = item["policy"]["copy_of"], item["copies"]
     if json:
-        own = {"copy_of": original} | {part: item[part] for part in ("copies", "versions", "references")}
+        parts = ("copies", "checked", "versions", "references")
+        own = {"copy_of": original} | {part: item[part] for part in parts}
         print_json(flatten_item(item) | own)
         return
     print_lines([item["name"]])
@@ -76,6 +78,7 @@ def show(name: str, *, json: Json = False) -> None:
         print_lines(["", explain_elsewhere(sorted(away))])
 
 
+app.command()(check)
 app.command()(update)
 
 

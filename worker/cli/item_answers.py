@@ -106,7 +106,15 @@ def item_facts(item: Shape) -> list[tuple[str, str | None]]:
         ("on hold", None if held is None else f"until {say_when(held)}"),
         ("labels", show_labels(item)),
         ("replaced", item["replaced"]),
+        *_tell_check(item["checked"]),
     ]
+
+
+def _tell_check(checked: Shape | None) -> list[tuple[str, str | None]]:
+    """What its target last said of the current value, and what helps."""
+    if checked is None:
+        return []
+    return [("checked", f"{say_when(checked['checked_at'])}: {checked['said']}"), ("helps", checked["command"])]
 
 
 def item_line(item: Shape) -> str:

@@ -24,6 +24,8 @@ LAPSED_LEVEL = 100
 class FindingKind(StrEnum):
     LAPSED = "lapsed"
     """The item itself."""
+    REFUSED = "refused"
+    """The other side no longer accepts what the vault holds."""
     STUCK = "stuck"
     ROTATION_FAILED = "rotation-failed"
     TAMPERED = "tampered"

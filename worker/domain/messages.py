@@ -26,6 +26,7 @@ ENCODING: Final = "utf-8"
 
 _ULID = "[0-9a-hjkmnp-tv-z]{26}"
 _ROTATION = re.compile(f"rot_{_ULID}")
+_ITEM = re.compile(f"vlt_{_ULID}")
 _RUN = re.compile(f"fl_run_{_ULID}")
 _HEARTBEAT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?\+00:00 (?:start|success|fail)", re.ASCII)
 
@@ -35,6 +36,7 @@ _FORMS: Final[Mapping[Task, tuple[re.Pattern[str], ...]]] = {
     Task.SCHEDULE: (),
     Task.DELIVER: (),
     Task.ROTATE: (_ROTATION,),
+    Task.CHECK: (_ITEM,),
     Task.RUN: (_RUN,),
     Task.BEAT: (_HEARTBEAT,),
 }

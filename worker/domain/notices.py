@@ -34,6 +34,7 @@ _NOT_REPLACED = (State.ROLLED_BACK, State.STUCK)
 
 _MEANS: dict[FindingKind, tuple[str, str]] = {
     FindingKind.LAPSED: ("lapsed", "Replace it"),
+    FindingKind.REFUSED: ("is refused by the other side", "Give it a value that works"),
     FindingKind.STUCK: ("needs a person", "Decide"),
     FindingKind.ROTATION_FAILED: ("was not replaced", "What happened"),
     FindingKind.TAMPERED: ("was changed behind the vault's back", "Look, and answer for it"),

@@ -35,6 +35,7 @@ class ProblemKind(StrEnum):
     TAMPERED = "tampered"
     DIFFERS = "differs"
     NOT_COMPARED = "not-compared"
+    REFUSED = "refused"
     STUCK = "stuck"
     NOT_REPLACED = "not-replaced"
     GOING_BACK = "going-back"
@@ -90,6 +91,7 @@ def is_of_the_whole(kind: str) -> bool:
 FAILING_FINDINGS = {
     FindingKind.TAMPERED: ProblemKind.TAMPERED,
     FindingKind.UNREADABLE: ProblemKind.UNREADABLE,
+    FindingKind.REFUSED: ProblemKind.REFUSED,
     FindingKind.USES_EXPIRED: ProblemKind.USES_EXPIRED,
     FindingKind.MISSING: ProblemKind.MISSING,
     FindingKind.NO_VALUE: ProblemKind.NO_VALUE,

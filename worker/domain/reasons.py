@@ -238,6 +238,20 @@ class Code(StrEnum):
     WORKS_HERE = "works-here"
     ASKING_FAILED = "asking-failed"
 
+    # What a check of a credential came to
+    CHECK_ACCEPTED = "check-accepted"
+    """`target` that was asked, `version` that it was asked of; so in those below."""
+    CHECK_REFUSED = "check-refused"
+    """`text`: what it said; so below."""
+    CHECK_AWAY = "check-away"
+    CHECK_BLIND = "check-blind"
+    CHECK_UNSHOWN = "check-unshown"
+    CHECK_FAILED = "check-failed"
+    CHECK_CUT_OFF = "check-cut-off"
+    CHECK_NO_ROTATOR = "check-no-rotator"
+    ASKED_AGAIN = "asked-again"
+    """`at`: when a night asks, if nothing happens before."""
+
     # What keeps a night from ending well, beside what failed
     WAS_CUT_OFF = "was-cut-off"
     SCAN_FAILED = "scan-failed"

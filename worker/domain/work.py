@@ -22,6 +22,8 @@ class Task(StrEnum):
     """Begin the runs whose workflows' schedules are due."""
     ROTATE = "rotate"
     """One step of a rotation."""
+    CHECK = "check"
+    """Whether one credential still works."""
     RUN = "run"
     DELIVER = "deliver"
     """The notices that are due."""
@@ -31,7 +33,9 @@ class Task(StrEnum):
 
 @dataclass(frozen=True)
 class Work:
-    """`about` is a rotation's id, a run's or a heartbeat's name; empty for what is about no one row."""
+    """`about` is the id of a rotation, an item or a run, or a heartbeat's name; empty for what is about no one
+    row.
+    """
 
     task: Task
     about: str = ""
@@ -40,17 +44,30 @@ class Work:
 RESUME = Work(Task.RESUME)
 
 
-def after_night(opened: Sequence[str]) -> list[Work]:
-    """A night was begun, and opened these rotations; what it found besides is the sweep's."""
-    return [*(Work(Task.ROTATE, one) for one in opened), RESUME]
+def after_night(opened: Sequence[str], checks: Sequence[str]) -> list[Work]:
+    """A night was begun, and opened these rotations; `checks`: the items whose turn it is at their targets.
+    What it found besides is the sweep's.
+    """
+    return [*(Work(Task.ROTATE, one) for one in opened), *(Work(Task.CHECK, one) for one in checks), RESUME]
+
+
+def after_check(following: Sequence[str]) -> list[Work]:
+    """A credential was asked of: whose turn it is at that target now; or, after the last, nights may end."""
+    return [Work(Task.CHECK, one) for one in following] or [RESUME]
 
 
 def after_sweep(
-    *, rotations: Sequence[str], runs: Sequence[str], heartbeats: Sequence[str], notices: bool
+    *,
+    rotations: Sequence[str],
+    checks: Sequence[str],
+    runs: Sequence[str],
+    heartbeats: Sequence[str],
+    notices: bool,
 ) -> list[Work]:
     """What a sweep found due. `notices`: whether any could leave."""
     return [
         *(Work(Task.ROTATE, one) for one in rotations),
+        *(Work(Task.CHECK, one) for one in checks),
         *after_schedule(runs),
         *(Work(Task.BEAT, one) for one in heartbeats),
         *([Work(Task.DELIVER)] if notices else []),

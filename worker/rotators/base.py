@@ -122,6 +122,21 @@ class Foresees(Protocol):
         """
 
 
+class SetsAnew(Protocol):
+    """What a rotator may have beside the rest: it has rights of its own on the other side."""
+
+    def sets_anew(self, settings: Any) -> bool:  # noqa: ANN401  # its own Settings
+        """Whether it can put a new value in the place of one that is refused there: no step of it needs the
+        old value to be accepted.
+        """
+
+
+def sets_anew(rotator: "Rotator", settings: RotatorSettings) -> bool:
+    """As `SetsAnew` has it; one that does not say so needs a value that works."""
+    ask = getattr(rotator, "sets_anew", None)
+    return ask is not None and bool(ask(settings))
+
+
 class Rotator(Protocol):
     """`create → install → verify → revoke`, and `undo` for the way back.
 
@@ -131,7 +146,7 @@ class Rotator(Protocol):
 
     These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
     other side could say whether it is accepted; `list_outside`, see `ListsOutside`; `read_end`, see
-    `TellsEnds`; `accounts`, see `Names`; `explain_first`, see `Foresees`.
+    `TellsEnds`; `accounts`, see `Names`; `explain_first`, see `Foresees`; `sets_anew`, see `SetsAnew`.
     """
 
     Settings: ClassVar[type[RotatorSettings]]

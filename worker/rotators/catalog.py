@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError
 from vaultcore.model import Mode, Policy
 from worker.domain.policies import show_name
-from worker.rotators.base import Rotator, RotatorSettings, asks_nobody
+from worker.rotators.base import Rotator, RotatorSettings, asks_nobody, sets_anew
 
 GROUP = "nightkey.rotators"
 ACCOUNT_MAX = 600
@@ -118,6 +118,28 @@ def explain_first(policy: Policy) -> str | None:
     except NightkeyError:
         return None
     return None if said is None else str(said)
+
+
+def can_set_anew(policy: Policy) -> bool:
+    """Whether its rotator can put a new value in the place of one that is refused, by its settings."""
+    if policy.mode is Mode.NOTIFY or policy.rotator is None or policy.copy_of is not None:
+        return False
+    try:
+        return sets_anew(load_rotator(policy.rotator), parse_settings(policy.rotator, policy.settings))
+    except NightkeyError:
+        return False
+
+
+def can_ask(policy: Policy) -> bool:
+    """Whether its rotator could ask another side if a value works; True too where its settings are wrong, which
+    the question itself will say.
+    """
+    if policy.rotator is None:
+        return False
+    try:
+        return not asks_nobody(load_rotator(policy.rotator), parse_settings(policy.rotator, policy.settings))
+    except NightkeyError:
+        return True
 
 
 def works_beside(policy: Policy, rotator: str) -> bool:

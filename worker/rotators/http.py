@@ -123,6 +123,10 @@ class HttpRotator:
         netloc = urlsplit(url).netloc.rpartition("@")[2]
         return None if "{" in netloc else netloc.lower() or None
 
+    def sets_anew(self, settings: base.RotatorSettings) -> bool:  # noqa: ARG002  # the contract's
+        """Its requests are let in by the items that they name, and see the old value when that is revoked."""
+        return True
+
     def explain_first(self, settings: base.RotatorSettings) -> str | None:
         """By its id alone, which only `verify_id` would tell of a value that was not issued here."""
         of_it = HttpSettings.model_validate(settings.model_dump())

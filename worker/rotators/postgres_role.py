@@ -109,6 +109,9 @@ class PostgresRoleRotator:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
 
+    def sets_anew(self, settings: base.RotatorSettings) -> bool:
+        return _read(settings).admin is not None
+
     def accounts(self, settings: base.RotatorSettings) -> Sequence[str]:
         return [f"role {role}" for role in _read(settings).roles]
 

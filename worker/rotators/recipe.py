@@ -24,7 +24,8 @@ from worker.workflows.uses import find_data_paths
 Nodes = list[dict[str, Any]]
 _LISTS = ("install", "verify", "revoke", "undo")
 _NEW = ("rotation", "new")
-_VALUES = (_NEW, ("rotation", "old"))
+_OLD = ("rotation", "old")
+_VALUES = (_NEW, _OLD)
 _PLACES = frozenset({"host", "wsdl", "endpoint"})
 """Fields that name a place, beside `url`, which has a path as well."""
 _OF_WORKFLOWS = frozenset({"delay", "iterator", "trigger_workflow"})
@@ -135,6 +136,11 @@ class RecipeRotator:
         first = _read(settings).install[0]
         found = first.get("host") or urlsplit(str(first.get("url", ""))).netloc.rpartition("@")[2]
         return None if not found or "{" in str(found) else str(found).lower()
+
+    def sets_anew(self, settings: base.RotatorSettings) -> bool:
+        """Where no node that must run sees the old value."""
+        found = _read(settings)
+        return not any(path == _OLD[: len(path)] for path in find_data_paths([*found.install, *found.revoke]))
 
     def create(self, job: base.Job) -> base.Candidate:
         return base.Candidate(value=draw(_read(job.settings).generate))

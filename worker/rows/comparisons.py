@@ -159,6 +159,13 @@ def differs(item_id: ColumnElement[str]) -> ColumnElement[bool]:
     return exists(comparisons.c.item_id).where(comparisons.c.item_id == item_id, _waits_for_a_person())
 
 
+def is_open(item_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the item's comparison is not resolved, as a column."""
+    return exists(comparisons.c.item_id).where(
+        comparisons.c.item_id == item_id, comparisons.c.resolved_at.is_(None)
+    )
+
+
 def list_all(connection: Connection) -> list[NamedComparison | TamperedError]:
     """With the item's name, what is not resolved first; the error in the place of what was edited."""
     rows = connection.execute(_named().order_by(comparisons.c.resolved_at.is_not(None), items.c.name))

@@ -198,6 +198,11 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             over="resolved_at",
         ),
         _Check(
+            table=ours.credential_checks,
+            item=ours.credential_checks.c.item_id,
+            name=_name_of(ours.credential_checks.c.item_id),
+        ),
+        _Check(
             table=ours.notices,
             item=none,
             name=ours.notices.c.owner,

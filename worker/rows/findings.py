@@ -183,6 +183,16 @@ def get_open(connection: Connection, finding_id: str) -> OpenFinding:
     return read_finding(row)
 
 
+def find_command(connection: Connection, kind: FindingKind, subject: str) -> str | None:
+    """What helps about the open finding; None: there is none, or nothing does."""
+    found: str | None = connection.execute(
+        select(findings.c.command).where(
+            findings.c.kind == kind.value, findings.c.subject == subject, findings.c.resolved_at.is_(None)
+        )
+    ).scalar_one_or_none()
+    return found
+
+
 def list_finding(finding: OpenFinding, now: datetime) -> ListedFinding:
     return ListedFinding(finding=finding, quiet=show_quiet(finding, now))
 

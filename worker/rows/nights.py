@@ -148,6 +148,16 @@ def mark_scanned(connection: Connection, slot: datetime, *, at: datetime, counts
     )
 
 
+def add_counts(connection: Connection, slot: datetime, counts: Mapping[str, int]) -> None:
+    """What it came to after its scan, beside the counts of that."""
+    if not counts:
+        return
+    this = and_(_IS_NIGHT, sweeps.c.slot == slot)
+    found = connection.execute(select(sweeps.c.counts).where(this)).scalar_one()
+    before = found if isinstance(found, dict) else {}
+    connection.execute(update(sweeps).where(this).values(counts={**before, **counts}))
+
+
 def end_night(
     connection: Connection, slot: datetime, *, done_at: datetime, problems: Sequence[Problem]
 ) -> None:

@@ -43,8 +43,10 @@ from worker.domain.sharing import refuse_to_part, refuse_twins
 from worker.rotators import catalog
 from worker.rotators.catalog import find_accounts, foreign_settings, parse_settings
 from worker.rows import consumers as consumer_rows
+from worker.rows import credential_checks as check_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
+from worker.rows.credential_checks import LastCheck
 from worker.services.rotation.opening import Opening
 from worker.services.rotation.pickups import Collected, Pickups
 from worker.services.rotation.supersession import Supersession
@@ -67,7 +69,9 @@ class Updated:
 @dataclass(frozen=True, kw_only=True)
 class ItemView:
     """An item with its versions and who uses it. `original`: of which it is a copy, by name, or by id where
-    that is gone. `overlap`: what is known of the old value beside the new one.
+    that is gone. `overlap`: what is known of the old value beside the new one. `checked`: what the other side
+    said last when it was asked whether a value still works; `way_back`: the command that helps, where it
+    refuses the current one.
     """
 
     item: Item
@@ -76,6 +80,8 @@ class ItemView:
     original: str | None
     copies: tuple[str, ...]
     overlap: str | None
+    checked: LastCheck | None
+    way_back: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +224,8 @@ class Items:
                 original=self._name_original(connection, item).policy.copy_of,
                 copies=tuple(copies_of(connection, item.id)),
                 overlap=self._explain_overlap(connection, item),
+                checked=check_rows.find(connection, item.id),
+                way_back=finding_rows.find_command(connection, FindingKind.REFUSED, item.id),
             )
 
     def warn(self, item: Item, given: Iterable[Secret]) -> Warnings:
@@ -245,6 +253,7 @@ class Items:
             self._opening.check_at_rest(connection, self._vault.get(connection, name))
             item = self._vault.delete(connection, name, actor=actor)
             finding_rows.resolve_item(connection, item.id, self._clock())
+            check_rows.forget(connection, item.id)
         self._database.scrub()
         return item
 
@@ -349,6 +358,9 @@ class Items:
             changes = compare(self._name_original(connection, item), self._name_original(connection, after))
             if item.version is None and after.version is not None:
                 finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, after.updated_at)
+            if value is not None:
+                finding_rows.resolve(connection, FindingKind.REFUSED, item.id, after.updated_at)
+                check_rows.wake(connection, item.id, after.updated_at)
             if policy != item.policy:
                 self._supersession.look_again(connection, rotation)
             ends = None if value is None else self._supersession.end(connection, rotation, after)

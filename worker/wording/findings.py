@@ -27,6 +27,7 @@ _ROWS: Final = {
     "departures": "a departure",
     "departure_items": "an item of a departure",
     "comparisons": "what came of a comparison after a restore",
+    "credential_checks": "what came of the check of a credential",
     "item_accounts": "what an item changes on the other side",
     "principals": "a principal",
     "tokens": "a token of a principal",

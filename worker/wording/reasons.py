@@ -6,6 +6,7 @@ from typing import Final
 
 from worker.domain.reasons import Code, Parameter, Reason
 from worker.wording.comparisons import COMPARISONS
+from worker.wording.credential_checks import CREDENTIAL_CHECKS
 from worker.wording.departures import DEPARTURES
 from worker.wording.findings import FINDINGS
 from worker.wording.parts import MISSING, Sentences
@@ -31,7 +32,16 @@ _REST: Final[Sentences] = {
     Code.FOREIGN_MESSAGES: "{counts}",
     Code.OLDER_DATABASE: "{text}",
 }
-SENTENCES: Final[Sentences] = {**_REST, **ROTATIONS, **WAITS, **PLANS, **FINDINGS, **COMPARISONS, **DEPARTURES}
+SENTENCES: Final[Sentences] = {
+    **_REST,
+    **ROTATIONS,
+    **WAITS,
+    **PLANS,
+    **FINDINGS,
+    **COMPARISONS,
+    **CREDENTIAL_CHECKS,
+    **DEPARTURES,
+}
 
 
 class _Time:

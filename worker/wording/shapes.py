@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from vaultcore.model import Item, Owner, Policy, Reference, Version
 from vaultcore.rules import show_duration
 from worker.domain.commands import value_command
+from worker.domain.credential_checks import CheckOutcome
 from worker.domain.drift import OWNERS_LOOK, Result
 from worker.domain.places import Place
 from worker.domain.proof import ConsumerProof
@@ -116,14 +117,57 @@ def describe_item(item: Item, *, copy_of: str | None) -> dict[str, Any]:
 
 def describe_whole_item(view: Any, now: datetime) -> dict[str, Any]:  # noqa: ANN401  # of `worker.services`, above
     """The same with its versions and who uses it. `replaced`: what is known of the old value beside a new one;
-    `command`: of the command line, which gives it the value that it waits for.
+    `command`: of the command line, which gives it the value that it waits for; `checked`: what the other side
+    said last when it was asked whether a value still works.
     """
     return describe_item(view.item, copy_of=view.original) | {
         "copies": list(view.copies),
         "replaced": view.overlap,
         "command": None if view.item.version else value_command(view.item, now),
+        "checked": None if view.checked is None else describe_last_check(view.checked, view.way_back),
         "versions": [describe_version(one) for one in view.versions],
         "references": [describe_reference(one) for one in view.references],
+    }
+
+
+class LastCheckLike(Protocol):
+    """As `worker.rows.credential_checks` has it."""
+
+    @property
+    def outcome(self) -> CheckOutcome: ...
+    @property
+    def detail(self) -> Reason: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def checked_at(self) -> datetime: ...
+    @property
+    def next_at(self) -> datetime: ...
+
+
+def describe_last_check(check: LastCheckLike, way_back: str | None) -> Shape:
+    """`next_at`: from when on a night may ask again. `command`: of the command line, which helps where the
+    current value is refused.
+    """
+    return {
+        "checked_at": check.checked_at,
+        "version": check.number,
+        "outcome": check.outcome,
+        "said": say(check.detail),
+        "next_at": check.next_at,
+        "command": way_back,
+    }
+
+
+def describe_answer(checked: Any) -> Shape:  # noqa: ANN401  # of `worker.services`, above
+    """What a check by hand came to."""
+    return {
+        "item": checked.item,
+        "item_id": checked.item_id,
+        "outcome": checked.answer.outcome,
+        "said": say(checked.answer.detail),
+        "users": list(checked.users),
+        "command": checked.command,
     }
 
 

@@ -298,13 +298,13 @@ def test_who_may_not_see_an_item_is_told_that_there_is_none(house: House) -> Non
     token = form_token(browser.open(ITEMS))
     for path in ("", "/edit", "/value"):
         assert browser.open(f"{ITEMS}/{item_id}{path}").status == 404
-    for path in ("rotate", "emergency", "delete", "first-key", "edit", "value"):
+    for path in ("rotate", "check", "emergency", "delete", "first-key", "edit", "value"):
         assert post(browser, f"{ITEMS}/{item_id}/{path}", form_token=token).status_code == 404
     assert "prod-others-token" not in browser.open(ITEMS).source
     assert house.services.views.get_item(item_id)
 
 
-@pytest.mark.parametrize("path", ["rotate", "emergency", "delete", "edit", "value", "first-key"])
+@pytest.mark.parametrize("path", ["rotate", "check", "emergency", "delete", "edit", "value", "first-key"])
 def test_who_only_looks_does_nothing(house: House, path: str) -> None:
     item_id = add(house, f"prod-looked-at-{path}")
     browser = signed_in(house, "viewer")
@@ -451,6 +451,24 @@ def test_a_replacement_is_asked_for_by_a_button(house: House) -> None:
     assert getattr(rotation, "asked_by", "") == "person:operator"
     twice = browser.press(page, "Replace it now")
     assert (twice.status, "is being rotated already" in twice.text) == (409, True)
+
+
+def test_whether_it_still_works_is_asked_by_a_button_and_stands_among_its_facts(house: House) -> None:
+    nobody: dict[str, Any] = {"host": "127.0.0.1", "port": 9, "roles": ["orders"], "tls": "off"}
+    add(house, "prod-asked-of-token", rotator="postgres-role", settings=nobody)
+    add(house, "prod-made-here-token", rotator="random")
+    browser = signed_in(house, "operator")
+    page = browser.open(f"{ITEMS}/prod-asked-of-token")
+    assert "Checked" not in page.text
+    asked = browser.press(page, "Check that it still works")
+    assert "The other side could not be asked: whether it works is not known." in asked.text
+    assert "not reached" in asked.text
+    assert "127.0.0.1:9 could not be asked" in asked.text
+    assert newest(house, "item.check").actor == "person:operator"
+    assert "Check that it still works" not in browser.open(f"{ITEMS}/prod-made-here-token").text
+    assert (
+        "Check that it still works" not in signed_in(house, "viewer").open(f"{ITEMS}/prod-asked-of-token").text
+    )
 
 
 def test_in_a_hurry_it_says_who_is_hurt(house: House) -> None:

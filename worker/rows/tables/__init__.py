@@ -4,6 +4,7 @@ Every row that a process may hold has a lease and, where it is written back, a f
 lease cannot commit. Ids of items stand without foreign keys: a record outlives what it is about.
 """
 
+from worker.rows.tables.credentials import check_turns, credential_checks
 from worker.rows.tables.nights import findings, sweeps, tellings
 from worker.rows.tables.notices import deliveries, heartbeats, notices
 from worker.rows.tables.rotations import (
@@ -26,8 +27,10 @@ from worker.rows.tables.upkeep import (
 )
 
 __all__ = [
+    "check_turns",
     "checks",
     "comparisons",
+    "credential_checks",
     "deliveries",
     "departure_items",
     "departures",

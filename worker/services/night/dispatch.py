@@ -8,6 +8,7 @@ import structlog
 from worker.domain.work import (
     Task,
     Work,
+    after_check,
     after_night,
     after_run,
     after_schedule,
@@ -19,6 +20,7 @@ from worker.services.night.resume_sweep import ResumeSweep
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.advance import Advanced, Rotations
+from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.runs.runs import Runs
 
 _log = structlog.get_logger(__name__)
@@ -33,6 +35,7 @@ class Dispatch:
         nights: Nights,
         resume_sweep: ResumeSweep,
         rotations: Rotations,
+        credential_checks: CredentialChecks,
         runs: Runs,
         delivery: Delivery,
         heartbeat: Heartbeat,
@@ -42,6 +45,7 @@ class Dispatch:
         self._nights = nights
         self._resume_sweep = resume_sweep
         self._rotations = rotations
+        self._credential_checks = credential_checks
         self._runs = runs
         self._delivery = delivery
         self._heartbeat = heartbeat
@@ -59,6 +63,9 @@ class Dispatch:
             case Task.ROTATE:
                 advanced = self._rotations.advance(work.about)
                 return [] if advanced is None else follow(advanced, self._clock())
+            case Task.CHECK:
+                following = self._credential_checks.run(work.about)
+                return [] if following is None else after_check(following)
             case Task.RUN:
                 outcome = self._runs.execute(work.about, actor=ACTOR)
                 return after_run(() if outcome is None else outcome.begun)
@@ -74,7 +81,7 @@ class Dispatch:
         if slot is None or opened is None:
             return []
         _log.info("night.begun", slot=slot.isoformat(), rotations=len(opened))
-        return after_night(opened)
+        return after_night(opened, self._credential_checks.find_ready())
 
 
 def follow(advanced: Advanced, now: datetime) -> list[Work]:

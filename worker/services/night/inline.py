@@ -21,6 +21,7 @@ from worker.services.night.resume_sweep import ResumeSweep
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.advance import Rotations
+from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.opening import Opening
 from worker.services.upkeep.clock_repair import ClockRepair
 from worker.wording import say
@@ -54,6 +55,7 @@ class InlineNight:
         nights: Nights,
         opening: Opening,
         rotations: Rotations,
+        credential_checks: CredentialChecks,
         delivery: Delivery,
         heartbeat: Heartbeat,
         problems: Problems,
@@ -66,6 +68,7 @@ class InlineNight:
         self._nights = nights
         self._opening = opening
         self._rotations = rotations
+        self._credential_checks = credential_checks
         self._delivery = delivery
         self._heartbeat = heartbeat
         self._problems = problems
@@ -193,11 +196,13 @@ class InlineNight:
         while not self._stopping.is_set():
             with self._database.read() as connection:
                 due = rotation_rows.due_rotations(connection, self._clock())
-            if self._advance_all(due, tell):
+            if self._advance_all(due, tell) or self._check_some():
                 continue
-            moving = self._moving(self._nights.scanned_at(night))
-            if not moving or not wait:
+            moving, checking = self._moving(self._nights.scanned_at(night)), self._nights.is_checking(night)
+            if not (moving or checking) or not wait:
                 return
+            if checking:
+                _say_once(said, say, "waiting for credentials that another process is checking")
             for rotation in moving:
                 _say_once(said, say, _explain_wait(rotation))
             self._stopping.wait(_POLL_SECONDS)
@@ -213,6 +218,15 @@ class InlineNight:
                 tell(advanced.rotation)
                 todo += [work.about for work in follow(advanced, self._clock()) if work.task is Task.ROTATE]
         return moved
+
+    def _check_some(self) -> bool:
+        """Of each target the credential whose turn it is. Whether any was asked of."""
+        asked = False
+        for item_id in self._credential_checks.find_ready():
+            if self._stopping.is_set():
+                break
+            asked = self._credential_checks.run(item_id) is not None or asked
+        return asked
 
     def _deliver(self, say: Callable[[str], None] = lambda _: None, *, wait: bool = True) -> None:
         """What is due, and its retries; what waits for the end of somebody's quiet hours leaves by itself."""

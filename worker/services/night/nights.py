@@ -34,6 +34,7 @@ from worker.services.notices.outbox import Outbox
 from worker.services.notices.pickup_reminders import PickupReminders
 from worker.services.notices.wording import Wording
 from worker.services.rotation.comparison import Comparison
+from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.opening import Opening
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.retirement import Retirement
@@ -88,6 +89,7 @@ class Nights:
         problems: Problems,
         pickups: Pickups,
         comparison: Comparison,
+        credential_checks: CredentialChecks,
         row_verification: RowVerification,
         wording: Wording,
         caps: Caps,
@@ -107,6 +109,7 @@ class Nights:
         self._problems = problems
         self._pickups = pickups
         self._comparison = comparison
+        self._credential_checks = credential_checks
         self._row_verification = row_verification
         self._wording = wording
         self._caps = caps
@@ -123,7 +126,7 @@ class Nights:
                 found += page
             for page in walk_items(connection, at, page_size=self._page_size):
                 found += page
-            for page in self._walk_shared(connection):
+            for page in chain(self._walk_shared(connection), self._credential_checks.walk_refused(connection)):
                 found += page
             found += walk_unreadable(connection, at, self._clock)
             found += self._row_verification.preview(connection).wrong
@@ -160,6 +163,7 @@ class Nights:
                 rotation_rows.wake_unshown(connection, now)
             unreadable += self._pickup_reminders.chase()[1]
             opened, counts = self._scan(now, night=slot, unreadable=unreadable)
+            self._credential_checks.choose(slot)
             with self._database.write() as connection:
                 night_rows.mark_scanned(
                     connection, slot, at=self._clock(), counts={**asdict(counts), "retired": retired}
@@ -213,15 +217,24 @@ class Nights:
         with self._database.read() as connection:
             return night_rows.get_night(connection, slot).scanned_at or self._clock()
 
+    def is_checking(self, slot: datetime) -> bool:
+        """Whether credentials wait for their turn in this night."""
+        with self._database.write() as connection:
+            night = night_rows.get_night(connection, slot)
+            since = night.scanned_at or self._clock()
+            return self._credential_checks.is_waiting(connection, slot, since=since)
+
     def close(self, slot: datetime) -> str | None:
-        """Ends the night when no rotation moves any more that was there when it had scanned: outcome, digests.
-        None: not yet.
+        """Ends the night when no rotation moves any more that was there when it had scanned, and what it asks
+        of credentials is answered: outcome, digests. None: not yet.
 
         Whatever is unfinished, failed or overdue by then counts, whichever night it comes from.
         """
         with self._database.write() as connection:
             scanned_at = night_rows.lock_unclosed(connection, slot)
             if scanned_at is None or rotation_rows.moving_rotations(connection, begun_by=scanned_at):
+                return None
+            if self._credential_checks.is_waiting(connection, slot, since=scanned_at):
                 return None
             problems = self._problems.of_night(connection, slot)
             self._digests.post(connection, slot)
@@ -234,6 +247,8 @@ class Nights:
                     dedupe_key=f"night-failed:{slot.isoformat()}",
                     data={"night": slot, "problems": [describe(problem) for problem in problems]},
                 )
+            checked = self._credential_checks.count(connection, slot, since=this.started_at)
+            night_rows.add_counts(connection, slot, checked)
             self._end(connection, slot, problems, done_at=self._clock())
         self._anchors.anchor()
         return NightOutcome.FAILED if problems else NightOutcome.GOOD
@@ -277,6 +292,7 @@ class Nights:
                 walk_stale(reading, now, page_size=self._page_size),
                 walk_items(reading, now, page_size=self._page_size),
                 self._walk_shared(reading),
+                self._credential_checks.walk_refused(reading),
                 iter([[*unreadable, *walk_unreadable(reading, now, self._clock)]]),
             ):
                 for findings_page in walk:

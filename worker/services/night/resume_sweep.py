@@ -14,6 +14,7 @@ from worker.rows import rotations as rotation_rows
 from worker.services.night.nights import Nights
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
+from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.pickups import Pickups
 from worker.services.runs.runs import Runs
 from worker.services.upkeep.clock_repair import ClockRepair
@@ -30,6 +31,7 @@ class ResumeSweep:
         database: Database,
         runs: Runs,
         pickups: Pickups,
+        credential_checks: CredentialChecks,
         nights: Nights,
         delivery: Delivery,
         heartbeat: Heartbeat,
@@ -39,6 +41,7 @@ class ResumeSweep:
         self._database = database
         self._runs = runs
         self._pickups = pickups
+        self._credential_checks = credential_checks
         self._nights = nights
         self._delivery = delivery
         self._heartbeat = heartbeat
@@ -47,7 +50,7 @@ class ResumeSweep:
 
     def find_work(self) -> list[Work]:
         """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
-        deliveries, and runs that were opened a while ago and never begun.
+        checks of credentials, deliveries, and runs that were opened a while ago and never begun.
         """
         self._clock_repair.mend()
         now = self._clock()
@@ -58,6 +61,7 @@ class ResumeSweep:
             rotations = rotation_rows.due_rotations(connection, now)
         return after_sweep(
             rotations=rotations,
+            checks=self._credential_checks.find_ready(),
             runs=self._runs.waiting_runs(opened_before=now - _RUN_GRACE),
             heartbeats=self._heartbeat.waiting(),
             notices=self._delivery.is_due(),

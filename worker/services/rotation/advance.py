@@ -45,7 +45,7 @@ from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.conclusions import Conclusions, Ending, wait
 from worker.services.rotation.done import Done
 from worker.services.rotation.forward import ForwardSteps
-from worker.services.rotation.lease import Lease
+from worker.services.rotation.lease import Lease, LeasedRotation
 from worker.services.rotation.reasoned import ReasonedError, explain
 from worker.services.rotation.rollback import Rollback
 from worker.services.rotation.value_tests import ValueTests
@@ -142,7 +142,7 @@ class Rotations:
         if leased is None:
             return None
         log = _log.bind(rotation=leased.id, item=leased.item_id, state=leased.state.value)
-        lease = Lease(self._database, leased, lease=self._lease, clock=self._clock)
+        lease = Lease(self._database, LeasedRotation(leased), lease=self._lease, clock=self._clock)
         step = saga.next_step(leased.state, emergency=leased.emergency)
         try:
             with lease, permitted_by(lease.check):

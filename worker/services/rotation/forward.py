@@ -143,6 +143,7 @@ class ForwardSteps:
         def record(connection: Connection) -> None:
             check_ahead(self._versions.get(connection, item.id, new).expires_at, self._clock())
             self._versions.activate(connection, item.id, new=new, old=old, actor=rotation.id)
+            self._rotation_notices.resolve_refused(connection, item.id)
             canary_id = self._proofs.begin_with_canary(connection, rotation, item) if overlaps else None
             if canary_id is not None:
                 change_rows.change_rotation(connection, rotation, replace(rotation, canary_id=canary_id))

@@ -1,6 +1,6 @@
 """What a rotator is given for one step: settings, values and the way out, revealed for this rotation alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,8 @@ from worker.rotators.catalog import load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
 from worker.rows import rotation_leases as lease_rows
 from worker.services.rotation.external_ids import IdsInUse, share_ids
+
+HOLD_VALUES = frozenset(Stage) - {Stage.DESTROYED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,25 +138,33 @@ class Jobs:
                 now=self._clock(),
             )
 
-    def make_asking(self, item: Item, *, rotation: Rotation | None, actor: str) -> Asking:
-        """For whoever asks, and changes nothing: a rotation need not be open, nor held."""
+    def make_asking(
+        self,
+        item: Item,
+        *,
+        rotation: Rotation | None,
+        actor: str,
+        purpose: Purpose = Purpose.ROTATION,
+        stages: Collection[Stage] = HOLD_VALUES,
+    ) -> Asking:
+        """For whoever asks, and changes nothing: a rotation need not be open, nor held. Values of versions in
+        these stages are opened, and those of the items that the settings name.
+        """
         with self._database.write() as connection:
             versions = self._versions.of_item(connection, item.id)
             values = [
                 (
                     version,
-                    self._versions.reveal(
-                        connection, item.id, version.number, purpose=Purpose.ROTATION, actor=actor
-                    ),
+                    self._versions.reveal(connection, item.id, version.number, purpose=purpose, actor=actor),
                 )
                 for version in versions
-                if version.stage is not Stage.DESTROYED and version.filled
+                if version.stage in stages and version.filled
             ]
             by_number = {version.number: (version, value) for version, value in values}
             numbers = (item.version, None) if rotation is None else (rotation.old_number, rotation.new_number)
             old, new = (by_number.get(number or 0) for number in numbers)
             named = {
-                reference.written: self._reveal_now(connection, reference.item_id, actor)
+                reference.written: self._reveal_now(connection, reference.item_id, actor, purpose=purpose)
                 for reference in self._references.of_consumer(connection, item.id)
                 if reference.node_id == ROTATOR_NODE and reference.item_id is not None
             }
@@ -196,11 +206,13 @@ class Jobs:
     def _reveal_current(self, connection: Connection, item_id: str, rotation: Rotation) -> Secret:
         return self._reveal_now(connection, item_id, rotation.id)
 
-    def _reveal_now(self, connection: Connection, item_id: str, actor: str) -> Secret:
+    def _reveal_now(
+        self, connection: Connection, item_id: str, actor: str, *, purpose: Purpose = Purpose.ROTATION
+    ) -> Secret:
         item = self._vault.get(connection, item_id)
         if item.version is None:
             raise RefusedError(explain_waiting(item, self._clock()))
-        return self._versions.reveal(connection, item_id, item.version, purpose=Purpose.ROTATION, actor=actor)
+        return self._versions.reveal(connection, item_id, item.version, purpose=purpose, actor=actor)
 
 
 def _check_order(rotation: Rotation, old: Version | None, new: Version | None) -> None:

@@ -15,6 +15,7 @@ from worker.domain.proof import CHECK, Consumer, ConsumerProof, Proof
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
+from worker.rows import credential_checks as check_rows
 from worker.rows import digests as digest_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotation_changes as change_rows
@@ -178,6 +179,11 @@ class RotationNotices:
         """Success: what earlier failures left open is over."""
         for kind in (FindingKind.ROTATION_FAILED, FindingKind.STUCK, FindingKind.UNPROVEN):
             finding_rows.resolve_of(connection, kind, item_id, self._clock())
+
+    def resolve_refused(self, connection: Connection, item_id: str) -> None:
+        """It has another value than the one that was refused: the next night may ask of that."""
+        finding_rows.resolve(connection, FindingKind.REFUSED, item_id, self._clock())
+        check_rows.wake_refused(connection, item_id, self._clock())
 
     def _tell_failed_run(self, connection: Connection, rotation: Rotation, consumer: Consumer) -> None:
         self._outbox.tell_owners(

@@ -9,6 +9,8 @@ from worker.services.rotation.advance import Rotations
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.conclusions import Conclusions
 from worker.services.rotation.counter_checks import CounterChecks
+from worker.services.rotation.credential_checks import CredentialChecks
+from worker.services.rotation.credential_question import CredentialQuestion
 from worker.services.rotation.decisions import Decisions
 from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.jobs import Jobs
@@ -33,6 +35,7 @@ class RotationRoom:
     forward: ForwardSteps
     rollback: Rollback
     comparison: Comparison
+    credential_checks: CredentialChecks
     opening: Opening
     rotations: Rotations
     decisions: Decisions
@@ -76,13 +79,14 @@ def build_rotation(
         freezes=settings.freeze_windows,
         clock=clock,
     )
+    counter_checks = CounterChecks(database=database, runs=runs.runs, clock=clock)
     value_tests = ValueTests(
         database=database,
         versions=versions,
         references=references,
         definitions=runs.definitions,
         runs=runs.runs,
-        counter_checks=CounterChecks(database=database, runs=runs.runs, clock=clock),
+        counter_checks=counter_checks,
         jobs=jobs,
         clock=clock,
     )
@@ -161,6 +165,18 @@ def build_rotation(
         forward=forward,
         rollback=rollback,
         comparison=comparison,
+        credential_checks=CredentialChecks(
+            database=database,
+            vault=vault,
+            references=references,
+            audit=audit,
+            question=CredentialQuestion(jobs=jobs, counter_checks=counter_checks),
+            anchors=upkeep.anchors,
+            pace=settings.check_pace,
+            lease=settings.lease,
+            page_size=settings.page_size,
+            clock=clock,
+        ),
         opening=opening,
         rotations=rotations,
         decisions=Decisions(

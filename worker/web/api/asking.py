@@ -33,6 +33,7 @@ NEEDS_KEY = "x-nightkey-needs-key"
 KEY_NEEDED: Final = frozenset(
     {
         Action.ITEM_CREATE,
+        Action.ITEM_CHECK,
         Action.WORKFLOW_RUN,
         Action.OWNER_MANAGE,
         Action.PICKUP_COLLECT,

@@ -108,12 +108,27 @@ class ItemRow(BaseModel):
     policy: ShownPolicy
 
 
+class ShownCheck(BaseModel):
+    """What the other side said of a version, and from when on a night may ask again. `command`: of the command
+    line, which helps where it refuses the current one.
+    """
+
+    checked_at: datetime
+    version: int
+    outcome: str
+    said: str
+    next_at: datetime
+    command: str | None
+
+
 class WholeItem(ItemRow):
-    """`replaced`: what is known of the old value beside a new one. `command`: of the command line, which gives
+    """`checked`: the last time that the other side was asked whether a value still works; null: it never was.
+    `replaced`: what is known of the old value beside a new one. `command`: of the command line, which gives
     it the value that it waits for. `harm`: what its rotation in an emergency may break.
     """
 
     copies: list[str]
+    checked: ShownCheck | None
     replaced: str | None
     command: str | None
     harm: list[str]

@@ -23,6 +23,7 @@ from worker.domain.notices import name_finding
 from worker.domain.paging import PageRequest
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
+from worker.rotators.catalog import can_ask
 from worker.rows.audit_lists import AuditFilter
 from worker.rows.finding_lists import FindingFilter
 from worker.rows.findings import ListedFinding
@@ -39,6 +40,7 @@ from worker.web.console.ways import NEW_ITEM
 from worker.web.console.workflows import link_workflow
 from worker.web.drawings.versions import draw_versions
 from worker.wording import say
+from worker.wording.credential_checks import CHECK_STATES
 from worker.wording.harm import list_harm
 from worker.wording.item_states import Tone, word_state
 from worker.wording.policies import PolicyPart, explain_policy
@@ -102,6 +104,16 @@ class RotationLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckLine:
+    """What the other side said last of its value."""
+
+    tone: Tone
+    word: str
+    said: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class FindingLine:
     id: str
     kind: FindingKind
@@ -134,6 +146,7 @@ class Deeds:
 
     rotate: bool
     emergency: bool
+    check: bool
     first_key: bool
     replace: bool
     update: bool
@@ -189,6 +202,7 @@ def show_item(  # what a form on it had, which was refused
         elsewhere=_explain_elsewhere(view),
         labels=link_labels(item),
         policy=_policy(view),
+        check=_show_check(view),
         by_owner=item.policy.mode is Mode.NOTIFY,
         always=("lifetime", "thresholds" if item.policy.mode is Mode.NOTIFY else "lead"),
         rotations=[_show_rotation(one) for one in rotations],
@@ -272,6 +286,14 @@ def _explain_elsewhere(view: ItemView) -> str:
 def _policy(view: ItemView) -> tuple[PolicyPart, ...]:
     item = view.item
     return explain_policy(item.policy, kind=item.kind, life=item.life, original=view.original)
+
+
+def _show_check(view: ItemView) -> CheckLine | None:
+    found = view.checked
+    if found is None:
+        return None
+    tone, word = CHECK_STATES[found.outcome]
+    return CheckLine(tone=tone, word=word, said=say(found.detail), at=found.checked_at)
 
 
 def _rotations(services: Services, visitor: Visitor, item: Item) -> list[Rotation]:
@@ -371,6 +393,7 @@ def _deeds(services: Services, visitor: Visitor, item: Item, rotations: Sequence
     return Deeds(
         rotate=may_rotate and can_rotate and not waits,
         emergency=emergency,
+        check=item.version is not None and can_ask(item.policy) and visitor.may(Action.ITEM_CHECK, owners),
         first_key=may_rotate and is_key and item.version is None,
         replace=not is_key and visitor.may(Action.ITEM_REPLACE, owners),
         update=visitor.may(Action.ITEM_UPDATE, owners),

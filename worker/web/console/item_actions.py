@@ -46,6 +46,20 @@ def rotate_in_a_hurry(request: Request, item_id: str, visitor: Looks) -> Respons
     return _try(request, visitor, item, do)
 
 
+@router.post(f"{ITEM}/check", **asks(Action.ITEM_CHECK))
+def check(request: Request, item_id: str, visitor: Looks) -> Response:
+    """Asks the other side now; the page says what it answered."""
+    item = _find(request, visitor, item_id, Action.ITEM_CHECK)
+
+    def do() -> str:
+        checked = services_of(request).rotation.credential_checks.check_now(
+            item.id, actor=visitor.principal.actor
+        )
+        return f"check-{checked.answer.outcome}"
+
+    return _try(request, visitor, item, do)
+
+
 @router.post(f"{ITEM}/first-key", **asks(Action.ITEM_ROTATE))
 def make_first_key(request: Request, item_id: str, visitor: Looks) -> Response:
     """The key of an item that came in without one, shown once."""

@@ -35,6 +35,7 @@ _WAYS: Final[Mapping[ProblemKind, tuple[tuple[str, str, Action], ...]]] = {
         ("Check the record", "/audit", Action.AUDIT_READ),
         ("See what was found", "/findings?kind=tampered", Action.FINDING_SEE),
     ),
+    ProblemKind.REFUSED: (_ITEM,),
     ProblemKind.STUCK: (("Decide", "/rotations/{id}#decide", Action.ROTATION_DECIDE), _ROTATION),
     ProblemKind.NOT_REPLACED: (_ROTATION,),
     ProblemKind.GOING_BACK: (_ROTATION,),

@@ -1,0 +1,363 @@
+"""Whether credentials still work: chosen by each night, asked one after the other at each target, or by hand.
+
+A check is a row: the night marks those that wait for their turn, whoever works takes the turn at the target by
+a lease, and what was said is recorded with its finding and its audit row. One that was cut off waits on; it is
+found by the next sweep, and asked again.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from vaultcore.audit import AuditLog
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError, TamperedError, UnreadableError
+from vaultcore.ids import new_id
+from vaultcore.model import Item, Policy
+from vaultcore.vault import ROTATOR_NODE, Vault
+from worker.domain.commands import explain_waiting, quote_word
+from worker.domain.credential_checks import (
+    BEGUN_MAX,
+    UNDISTURBED,
+    WAITED_FOR,
+    CheckAnswer,
+    CheckCandidate,
+    CheckOutcome,
+    CheckPace,
+    CheckStanding,
+    again_at,
+    choose,
+    find_refused,
+    first_at,
+    stand,
+    way_back,
+)
+from worker.domain.findings import Finding, FindingKind
+from worker.domain.reasons import Code, Reason
+from worker.outbound import permitted_by
+from worker.rotators.catalog import can_ask, can_set_anew, find_target
+from worker.rows import check_turns as turn_rows
+from worker.rows import comparisons as comparison_rows
+from worker.rows import consumers as consumer_rows
+from worker.rows import credential_checks as check_rows
+from worker.rows import findings as finding_rows
+from worker.rows import rotations as rotation_rows
+from worker.rows.credential_checks import DueCheck, LastCheck
+from worker.services.rotation.credential_question import CredentialQuestion
+from worker.services.rotation.lease import Lease, LeasedTurn
+from worker.services.upkeep.anchors import Anchors
+
+ACTOR = "night"
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What a check by hand came to. Where it was refused, `users` are the workflows that use the item, and
+    `command` is what helps.
+    """
+
+    item_id: str
+    item: str
+    answer: CheckAnswer
+    users: tuple[str, ...] = ()
+    command: str | None = None
+
+
+class CredentialChecks:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        references: References,
+        audit: AuditLog,
+        question: CredentialQuestion,
+        anchors: Anchors,
+        pace: CheckPace,
+        lease: timedelta,
+        page_size: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._references = references
+        self._audit = audit
+        self._question = question
+        self._anchors = anchors
+        self._pace = pace
+        self._lease = lease
+        self._page_size = page_size
+        self._clock = clock
+
+    # By night
+
+    def choose(self, night: datetime) -> None:
+        """Marks what is asked of tonight, no more than so many of each target; safe to repeat."""
+        now = self._clock()
+        with self._database.write() as connection:
+            check_rows.leave_others(connection, night)
+        if not self._pace.is_on:
+            return
+        with self._database.read() as reading:
+            for page in check_rows.walk_new(reading, page_size=self._page_size):
+                first = {one: first_at(one, every=self._pace.every, now=now) for one in page}
+                with self._database.write() as connection:
+                    check_rows.enrol(connection, first)
+        with self._database.read() as reading:
+            taken = check_rows.count_chosen(reading, night)
+            for due in check_rows.walk_due(reading, now, night=night, page_size=self._page_size):
+                standing = {one.item_id: _stand(one, now) for one in due}
+                asked = [one for one in due if standing[one.item_id] is CheckStanding.ASK]
+                chosen, taken = choose(
+                    [
+                        CheckCandidate(item_id=one.item_id, target=_name_target(one.item_id, one.policy))
+                        for one in asked
+                    ],
+                    taken,
+                    per_target=self._pace.per_target,
+                )
+                nobody = [one for one, stands in standing.items() if stands is CheckStanding.NOBODY]
+                with self._database.write() as connection:
+                    check_rows.open_for(connection, night, chosen)
+                    check_rows.put_off(connection, nobody, now + self._pace.every)
+
+    def find_ready(self) -> list[str]:
+        """The items whose turn it is: of each target that nobody asks now the one that has waited longest."""
+        with self._database.read() as connection:
+            waiting = check_rows.list_waiting(connection)
+            first = {one.target: one.item_id for one in reversed(waiting)}
+            busy = turn_rows.list_busy(connection, first, now=self._clock())
+        return [item_id for target, item_id in first.items() if target not in busy]
+
+    def run(self, item_id: str) -> list[str] | None:
+        """Asks of one that waits. Whose turn it is at that target then; None: nothing was asked, since it does
+        not wait any more, or somebody is at its target.
+        """
+        self._anchors.refuse_older()
+        with self._database.write() as connection:
+            waiting = check_rows.find_waiting(connection, item_id)
+            turn = None if waiting is None else self._take_turn(connection, item_id, waiting.target)
+            begun = 0 if turn is None else check_rows.begin(connection, item_id)
+        if turn is None:
+            return None
+        try:
+            self._run(turn, begun)
+        except ConflictError as error:
+            _log.warning("check.conflict", item=item_id, problem=str(error))
+            return None
+        with self._database.read() as connection:
+            waiting_there = [one for one in check_rows.list_waiting(connection) if one.target == turn.target]
+        return [one.item_id for one in waiting_there[:1]]
+
+    def is_waiting(self, connection: Connection, night: datetime, *, since: datetime) -> bool:
+        """Whether the night waits for its checks. What was not asked in hours is left to the next."""
+        if since + WAITED_FOR <= self._clock():
+            check_rows.leave_night(connection, night)
+        return check_rows.is_waiting(connection, night)
+
+    def count(self, connection: Connection, night: datetime, *, since: datetime) -> dict[str, int]:
+        """What a night has asked, and how often it was refused; nothing where it asked nothing."""
+        found = check_rows.count_outcomes(connection, night, since=since)
+        return {"checked": sum(found.values()), "refused": found.get(CheckOutcome.REFUSED, 0)} if found else {}
+
+    def walk_refused(self, connection: Connection) -> Iterator[list[Finding]]:
+        """Credentials that were refused, and have no other value since then, as findings."""
+        for page in check_rows.walk_refused(connection, page_size=self._page_size):
+            yield [self._find(connection, one.item_id, one.name, one.policy, one.check) for one in page]
+
+    # By hand
+
+    def check_now(self, name: str, *, actor: str) -> Checked:
+        """Asks at a person's word, whenever it was asked last. `RefusedError` where the answer would mean
+        nothing, `ConflictError` while somebody else asks at the same target.
+        """
+        self._anchors.refuse_older()
+        with self._database.write() as connection:
+            item = self._vault.get(connection, name)
+            self._refuse_senseless(connection, item)
+            target = _name_target(item.id, item.policy)
+            turn = self._take_turn(connection, item.id, target)
+        if turn is None:
+            raise ConflictError(f"another credential is being checked at {target}: try again in a moment")
+        answer = self._ask(turn, item, actor=actor)
+        recorded = self._record(turn, item, answer, actor=actor)
+        if not recorded:
+            raise ConflictError(f"{item.name} was replaced while it was checked: check it again")
+        if answer.outcome is not CheckOutcome.REFUSED:
+            return Checked(item_id=item.id, item=item.name, answer=answer)
+        with self._database.read() as connection:
+            users = tuple(one.name for one in consumer_rows.consumers_of(connection, item.id))
+            command = way_back(
+                item.name,
+                can_set_anew=self._can_set_anew(connection, item.id, item.policy),
+                lifetime=item.policy.lifetime,
+            )
+        return Checked(item_id=item.id, item=item.name, answer=answer, users=users, command=command)
+
+    def find_last(self, item_id: str) -> LastCheck | None:
+        with self._database.read() as connection:
+            return check_rows.find(connection, item_id)
+
+    # Inside
+
+    def _run(self, turn: LeasedTurn, begun: int) -> None:
+        item, asks = None, False
+        try:
+            with self._database.read() as connection:
+                item = self._vault.get(connection, turn.item_id)
+                asks = self._may_ask(connection, item)
+        except NotFoundError:
+            with self._database.write() as connection:
+                check_rows.forget(connection, turn.item_id)
+        except (UnreadableError, TamperedError):  # the scan, or the check of all rows, makes a finding of it
+            _log.error("check.unreadable", item=turn.item_id)
+        if item is None or not asks:
+            with self._database.write() as connection:
+                check_rows.leave_item(connection, turn.item_id)
+                turn_rows.give_back(connection, turn.target, turn.holder)
+            return
+        if begun > BEGUN_MAX:
+            cut_off = Reason.of(Code.CHECK_CUT_OFF, number=BEGUN_MAX)
+            answer = CheckAnswer(outcome=CheckOutcome.CANNOT_TELL, detail=cut_off)
+        else:
+            answer = self._ask(turn, item, actor=ACTOR)
+        self._record(turn, item, answer, actor=ACTOR)
+
+    def _ask(self, turn: LeasedTurn, item: Item, *, actor: str) -> CheckAnswer:
+        lease = Lease(self._database, turn, lease=self._lease, clock=self._clock)
+        try:
+            with lease, permitted_by(lease.check):
+                return self._question.ask(item, actor=actor)
+        except (KeyboardInterrupt, SystemExit):  # told to stop: unless a call is under way, the next may ask
+            if not lease.has_acted:
+                with self._database.write() as connection:
+                    turn_rows.give_back(connection, turn.target, turn.holder)
+            raise
+
+    def _record(self, turn: LeasedTurn, item: Item, answer: CheckAnswer, *, actor: str) -> bool:
+        """What was said, its finding and its audit row, in one transaction. False: the value is another by now,
+        or a rotation is at it, so that it says nothing of what there is.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            if not turn_rows.is_held(connection, turn.target, turn.holder, now=now, lock=True):
+                raise ConflictError(f"{turn.name} was taken over by another worker")
+            turn_rows.give_back(connection, turn.target, turn.holder)
+            try:
+                current = self._vault.get(connection, item.id, lock=True)
+            except NotFoundError:
+                check_rows.forget(connection, item.id)
+                return False
+            if current.version != item.version or not self._may_ask(connection, current):
+                check_rows.leave_item(connection, item.id)
+                return False
+            self._write(connection, current, answer, now)
+            if answer.outcome is CheckOutcome.UNREACHABLE:
+                check_rows.leave_target(connection, turn.target)
+            self._audit.append(
+                connection,
+                at=now,
+                actor=actor,
+                action="item.check",
+                subject=item.id,
+                version=item.version,
+                outcome=answer.outcome.value,
+            )
+        _log.info("check.done", item=item.id, outcome=answer.outcome.value)
+        return True
+
+    def _write(self, connection: Connection, item: Item, answer: CheckAnswer, now: datetime) -> None:
+        away = answer.outcome is CheckOutcome.UNREACHABLE
+        outages = check_rows.count_outages(connection, item.id) + 1 if away else 0
+        next_at = again_at(answer.outcome, outages=outages, every=self._pace.every, now=now)
+        check_rows.record(
+            connection,
+            item.id,
+            answer,
+            number=item.version or 0,
+            outages=outages,
+            now=now,
+            next_at=next_at,
+        )
+        if answer.outcome is CheckOutcome.REFUSED:
+            last = LastCheck(
+                number=item.version or 0,
+                outcome=answer.outcome,
+                detail=answer.detail,
+                checked_at=now,
+                next_at=next_at,
+            )
+            found = self._find(connection, item.id, item.name, item.policy, last)
+            finding_rows.record(connection, found, now)
+        elif answer.outcome is CheckOutcome.ACCEPTED:
+            finding_rows.resolve(connection, FindingKind.REFUSED, item.id, now)
+
+    def _find(
+        self, connection: Connection, item_id: str, name: str, policy: Policy, check: LastCheck
+    ) -> Finding:
+        return find_refused(
+            item_id,
+            name,
+            said=check.detail,
+            can_set_anew=self._can_set_anew(connection, item_id, policy),
+            lifetime=policy.lifetime,
+            next_at=check.next_at,
+        )
+
+    def _can_set_anew(self, connection: Connection, item_id: str, policy: Policy) -> bool:
+        """Not where its rotator is let in by the very value that is refused."""
+        if not can_set_anew(policy):
+            return False
+        named = self._references.of_consumer(connection, item_id)
+        return not any(one.node_id == ROTATOR_NODE and one.item_id == item_id for one in named)
+
+    def _take_turn(self, connection: Connection, item_id: str, target: str) -> LeasedTurn | None:
+        now = self._clock()
+        turn = LeasedTurn(target=target, holder=new_id("trn", now), item_id=item_id)
+        taken = turn_rows.take(
+            connection, target, item_id=item_id, holder=turn.holder, now=now, lease=self._lease
+        )
+        return turn if taken else None
+
+    def _may_ask(self, connection: Connection, item: Item) -> bool:
+        """Whether an answer would say something of the value that there is."""
+        rotation = rotation_rows.find_open_rotation(connection, item.id)
+        rotating = rotation is not None and rotation.state not in UNDISTURBED
+        return (
+            item.version is not None and not rotating and comparison_rows.find_open(connection, item.id) is None
+        )
+
+    def _refuse_senseless(self, connection: Connection, item: Item) -> None:
+        if item.version is None:
+            raise RefusedError(explain_waiting(item, self._clock()))
+        rotation = rotation_rows.find_open_rotation(connection, item.id)
+        if rotation is not None and rotation.state not in UNDISTURBED:
+            raise RefusedError(
+                f"{item.name} is being replaced, and tested by that: nightkey rotation show {rotation.id}"
+            )
+        if comparison_rows.find_open(connection, item.id) is not None:
+            raise RefusedError(
+                f"{item.name} is to be compared with its target since the restore: "
+                f"nightkey reconcile run {quote_word(item.name)}"
+            )
+
+
+def _stand(due: DueCheck, now: datetime) -> CheckStanding:
+    return stand(
+        asks=can_ask(due.policy),
+        has_value=due.number is not None,
+        expires_at=due.expires_at,
+        rotating=due.rotating,
+        differs=due.differs,
+        now=now,
+    )
+
+
+def _name_target(item_id: str, policy: Policy) -> str:
+    """Where one asks at a time: the target system, or the item alone where its rotator names none."""
+    return (find_target(policy) or item_id)[:300]
