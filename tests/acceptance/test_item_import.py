@@ -63,7 +63,7 @@ def test_a_list_comes_in_once_and_its_items_become_items_like_any_other(
     shown = nightkey("item", "list").stdout
     assert len(re.findall("waits for its value", shown)) == 3
     one = nightkey("item", "show", IDS[1])
-    assert "waits for its value, no expiry, owner platform" in one.stdout
+    assert "waits for its value\nexpires  never" in one.stdout
     assert (
         "none yet: nightkey item update stripe_production_key --value-file PATH --expires-at 90d" in one.stdout
     )

@@ -88,7 +88,7 @@ def test_all_bells_ring_at_once_and_each_again_after_its_time(home: Path) -> Non
 
 def test_a_full_queue_is_not_filled_more(home: Path) -> None:
     heard = Heard()
-    app = make_app(load_settings(home, ring_seconds=0.001))
+    app = make_app(load_settings(home, ring_seconds=1e-9))  # each tick rings, however fast it comes
     bells = Bells(app=app, pulse=heard)
     for _ in range(2 * FULL):
         bells.tick()

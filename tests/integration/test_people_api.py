@@ -148,7 +148,7 @@ def test_items_of_another_vault_come_in_once(desk: Desk) -> None:
         {"name": "prod-second-token", "secret": "never-taken", "colour": "red"},
     ]
     body = {"items": sent, "owners": ["team"]}
-    place = "/nightkey/items/import"
+    place = "/nightkey/imports"
     dry = desk.ask(Role.OPERATOR, "POST", place, {**body, "dry_run": True}).body
     assert [one["arrival"] for one in dry["items"]] == ["new", "new", "left-out"]
     first = desk.ask(Role.OPERATOR, "POST", place, body).body

@@ -204,7 +204,7 @@ def test_a_mail_that_was_taken_stays_taken_whatever_is_said_to_quit(
 ) -> None:
     begun = time.monotonic()
     with start_rude_server(tmp_path, login=b"235 welcome", quit_answer=quit_answer) as server:
-        outcome = act(server, tests=tests, security="tls", timeout=4 * PATIENCE)
+        outcome = act(server, tests=tests, security="tls", timeout=2 * PATIENCE)
     assert (outcome.failure, outcome.cause) == (None, None)
     assert outcome.output == ({"code": 250} if tests else {"accepted": 1, "refused": []})
     assert time.monotonic() - begun < PATIENCE

@@ -92,8 +92,8 @@ def test_tries_their_last_error_and_the_next_one_stand_on_the_rotation_and_are_s
     assert f"nightkey rotation retry {rotation_id}" in [one["command"] for one in shown["choices"]]
     text = nightkey("rotation", "show", rotation_id).stdout
     assert (
-        f"try 3 failed, failing since {began:%Y-%m-%d %H:%M:%S} UTC; "
-        f"next try {rotation.next_at:%Y-%m-%d %H:%M:%S} UTC"
+        f"try 3 failed, failing since {began:%Y-%m-%d %H:%M} UTC; "
+        f"next try {rotation.next_at:%Y-%m-%d %H:%M} UTC"
     ) in text
     (listed,) = nightkey.json("rotation", "list")
     assert (listed["error"], listed["next_at"]) == (shown["error"], shown["next_at"])

@@ -130,7 +130,7 @@ def test_how_long_something_lives_reads_as_a_lifetime_that_can_be_given(lasts, t
 def test_a_digest_begins_with_what_is_broken_and_ends_with_what_is_untidy():
     ordered = sorted(FindingKind, key=WORST_FIRST.__getitem__)
 
-    assert ordered[:3] == [FindingKind.LAPSED, FindingKind.STUCK, FindingKind.ROTATION_FAILED]
+    assert ordered[:3] == [FindingKind.LAPSED, FindingKind.REFUSED, FindingKind.STUCK]
     assert ordered[-4:] == [
         FindingKind.NO_OWNER,
         FindingKind.NO_EXPIRY,

@@ -527,8 +527,8 @@ def test_the_templates_of_a_sample_need_only_what_they_see(name):
     assert parse_settings(policy["rotator"], policy.get("settings", {}))
 
 
-RECIPE = {"install": [{"componentId": "webhook", "method": "PUT", "url": "https://example.test/",
-          "body": "{{ rotation.new }}"}]}  # fmt: skip
+SETTING = {"install": [{"componentId": "webhook", "method": "PUT", "url": "https://example.test/",
+           "body": "{{ rotation.new }}"}]}  # fmt: skip
 VERIFIES = [{"componentId": "webhook", "url": "https://example.test/", "headers": {"X": "{{ rotation.new }}"}}]
 TAKES_AWAY = [{"componentId": "webhook", "url": "https://example.test/", "body": "{{ rotation.old }}"}]
 ROLE = {"host": "db.example.test", "roles": ["orders"]}
@@ -541,8 +541,8 @@ BY_ADMIN = {"admin": "rotator", "admin_password": "{{ vault.prod-admin-password 
         ("http", HTTP_SETTINGS, True),
         ("postgres-role", ROLE | BY_ADMIN, True),
         ("postgres-role", ROLE, False),
-        ("recipe", RECIPE | {"verify": VERIFIES, "undo": VERIFIES}, True),
-        ("recipe", RECIPE | {"verify": VERIFIES, "undo": VERIFIES, "revoke": TAKES_AWAY}, False),
+        ("recipe", SETTING | {"verify": VERIFIES, "undo": VERIFIES}, True),
+        ("recipe", SETTING | {"verify": VERIFIES, "undo": VERIFIES, "revoke": TAKES_AWAY}, False),
         ("ssh-key", dict(load_rotator("ssh-key").example), False),
         ("ssh-password", dict(load_rotator("ssh-password").example), True),
         (

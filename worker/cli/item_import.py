@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 Imported = tuple[FileForm, Contents, Iterator[JudgedEntry]]
 """What the file is and holds, and what becomes of each entry, told as it is stored."""
-_PATH: Final = "/nightkey/items/import"
+_PATH: Final = "/nightkey/imports"
 _FILE_MAX: Final = 16 * 1024 * 1024
 _TOLD_MAX: Final = 100
 """So many entries that are left out, or alone for a reason, are told by a line each; of others their number."""

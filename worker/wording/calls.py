@@ -22,7 +22,7 @@ CALLS: Final = {
     "finding ack": "POST /nightkey/findings/{}/ack",
     "item create": "POST /workflows/vault",
     "item delete": "DELETE /workflows/vault/{}",
-    "item import": "POST /nightkey/items/import",
+    "item import": "POST /nightkey/imports",
     "item list": "GET /workflows/vault",
     "item rotate": "POST /nightkey/rotations",
     "item show": "GET /nightkey/items/{}",

@@ -1,4 +1,4 @@
-"""`/nightkey/items/import`: items of another vault come in as metadata, and wait for their values."""
+"""`/nightkey/imports`: items of another vault come in as metadata, and wait for their values."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from worker.importing.vault_list import read_entries
 from worker.web.api.asking import AskedRoute, Asker, services_of, starts
 from worker.wording.incoming import describe_import
 
-router = APIRouter(prefix="/nightkey/items", tags=["items"], route_class=AskedRoute)
+router = APIRouter(prefix="/nightkey", tags=["items"], route_class=AskedRoute)
 _ENTRY = {
     "id": "vlt_01jy2t7w6k3m9n4p5q8r1s2v3x",
     "name": "prod-ledger-token",
@@ -51,7 +51,7 @@ class Arrivals(BaseModel):
     not_taken: list[str]
 
 
-@router.post("/import", **starts(Action.ITEM_CREATE))
+@router.post("/imports", **starts(Action.ITEM_CREATE))
 def import_items(request: Request, principal: Asker, arriving: ArrivingItems) -> Arrivals:
     """What is there already is left alone. It takes who may add items for everybody, since it says of each name
     whether there is one.
