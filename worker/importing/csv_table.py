@@ -14,7 +14,16 @@ from typing import Final
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
 from worker.domain.incoming import Contents, EntryFault, IncomingItem
-from worker.importing.headings import NAME, VALUE, VALUE_FILE, find_columns, find_meaning, read_said
+from worker.importing.headings import (
+    NAME,
+    TWO_VALUES,
+    VALUE,
+    VALUE_FILE,
+    find_columns,
+    find_meaning,
+    make_item,
+    read_said,
+)
 
 ENTRIES_MAX: Final = 100_000
 _DELIMITERS: Final = ",;\t|"
@@ -78,22 +87,9 @@ def _read_row(
         return EntryFault(place=place, name=name, why=problem)
     value, file = get(VALUE), get(VALUE_FILE).strip()
     if value and file:
-        return EntryFault(
-            place=place, name=name, why="it has a value and the file of one: leave one of them out"
-        )
-    return IncomingItem(
-        place=place,
-        name=name,
-        fits=True,
-        created_at=said.created_at,
-        expires_at=said.expires_at,
-        lapses=said.lapses,
-        lifetime=said.lifetime,
-        value=Secret(value) if VALUE in columns and not file else None,
-        value_file=file or None,
-        owners=said.owners,
-        hints=said.hints,
-    ), said.undated
+        return EntryFault(place=place, name=name, why=TWO_VALUES)
+    own = Secret(value) if VALUE in columns else None
+    return make_item(said, place=place, name=name, value=own, file=file), said.undated
 
 
 def _read_header(text: str) -> list[str]:

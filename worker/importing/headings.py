@@ -10,6 +10,7 @@ from vaultcore.rules import parse_duration
 from vaultcore.secret import Secret
 from worker.domain.ends import NoEndError, read_end
 from worker.domain.fitting import split_words
+from worker.domain.incoming import IncomingItem
 from worker.domain.proposals import EARLIEST, FAR, find_hints
 
 NAME: Final = "name"
@@ -20,6 +21,7 @@ CREATED: Final = "created at"
 OWNER: Final = "owner"
 LIFETIME: Final = "lifetime"
 HINT: Final = "type"
+TWO_VALUES: Final = "it has a value and the file of one: leave one of them out"
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     NAME: ("name", "title", "item", "item name", "secret name", "variable", "account", "entry", "service"),
@@ -98,6 +100,23 @@ def read_said(columns: Mapping[str, list[str]], fields: Mapping[str, Any], now: 
         lifetime=_read_lifetime(get(LIFETIME), columns.get(LIFETIME, [""])[0]),
         owners=read_owners(get(OWNER)),
         hints=hints,
+    )
+
+
+def make_item(said: Said, *, place: int, name: str, value: Secret | None, file: str) -> IncomingItem:
+    """The item of a row, of what its other columns say."""
+    return IncomingItem(
+        place=place,
+        name=name,
+        fits=True,
+        created_at=said.created_at,
+        expires_at=said.expires_at,
+        lapses=said.lapses,
+        lifetime=said.lifetime,
+        value=None if file else value,
+        value_file=file or None,
+        owners=said.owners,
+        hints=said.hints,
     )
 
 

@@ -8,7 +8,16 @@ from typing import Any
 from vaultcore.errors import InvalidInputError
 from worker.domain.incoming import Contents, EntryFault, IncomingItem
 from worker.importing.csv_table import ENTRIES_MAX
-from worker.importing.headings import NAME, VALUE, VALUE_FILE, find_columns, read_said, read_text_value
+from worker.importing.headings import (
+    NAME,
+    TWO_VALUES,
+    VALUE,
+    VALUE_FILE,
+    find_columns,
+    make_item,
+    read_said,
+    read_text_value,
+)
 from worker.importing.secret_fields import Gathered, gather_secrets
 
 NO_ITEMS = "it holds no items: a JSON object of names and values, or an array of objects, is read"
@@ -84,7 +93,7 @@ def _read_row(
     if file is not None and not isinstance(file, str):
         problem = problem or "the file of its value is no text"
     if file and value:
-        problem = problem or "it has a value and the file of one: leave one of them out"
+        problem = problem or TWO_VALUES
     said = None
     try:
         said = read_said(columns, row, now)
@@ -92,16 +101,4 @@ def _read_row(
         problem = problem or str(error)
     if problem or said is None:
         return EntryFault(place=place, name=name, why=problem)
-    return IncomingItem(
-        place=place,
-        name=name,
-        fits=True,
-        created_at=said.created_at,
-        expires_at=said.expires_at,
-        lapses=said.lapses,
-        lifetime=said.lifetime,
-        value=None if file else value,
-        value_file=file or None,
-        owners=said.owners,
-        hints=said.hints,
-    ), said.undated
+    return make_item(said, place=place, name=name, value=value, file=file or ""), said.undated
