@@ -16,7 +16,7 @@ from vaultcore.database import Database
 from vaultcore.errors import AmbiguousError, NotAllowedError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.model import Consumers, Item, Kind, Mode, PrincipalKind, Unchanged
 from vaultcore.principals import Principals, StoredPrincipal
-from vaultcore.rules import API_KEY_PREFIX, NAME_MAX
+from vaultcore.rules import API_KEY_PREFIX, NAME_MAX, make_nameable
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
@@ -299,8 +299,8 @@ class PrincipalAccess:
         return TokenView(item=item, last_used_at=max(used, default=None))
 
     def _find_name(self, connection: Connection, principal: str) -> str:
-        """A name for the token that no item has."""
-        number = 1
+        """A name for the token that no item has: as the principal's, as far as items may be called so."""
+        number, principal = 1, make_nameable(principal)
         while True:
             ending = "" if number == 1 else f"-{number}"
             name = API_KEY_PREFIX + principal[: NAME_MAX - len(API_KEY_PREFIX) - len(ending)] + ending

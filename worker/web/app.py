@@ -98,8 +98,8 @@ NOUNS = (
     findings,
     notices,
     letters,
-    owners,
     departures,
+    owners,
     principals,
     keys,
     pickups,
@@ -110,7 +110,8 @@ NOUNS = (
     comparisons,
     record,
 )
-"""The vault comes before the workflows, of which one could be called so."""
+"""The vault comes before the workflows, of which one could be called so; what stands below an owner before the
+owner, who may have a / in their name."""
 PAGES = (
     sign_in,
     identity,
