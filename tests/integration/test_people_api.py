@@ -85,6 +85,22 @@ def test_whoever_has_whichever_name_has_an_address(desk: Desk, name: str) -> Non
     assert desk.ask(Role.ADMIN, "GET", f"{owner}/leave").body == []
 
 
+@pytest.mark.parametrize("name", ["prod/x token", "x/target", "api-key:a/check"])
+def test_an_item_of_whichever_name_has_an_address(desk: Desk, name: str) -> None:
+    quoted = quote(name, safe="")
+    value = {} if name.startswith("api-key:") else {"secret": f"the value of {name}"}
+    made = desk.ask(Role.ADMIN, "POST", "/workflows/vault", {"name": name, "owners": ["team"], **value})
+    assert made.status == 201, made
+    for place in (f"/workflows/vault/{quoted}", f"/nightkey/items/{quoted}"):
+        assert desk.ask(Role.OWNER, "GET", place).body["id"] == made.body["id"]
+    policy = f"/nightkey/policies/{quoted}"
+    assert desk.ask(Role.OWNER, "PATCH", policy, {"lead": "3d"}).body["item"] == name
+    assert desk.ask(Role.OWNER, "PATCH", f"{policy}/target", {"target": "crm"}).status == 403
+    assert desk.ask(Role.ADMIN, "PATCH", f"{policy}/target", {"target": "crm"}).status == 200
+    assert desk.ask(Role.OWNER, "POST", f"/nightkey/items/{quoted}/check").status == 200
+    assert desk.ask(Role.OWNER, "DELETE", f"/workflows/vault/{quoted}").status == 204
+
+
 @pytest.mark.parametrize("noun", [OWNERS, PRINCIPALS])
 def test_nobody_is_called_a_step_of_a_path(desk: Desk, noun: str) -> None:
     for name in (".", ".."):

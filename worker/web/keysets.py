@@ -24,7 +24,7 @@ class PublishedKeySets:
         self._looks = CapacityLimiter(_LOOKS_MAX)
 
     def routes(self) -> list[Route]:
-        return [Route("/workflows/vault/{item}/jwks.json", self.show, methods=["GET"])]
+        return [Route("/workflows/vault/{item:path}/jwks.json", self.show, methods=["GET"])]
 
     async def show(self, request: Request) -> Response:
         found = await to_thread.run_sync(
