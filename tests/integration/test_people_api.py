@@ -85,7 +85,7 @@ def test_whoever_has_whichever_name_has_an_address(desk: Desk, name: str) -> Non
     assert desk.ask(Role.ADMIN, "GET", f"{owner}/leave").body == []
 
 
-@pytest.mark.parametrize("name", ["prod/x token", "a/../b", "api-key:a/check"])
+@pytest.mark.parametrize("name", ["prod/x token", "x/target", "a/../b", "api-key:a/check"])
 def test_an_item_of_whichever_name_has_an_address(desk: Desk, name: str) -> None:
     quoted = quote(name, safe="")
     value = {} if name.startswith("api-key:") else {"secret": f"the value of {name}"}

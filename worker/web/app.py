@@ -80,6 +80,7 @@ from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
 from worker.web.probes import Probes
 from worker.web.refusals import Refusals
+from worker.web.slashes import keep_slashes
 
 _log = structlog.get_logger(__name__)
 
@@ -98,8 +99,8 @@ NOUNS = (
     findings,
     notices,
     letters,
-    departures,
     owners,
+    departures,
     principals,
     keys,
     pickups,
@@ -110,8 +111,7 @@ NOUNS = (
     comparisons,
     record,
 )
-"""The vault comes before the workflows, of which one could be called so; what stands below an owner before the
-owner, who may have a / in their name."""
+"""The vault comes before the workflows, of which one could be called so."""
 PAGES = (
     sign_in,
     identity,
@@ -177,7 +177,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
         app.include_router(noun.router)
     describe_calls(app)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
-    return _end_at_the_edge(app)
+    return _end_at_the_edge(keep_slashes(app))
 
 
 def _is_there(services: Services) -> bool:

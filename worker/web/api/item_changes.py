@@ -118,7 +118,7 @@ def make_item(request: Request, principal: Asker, new: WantedItem) -> KeptItem:
     return KeptItem(**show_whole(request, created), warnings=warned, secret=secret)
 
 
-@router.patch("/{item:path}", **asks(Action.ITEM_UPDATE))
+@router.patch("/{item:name}", **asks(Action.ITEM_UPDATE))
 def change_item(
     request: Request, response: Response, principal: Asker, item: str, change: ItemChanges, seen: Seen
 ) -> UpdatedItem:

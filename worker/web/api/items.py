@@ -189,7 +189,7 @@ class ChangedPolicy(ItemPolicy):
     changes: list[Changed]
 
 
-@router.get("/items/{item:path}", **asks(Action.ITEM_SEE))
+@router.get("/items/{item:name}", **asks(Action.ITEM_SEE))
 def get_item(request: Request, response: Response, principal: Asker, item: str) -> WholeItem:
     """An item with its policy, its versions and who uses it."""
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
@@ -206,14 +206,14 @@ def list_policies(request: Request, response: Response, principal: Asker) -> lis
     return [_show(item, names) for item in found if services.principals.sees(principal, item.owners)]
 
 
-@router.get("/policies/{item:path}", tags=["policies"], **asks(Action.ITEM_SEE))
+@router.get("/policies/{item:name}", tags=["policies"], **asks(Action.ITEM_SEE))
 def get_policy(request: Request, response: Response, principal: Asker, item: str) -> ItemPolicy:
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
     show_revision(revision_of_item(found), response)
     return _show(services_of(request).items.view(found.id).item, _name_original(request, found))
 
 
-@router.patch("/policies/{item:path}/target", tags=["policies"], **asks(Action.ITEM_REDIRECT))
+@router.patch("/policies/{item:name}/target", tags=["policies"], **asks(Action.ITEM_REDIRECT))
 def redirect(
     request: Request, response: Response, principal: Asker, item: str, wanted: PolicyTarget, seen: Seen
 ) -> ChangedPolicy:
@@ -226,7 +226,7 @@ def redirect(
     return _show_change(request, updated)
 
 
-@router.patch("/policies/{item:path}", tags=["policies"], **asks(Action.ITEM_UPDATE))
+@router.patch("/policies/{item:name}", tags=["policies"], **asks(Action.ITEM_UPDATE))
 def change_plan(
     request: Request, response: Response, principal: Asker, item: str, plan: PolicyPlan, seen: Seen
 ) -> ChangedPolicy:

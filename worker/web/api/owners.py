@@ -94,14 +94,14 @@ def create_owner(request: Request, response: Response, principal: Asker, new: Ne
     return _show(owner)
 
 
-@router.get("/{name:path}", **asks(Action.OWNER_SEE))
+@router.get("/{name:name}", **asks(Action.OWNER_SEE))
 def get_owner(request: Request, response: Response, name: str) -> ShownOwner:
     owner = services_of(request).notices.address_book.get(name)
     show_revision(revision_of_owner(owner), response)
     return _show(owner)
 
 
-@router.patch("/{name:path}", **asks(Action.OWNER_UPDATE))
+@router.patch("/{name:name}", **asks(Action.OWNER_UPDATE))
 def update_owner(
     request: Request, response: Response, principal: Asker, name: str, change: ChangedOwner, seen: Seen
 ) -> ShownOwner:
@@ -121,7 +121,7 @@ def update_owner(
     return _show(changed)
 
 
-@router.post("/{name:path}/routes", status_code=201, **asks(Action.OWNER_MANAGE))
+@router.post("/{name:name}/routes", status_code=201, **asks(Action.OWNER_MANAGE))
 def add_route(request: Request, response: Response, principal: Asker, name: str, new: NewRoute) -> ShownOwner:
     """One more way to tell them; refused where it could not be delivered to."""
     route = Secret(new.route.get_secret_value().strip())
@@ -130,13 +130,13 @@ def add_route(request: Request, response: Response, principal: Asker, name: str,
     return _show(owner)
 
 
-@router.delete("/{name:path}/routes/{route_id}", status_code=204, **asks(Action.OWNER_MANAGE))
+@router.delete("/{name:name}/routes/{route_id}", status_code=204, **asks(Action.OWNER_MANAGE))
 def remove_route(request: Request, principal: Asker, name: str, route_id: str) -> Response:
     services_of(request).notices.address_book.remove_route(name, route_id, actor=principal.actor)
     return Response(status_code=204)
 
 
-@router.post("/{name:path}/test", **starts(Action.OWNER_UPDATE))
+@router.post("/{name:name}/test", **starts(Action.OWNER_UPDATE))
 def try_routes(request: Request, principal: Asker, name: str) -> list[TriedRoute]:
     """Sends a test message to each recipient, and says what came of each; none: they have no route."""
     services = services_of(request)

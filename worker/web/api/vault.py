@@ -128,14 +128,14 @@ def create_item(request: Request, response: Response, principal: Asker, new: New
     return CreatedItem(**_show(created).model_dump(), secret=secret)
 
 
-@router.get("/{vault_id:path}", **asks(Action.ITEM_SEE))
+@router.get("/{vault_id:name}", **asks(Action.ITEM_SEE))
 def get_item(request: Request, response: Response, principal: Asker, vault_id: str) -> VaultItem:
     item = _find(request, principal, vault_id, Action.ITEM_SEE)
     show_revision(revision_of_item(item), response)
     return _show(item)
 
 
-@router.put("/{vault_id:path}", **asks(Action.ITEM_UPDATE))
+@router.put("/{vault_id:name}", **asks(Action.ITEM_UPDATE))
 def update_item(
     request: Request, response: Response, principal: Asker, vault_id: str, change: ChangedItem, seen: Seen
 ) -> VaultItem:
@@ -154,7 +154,7 @@ def update_item(
     return _show(updated.item)
 
 
-@router.delete("/{vault_id:path}", status_code=204, **asks(Action.ITEM_DELETE))
+@router.delete("/{vault_id:name}", status_code=204, **asks(Action.ITEM_DELETE))
 def delete_item(request: Request, principal: Asker, vault_id: str, seen: Seen) -> Response:
     """The item and every value of it are gone; refused while anything uses it."""
     item = _find(request, principal, vault_id, Action.ITEM_DELETE)
