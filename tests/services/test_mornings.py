@@ -20,6 +20,7 @@ from worker.domain.problems import ProblemKind
 from worker.rows.coming_days import Event
 from worker.services.night.coming_days import ComingDay
 from worker.services.night.workflow_views import PAGE, WorkflowStanding
+from worker.wording.nights import describe_outlook
 
 ALL = machine("user:test")
 ZURICH = ZoneInfo("Europe/Zurich")
@@ -215,6 +216,12 @@ def test_more_than_is_shown_is_counted(vault: Services, clock: Any) -> None:
     clock.now += timedelta(hours=2)
     found = vault.overview.outlook.read(seen_by=ALL, shown=3)
     assert len(found.owners_turn) == 3
+    told = describe_outlook(found, clock.now)
+    assert [one["detail"] for one in told["owners_turn"]] == [
+        f"prod-gone-token-{number:02d} lapsed 1 hour ago" for number in range(3)
+    ]
+    assert told["owners_turn"][0]["command"].startswith("nightkey item update prod-gone-token-00")
+    assert told["more"] == found.more == 2 + before.more
     assert found.number - before.number == 5
 
 
