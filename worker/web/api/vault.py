@@ -107,7 +107,7 @@ def list_items(
     return [_show(one.item) for one in give_page(page, request, response)]
 
 
-@router.post("", status_code=201, response_model_exclude_none=True, **asks(Action.ITEM_CREATE))
+@router.post("", status_code=201, response_model_exclude_unset=True, **asks(Action.ITEM_CREATE))
 def create_item(request: Request, response: Response, principal: Asker, new: NewItem) -> CreatedItem:
     """A new item. One whose name begins with `api-key:` takes no secret: it generates its own."""
     services = services_of(request)
@@ -124,8 +124,8 @@ def create_item(request: Request, response: Response, principal: Asker, new: New
             actor=principal.actor,
         )
     show_revision(revision_of_item(created), response)
-    secret = None if first is None else first.key.expose()
-    return CreatedItem(**_show(created).model_dump(), secret=secret)
+    once = {} if first is None else {"secret": first.key.expose()}
+    return CreatedItem(**_show(created).model_dump(), **once)
 
 
 @router.get("/{vault_id:name}", **asks(Action.ITEM_SEE))
