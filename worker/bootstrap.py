@@ -34,6 +34,7 @@ from worker.services.core import Core, WaysOut
 from worker.services.identities import Identities
 from worker.services.identity_provider import IdentityProvider
 from worker.services.items import Items
+from worker.services.items_at_once import ItemsAtOnce
 from worker.services.lists import Lists
 from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
@@ -267,6 +268,12 @@ class Services:
             items=self.items,
             caller_keys=self.runs.caller_keys,
             operators=self.settings.operators,
+        )
+
+    @cached_property
+    def items_at_once(self) -> ItemsAtOnce:
+        return ItemsAtOnce(
+            database=self.database, items=self.items, lists=self.lists, principals=self.principals
         )
 
     @cached_property

@@ -251,19 +251,25 @@ class PrincipalAccess:
                     change,
                     value=value,
                     expected=expected,
-                    allowed=self._allowed(principal, item),
+                    allowed=self.allowed(principal, item),
                     actor=principal.actor,
                 )
         except NotAllowedError as error:
-            with self._database.write() as connection:
-                self._principals.note_refusal(connection, principal, Action(error.action))
+            self.note_refusal(principal, error)
             raise
+
+    def note_refusal(self, principal: Principal, error: NotAllowedError) -> None:
+        """In the record, what was refused within a transaction that came to nothing."""
+        with self._database.write() as connection:
+            self._principals.note_refusal(connection, principal, Action(error.action))
 
     def preview_item(self, principal: Principal, item: Item, change: ItemChange) -> tuple[Change, ...]:
         """What `update_item` would change; nothing is written, and no refusal either."""
-        return self._items.preview(item.id, change, allowed=self._allowed(principal, item))
+        with self.without_names(principal):
+            return self._items.preview(item.id, change, allowed=self.allowed(principal, item))
 
-    def _allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
+    def allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
+        """What else the principal may do to the item."""
         return lambda action: may(principal, action, owners=item.owners)
 
     def check_about(self, principal: Principal, item_id: str | None, action: Action) -> None:

@@ -17,6 +17,7 @@ from worker.bootstrap import Services
 from worker.web import codes
 from worker.web.answers import HttpProblem, answer
 from worker.web.api import (
+    changes,
     comparisons,
     consumers,
     departures,
@@ -91,6 +92,7 @@ NOUNS = (
     item_changes,
     item_checks,
     item_import,
+    changes,
     items,
     documents,
     consumers,
