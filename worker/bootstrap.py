@@ -33,6 +33,7 @@ from worker.outbound import HttpClient, Network
 from worker.services.core import Core, WaysOut
 from worker.services.identities import Identities
 from worker.services.identity_provider import IdentityProvider
+from worker.services.impacts import Impacts
 from worker.services.items import Items
 from worker.services.items_at_once import ItemsAtOnce
 from worker.services.lists import Lists
@@ -275,6 +276,10 @@ class Services:
         return ItemsAtOnce(
             database=self.database, items=self.items, lists=self.lists, principals=self.principals
         )
+
+    @cached_property
+    def impacts(self) -> Impacts:
+        return Impacts(database=self.database, vault=self.vault, principals=self.principals, clock=self.clock)
 
     @cached_property
     def sign_ins(self) -> SignIns:

@@ -88,7 +88,9 @@ class ItemsAtOnce:
         """
         if len(seen) > PAGE:
             raise InvalidInputError(f"{len(seen):,} items at once: {PAGE} at most are changed together")
-        found = {item_id: self._find(principal, item_id, change) for item_id in seen}
+        found = {item_id: self._principals.find_item(principal, item_id, Action.ITEM_SEE) for item_id in seen}
+        for item in found.values():
+            self._check(principal, item, change)
         at = ""
         updated: list[Updated] = []
         problem = ""
@@ -127,11 +129,12 @@ class ItemsAtOnce:
         }
         return [outcomes[item_id] for item_id in seen]
 
-    def _find(self, principal: Principal, item_id: str, change: ItemChange) -> Item:
-        item = self._principals.find_item(principal, item_id, Action.ITEM_UPDATE)
+    def _check(self, principal: Principal, item: Item, change: ItemChange) -> None:
+        """Whether the principal, who sees the item, may change that of it."""
+        self._principals.check(principal, Action.ITEM_UPDATE, owners=item.owners)
+        self._principals.check_token(principal, item.id, Action.ITEM_UPDATE)
         if change.policy.redirects:
             self._principals.check(principal, Action.ITEM_REDIRECT, owners=item.owners)
-        return item
 
     def _foresee(self, principal: Principal, item_id: str, change: ItemChange) -> ItemOutcome:
         """Whatever stands in the way of one: the others have theirs."""
@@ -139,7 +142,7 @@ class ItemsAtOnce:
         try:
             item = self._principals.find_item(principal, item_id, Action.ITEM_SEE)
             name = item.name
-            self._find(principal, item.id, change)
+            self._check(principal, item, change)
             changes = self._principals.preview_item(principal, item, change)
         except LockedError:
             raise
