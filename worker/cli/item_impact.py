@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from vaultcore.access import machine
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, NightkeyError
 from worker.cli.facts import print_facts, say_when
-from worker.cli.output import print_json, print_lines, print_table
+from worker.cli.output import print_json, print_lines, print_table, tell_unreadable
 from worker.cli.session import Json, ask, who
 from worker.wording.impact import describe_impact
 from worker.wording.parts import say_count
@@ -64,7 +64,12 @@ def impact(
     found = ask(find_here, lambda server: server.get(_PATH, item=name, target=target))
     if json:
         print_json(found)
-        return
+    else:
+        _print(found)
+    tell_unreadable([NightkeyError(sentence) for sentence in found["unread"]])
+
+
+def _print(found: Shape) -> None:
     print_lines([f"{found['name']}: {found['says']}"])
     first, unseen = found["first_run_at"], found["unseen"]
     print_facts(

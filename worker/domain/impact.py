@@ -5,7 +5,7 @@ another credential lapses, and what nobody uses comes last.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -72,7 +72,8 @@ class HangingItem:
 class Impact:
     """Of an item or a target system, by `name`: who is hurt, the worst first; `owners`: all who must hear it.
     `items`: those of the target, or the one and the copies that hold its credential. `unseen`: so many more
-    items are hurt that the reader may not see.
+    items are hurt that the reader may not see. `unread`: a sentence for each that cannot be read, so that
+    nobody knows who is hurt by way of it.
     """
 
     name: str
@@ -81,7 +82,8 @@ class Impact:
     owners: tuple[str, ...]
     hurt: tuple[Hurt, ...]
     unseen: int = 0
-    is_target: bool = field(default=False)
+    unread: tuple[str, ...] = ()
+    is_target: bool = False
 
     @property
     def first_run_at(self) -> datetime | None:

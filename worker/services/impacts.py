@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -44,17 +44,28 @@ class _Reached:
 
 @dataclass
 class _Search:
-    """From item to item: each is looked at once, as it is reached first. `unseen`: those that are not shown."""
+    """From item to item: each is looked at once, as it is reached first. `unseen`: those that are not shown;
+    `unread`: what is wrong with those that cannot be read.
+    """
 
     waiting: deque[_Reached] = field(default_factory=deque)
     met: set[str] = field(default_factory=set)
     unseen: set[str] = field(default_factory=set)
+    unread: dict[str, None] = field(default_factory=dict)
     hurt: list[Hurt] = field(default_factory=list)
 
     def reach(self, item: Item, by: tuple[str, ...], since: datetime | None) -> None:
         if item.id not in self.met:
             self.met.add(item.id)
             self.waiting.append(_Reached(item=item, by=by, since=since))
+
+    @contextmanager
+    def passing_over(self) -> Iterator[None]:
+        """What cannot be read is told: it hides nobody else."""
+        try:
+            yield
+        except UnreadableError as error:
+            self.unread[str(error)] = None
 
 
 class Impacts:
@@ -79,7 +90,7 @@ class Impacts:
             search = _Search()
             search.reach(item, (item.name,), None)
             family = [item.name]
-            for other in self._read(connection, impact_rows.find_family(connection, item.id)):
+            for other in self._read(connection, search, impact_rows.find_family(connection, item.id)):
                 if not self._principals.sees(principal, other.owners):
                     search.unseen.add(other.id)
                     continue
@@ -96,13 +107,17 @@ class Impacts:
         `NotFoundError` names some that there are.
         """
         with self._database.read() as connection:
-            items = [one for one in self._vault.walk(connection) if not isinstance(one, UnreadableError)]
-            seen = [one for one in items if self._principals.sees(principal, one.owners)]
+            search = _Search()
+            seen = []
+            for one in self._vault.walk(connection):
+                if isinstance(one, UnreadableError):
+                    search.unread[str(one)] = None
+                elif self._principals.sees(principal, one.owners):
+                    seen.append(one)
             targets = {one.id: find_target(one.policy) for one in seen}
             found = [one for one in seen if targets[one.id] == target]
             if not found:
                 raise NotFoundError(_explain_missing(target, {one for one in targets.values() if one}))
-            search = _Search()
             for item in found:
                 search.reach(item, (item.name,), None)
                 hangs = hurt_item(_hanging(item), by=(target,), since=None)
@@ -117,10 +132,14 @@ class Impacts:
         pickups = [one for one in list_waiting(connection, now) if isinstance(one, WaitingPickup)]
         while search.waiting:
             reached = search.waiting.popleft()
-            search.hurt += self._hurt_users(connection, reached, now)
+            with search.passing_over():
+                search.hurt += self._hurt_users(connection, reached, now)
             if reached.item.kind is Kind.API_KEY and reached.since is None:
                 search.hurt += _hurt_callers(connection, reached, pickups)
-            for item in self._read(connection, impact_rows.find_changed_with(connection, reached.item.id)):
+            changed: list[str] = []
+            with search.passing_over():
+                changed = impact_rows.find_changed_with(connection, reached.item.id)
+            for item in self._read(connection, search, changed):
                 if not self._principals.sees(principal, item.owners):
                     search.unseen.add(item.id)
                     continue
@@ -143,10 +162,12 @@ class Impacts:
                 since=reached.since,
             )
 
-    def _read(self, connection: Connection, ids: list[str]) -> Iterator[Item]:
+    def _read(self, connection: Connection, search: _Search, ids: list[str]) -> list[Item]:
+        found = []
         for item_id in ids:
-            with suppress(NotFoundError):  # its row was taken out behind our back
-                yield self._vault.get(connection, item_id)
+            with suppress(NotFoundError), search.passing_over():  # its row was taken out behind our back
+                found.append(self._vault.get(connection, item_id))
+        return found
 
     def _conclude(
         self,
@@ -167,6 +188,7 @@ class Impacts:
             owners=tuple(told),
             hurt=hurt,
             unseen=len(search.unseen),
+            unread=tuple(search.unread),
             is_target=of_target,
         )
 

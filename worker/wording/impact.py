@@ -60,6 +60,7 @@ def describe_impact(impact: Impact) -> dict[str, Any]:
         "first_run_at": impact.first_run_at,
         "owners": list(impact.owners),
         "unseen": impact.unseen,
+        "unread": list(impact.unread),
         "hurt": [describe_hurt(one, is_target=impact.is_target) for one in impact.hurt],
     }
 

@@ -38,7 +38,7 @@ class HurtOne(BaseModel):
 class ShownImpact(BaseModel):
     """`hurt`: the worst first. `items`: those of the target or, of an item, all that hold its credential.
     `first_run_at`: when the first of them fails that runs by itself. `unseen`: so many more items are hurt that
-    the principal may not see.
+    the principal may not see; `unread`: a sentence for each that cannot be read.
     """
 
     name: str
@@ -49,6 +49,7 @@ class ShownImpact(BaseModel):
     first_run_at: datetime | None
     owners: list[str]
     unseen: int
+    unread: list[str]
     hurt: list[HurtOne]
 
 
