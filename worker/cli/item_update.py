@@ -23,7 +23,7 @@ from worker.cli.item_answers import (
     warn,
 )
 from worker.cli.item_filters import query_of, takes_where
-from worker.cli.items_at_once import Way, carry_out, foresee_here, foresee_there
+from worker.cli.items_at_once import ChangeOptions, carry_out, foresee_here, foresee_there
 from worker.cli.output import print_json, print_lines
 from worker.cli.policy_options import takes_policy
 from worker.cli.session import Json, ask, who
@@ -116,7 +116,7 @@ def update(
                 server, given, _leave_empty_out(query_of(wanted)), _show_wish(wish(server.clock()))
             ),
         )
-        carry_out(foreseen, Way(dry_run=dry_run, yes=yes, skips=skips, json=json))
+        carry_out(foreseen, ChangeOptions(dry_run=dry_run, yes=yes, skips=skips, json=json))
         return
     name = given[0]
 

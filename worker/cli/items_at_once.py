@@ -35,7 +35,7 @@ _INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class ChangeOptions:
     """How a command goes on once it is known what would happen. `skips`: what is refused is left as it is."""
 
     dry_run: bool
@@ -90,30 +90,30 @@ def _read(row: Shape) -> ItemOutcome:
     )
 
 
-def carry_out(foreseen: Foreseen, way: Way) -> None:
+def carry_out(foreseen: Foreseen, options: ChangeOptions) -> None:
     """Shows what will happen, asks once, and does it: pages of items, each of them whole. With one that is
     refused nothing is changed at all, unless it is to be left as it is.
     """
     outcomes = foreseen.outcomes
     for sentence in foreseen.unread:
         note(f"nightkey: {sentence}")
-    if not way.json:
+    if not options.json:
         _show(outcomes)
     refused = [one for one in outcomes if one.why is not None]
     wanted = [one for one in outcomes if one.changes]
-    if way.dry_run or not (wanted or refused):
-        if way.json:
-            _print_document(outcomes, done=[], dry_run=way.dry_run)
+    if options.dry_run or not (wanted or refused):
+        if options.json:
+            _print_document(outcomes, done=[], dry_run=options.dry_run)
         _end(refused, foreseen.unread)
         return
-    if refused and not (way.skips and wanted):
+    if refused and not (options.skips and wanted):
         raise RefusedError(
             f"nothing was changed, since {say_number(len(refused), 'item')} cannot be, such as "
             f"{_name_first(refused[0])}{'; --skip-refused changes the others' if wanted else ''}"
         )
-    demand_yes(f"Change {say_number(len(wanted), 'item')}?", yes=way.yes)
+    demand_yes(f"Change {say_number(len(wanted), 'item')}?", yes=options.yes)
     done = _do(wanted, foreseen.change)
-    if way.json:
+    if options.json:
         _print_document(outcomes, done=done, dry_run=False)
     else:
         print_lines([f"{say_number(len(done), 'item')} changed"])
