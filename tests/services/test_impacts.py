@@ -138,6 +138,9 @@ def test_a_target_hurts_all_that_is_changed_there_and_who_uses_it(made: Services
         made.impacts.of_target(ALL, "db.example.com")
     with pytest.raises(NotFoundError, match="no item has any"):
         made.impacts.of_target(THEIRS, target)
+    create(made, "prod-billing-db-password", owner="finance", **by_admin("billing"))
+    theirs = made.impacts.of_target(THEIRS, target)
+    assert (theirs.items, theirs.unseen) == (("prod-billing-db-password",), 1)
 
 
 def test_an_owner_learns_how_much_more_is_hurt_and_not_what(made: Services) -> None:

@@ -168,8 +168,10 @@ def test_one_right_that_is_missing_stops_a_page_and_stands_in_the_record(made: S
     """An owner may say when an item is rotated, and neither where its value goes nor that nobody is asked."""
     redirects = ItemChange(policy=PolicyChange(assigned={"length": "20"}))
     assert [one.why is None for one in foresee(made, LEAD, principal=THEIRS)] == [True]
+    untouched = records(moves, "access.refuse")
     (foreseen,) = foresee(made, redirects, principal=THEIRS)
     assert "item.redirect" in (foreseen.why or "")
+    assert records(moves, "access.refuse") == untouched, "nothing was asked for yet"
     ids = [made.views.get_item(name).id for name in (BILLING, CRM)]
     before = records(moves, "access.refuse")
     with pytest.raises(NotFoundError):

@@ -108,16 +108,21 @@ class Impacts:
         """
         with self._database.read() as connection:
             search = _Search()
-            seen = []
+            found, known = [], set()
             for one in self._vault.walk(connection):
                 if isinstance(one, UnreadableError):
                     search.unread[str(one)] = None
-                elif self._principals.sees(principal, one.owners):
-                    seen.append(one)
-            targets = {one.id: find_target(one.policy) for one in seen}
-            found = [one for one in seen if targets[one.id] == target]
+                    continue
+                its_target = find_target(one.policy)
+                is_seen = self._principals.sees(principal, one.owners)
+                if is_seen and its_target is not None:
+                    known.add(its_target)
+                if is_seen and its_target == target:
+                    found.append(one)
+                elif its_target == target:
+                    search.unseen.add(one.id)
             if not found:
-                raise NotFoundError(_explain_missing(target, {one for one in targets.values() if one}))
+                raise NotFoundError(_explain_missing(target, known))
             for item in found:
                 search.reach(item, (item.name,), None)
                 hangs = hurt_item(_hanging(item), by=(target,), since=None)

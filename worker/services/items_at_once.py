@@ -90,7 +90,7 @@ class ItemsAtOnce:
             raise InvalidInputError(f"{len(seen):,} items at once: {PAGE} at most are changed together")
         found = {item_id: self._principals.find_item(principal, item_id, Action.ITEM_SEE) for item_id in seen}
         for item in found.values():
-            self._check(principal, item, change)
+            self._check(principal, item, change, noted=True)
         at = ""
         updated: list[Updated] = []
         problem = ""
@@ -129,12 +129,13 @@ class ItemsAtOnce:
         }
         return [outcomes[item_id] for item_id in seen]
 
-    def _check(self, principal: Principal, item: Item, change: ItemChange) -> None:
+    def _check(self, principal: Principal, item: Item, change: ItemChange, *, noted: bool) -> None:
         """Whether the principal, who sees the item, may change that of it."""
-        self._principals.check(principal, Action.ITEM_UPDATE, owners=item.owners)
-        self._principals.check_token(principal, item.id, Action.ITEM_UPDATE)
+        access = self._principals
+        access.check(principal, Action.ITEM_UPDATE, owners=item.owners, noted=noted)
+        access.check_token(principal, item.id, Action.ITEM_UPDATE, noted=noted)
         if change.policy.redirects:
-            self._principals.check(principal, Action.ITEM_REDIRECT, owners=item.owners)
+            access.check(principal, Action.ITEM_REDIRECT, owners=item.owners, noted=noted)
 
     def _foresee(self, principal: Principal, item_id: str, change: ItemChange) -> ItemOutcome:
         """Whatever stands in the way of one: the others have theirs."""
@@ -142,7 +143,7 @@ class ItemsAtOnce:
         try:
             item = self._principals.find_item(principal, item_id, Action.ITEM_SEE)
             name = item.name
-            self._check(principal, item, change)
+            self._check(principal, item, change, noted=False)
             changes = self._principals.preview_item(principal, item, change)
         except LockedError:
             raise

@@ -169,13 +169,17 @@ class PrincipalAccess:
         """`NotAllowedError` where there is nothing that the principal may do this to."""
         self.check(principal, action, owners=principal.owners)
 
-    def check(self, principal: Principal, action: Action, *, owners: Collection[str] = ()) -> None:
-        """As `vaultcore.access.check`, and every refusal stands in the record."""
+    def check(
+        self, principal: Principal, action: Action, *, owners: Collection[str] = (), noted: bool = True
+    ) -> None:
+        """As `vaultcore.access.check`, and every refusal stands in the record, unless it is only asked what
+        would be refused.
+        """
         try:
             check(principal, action, owners=owners)
-        except NotAllowedError:
-            with self._database.write() as connection:
-                self._principals.note_refusal(connection, principal, action)
+        except NotAllowedError as error:
+            if noted:
+                self.note_refusal(principal, error)
             raise
 
     def may(self, principal: Principal, action: Action, *, owners: Collection[str]) -> bool:
@@ -202,7 +206,7 @@ class PrincipalAccess:
         self.check_token(principal, found.id, action)
         return found
 
-    def check_token(self, principal: Principal, item_id: str, action: Action) -> None:
+    def check_token(self, principal: Principal, item_id: str, action: Action, *, noted: bool = True) -> None:
         """Where the item is a principal's token: changing it takes who manages principals; its next key goes to
         that principal, and to whom it gives nothing that they may not do already.
         """
@@ -216,7 +220,7 @@ class PrincipalAccess:
         is_own = bearer.actor == principal.actor
         if action is Action.PICKUP_COLLECT and (is_own or covers(principal, bearer)):
             return
-        self.check(principal, Action.PRINCIPAL_MANAGE)
+        self.check(principal, Action.PRINCIPAL_MANAGE, noted=noted)
 
     @contextmanager
     def without_names(self, principal: Principal) -> Iterator[None]:
