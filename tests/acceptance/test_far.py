@@ -384,6 +384,8 @@ NEAR: tuple[tuple[str, ...], ...] = (
     ("keyring", "restrict", "x"),
     ("audit", "accept-row", "items", "x"),
     ("console", "open"),
+    ("settings", "list"),
+    ("settings", "check"),
 )
 """They make a vault, serve it, keep its files, or answer for it to whoever holds its keyring."""
 EVERYWHERE: tuple[tuple[str, ...], ...] = (
