@@ -394,6 +394,7 @@ EVERYWHERE: tuple[tuple[str, ...], ...] = (
     ("rotator", "list"),
     ("rotator", "show"),
     ("principal", "roles"),
+    ("help",),
 )
 """They ask no vault."""
 ALONE: tuple[tuple[str, ...], ...] = (("key", "jwks"),)

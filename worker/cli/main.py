@@ -23,6 +23,7 @@ app = Commands(
     cls=RootGroup,
     help="Keeps the credentials that workflows depend on from lapsing.",
     no_args_is_help=True,
+    add_completion=True,
 )
 
 

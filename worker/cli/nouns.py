@@ -27,6 +27,12 @@ SECTIONS: Final[dict[str, tuple[Noun, ...]]] = {
         ),
         Noun(name="demo", module="demo", attribute="demo", says="Show a whole night for real."),
         Noun(
+            name="help",
+            module="help",
+            attribute="show_help",
+            says="Explain a topic, or a command: the words after it.",
+        ),
+        Noun(
             name="settings", module="settings", says="What can be set: what it means, and where it comes from."
         ),
     ),

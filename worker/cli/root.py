@@ -3,14 +3,16 @@ nothing.
 """
 
 from collections.abc import Iterator, MutableMapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 from typer.main import get_command, get_group
 
 from worker.cli.commands import Commands
+from worker.cli.completion import Finder, complete, find_finder
 from worker.cli.nouns import NOUNS, SECTIONS, Noun
 
 
@@ -39,6 +41,7 @@ class _Nouns(MutableMapping[str, Any]):
             noun = NOUNS[name]
             command = _make(noun, getattr(import_module(f"worker.cli.{noun.module}"), noun.attribute))
             command.name = name
+            _complete_words(command, (name,))
             command.help = command.help or noun.says
             self._made[name] = command
         return self._made[name]
@@ -62,3 +65,17 @@ def _make(noun: Noun, found: Any) -> Any:  # noqa: ANN401  # typer's command
     alone = Commands()
     alone.command(noun.name, hidden=noun.is_hidden)(found)
     return get_command(alone)
+
+
+def _complete_words(command: Any, path: tuple[str, ...]) -> None:  # noqa: ANN401  # likewise
+    """Names of the vault are offered by shells wherever one can stand."""
+    for name, other in getattr(command, "commands", {}).items():
+        _complete_words(other, (*path, name))
+    for parameter in command.params:
+        finder = find_finder(path, parameter.name)
+        if finder is not None:
+            parameter.shell_complete = partial(_offer, finder)
+
+
+def _offer(finder: Finder, _: Any, begun: str) -> list[CompletionItem]:  # noqa: ANN401  # typer's context
+    return [CompletionItem(name) for name in complete(finder, begun)]
