@@ -1,5 +1,6 @@
 """Several items at once: what will happen to them is shown, asked about once, and done page by page."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,12 +133,19 @@ def _do(wanted: Sequence[ItemOutcome], change: Change) -> list[ItemOutcome]:
                     raise
                 problem = error
                 break
+            _show_progress(len(done), len(wanted))
     if problem is not None:
         raise RefusedError(
             f"{problem}. {say_number(len(done), 'item')} changed, and {len(wanted) - len(done):,} left as they "
             "were: the same command does the rest"
         )
     return done
+
+
+def _show_progress(done: int, of: int) -> None:
+    """To a person alone, and only where it takes a while."""
+    if of > PAGE and sys.stderr is not None and sys.stderr.isatty():
+        note(f"nightkey: {done:,} of {of:,} items")
 
 
 @contextmanager
