@@ -197,6 +197,20 @@ def test_one_right_that_is_missing_stops_a_page_and_stands_in_the_record(made: S
     assert records(moves, "access.refuse") == before + 2
 
 
+def test_nobody_gives_themselves_with_many_items_what_they_may_not_do(made: Services, moves: Moves) -> None:
+    both = Principal(
+        actor="user:both", roles=frozenset({Role.OPERATOR, Role.OWNER}), owners=frozenset({"finance"})
+    )
+    takes = ItemChange(owners=["finance"])
+    foreseen = foresee(made, takes, [ORDERS, CRM], both)
+    assert all("rotation.approve" in (one.why or "") for one in foreseen)
+    before = records(moves, "access.refuse")
+    with pytest.raises(StoppedError, match=r"rotation\.approve"):
+        made.items_at_once.change(both, {one.id: None for one in foreseen}, takes)
+    assert made.views.get_item(CRM).owners == ("platform",)
+    assert records(moves, "access.refuse") == before + 1
+
+
 def test_settings_that_its_rotator_no_longer_takes_stand_in_no_other_owners_way(made: Services) -> None:
     with made.database.write() as connection:
         row = connection.execute(select(items.c.policy).where(items.c.name == CRM)).scalar_one()

@@ -20,7 +20,7 @@ from worker.domain.paging import PageRequest
 from worker.domain.revisions import Expected, revision_of_item
 from worker.services.items import Items, Updated
 from worker.services.lists import Lists
-from worker.services.principals import PrincipalAccess
+from worker.services.principals import PrincipalAccess, refuse_ones_own
 
 _OF_ONE = (InvalidInputError, NotFoundError, RefusedError, UnreadableError)
 """What is an answer for one item; anything else has failed for all."""
@@ -98,6 +98,7 @@ class ItemsAtOnce:
             with self._principals.without_names(principal), self._database.write() as connection:
                 for held in self._items.hold(connection, sorted(found), change):
                     at = held.item.name
+                    refuse_ones_own(principal, held.item, change)
                     updated.append(
                         self._items.change(
                             connection,
