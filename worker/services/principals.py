@@ -170,13 +170,17 @@ class PrincipalAccess:
         """`NotAllowedError` where there is nothing that the principal may do this to."""
         self.check(principal, action, owners=principal.owners)
 
-    def check(self, principal: Principal, action: Action, *, owners: Collection[str] = ()) -> None:
-        """As `vaultcore.access.check`, and every refusal stands in the record."""
+    def check(
+        self, principal: Principal, action: Action, *, owners: Collection[str] = (), noted: bool = True
+    ) -> None:
+        """As `vaultcore.access.check`, and every refusal stands in the record, unless it is only asked what
+        would be refused.
+        """
         try:
             check(principal, action, owners=owners)
-        except NotAllowedError:
-            with self._database.write() as connection:
-                self._principals.note_refusal(connection, principal, action)
+        except NotAllowedError as error:
+            if noted:
+                self.note_refusal(principal, error)
             raise
 
     def may(self, principal: Principal, action: Action, *, owners: Collection[str]) -> bool:
@@ -203,7 +207,7 @@ class PrincipalAccess:
         self.check_token(principal, found.id, action)
         return found
 
-    def check_token(self, principal: Principal, item_id: str, action: Action) -> None:
+    def check_token(self, principal: Principal, item_id: str, action: Action, *, noted: bool = True) -> None:
         """Where the item is a principal's token: changing it takes who manages principals; its next key goes to
         that principal, and to whom it gives nothing that they may not do already.
         """
@@ -217,7 +221,7 @@ class PrincipalAccess:
         is_own = bearer.actor == principal.actor
         if action is Action.PICKUP_COLLECT and (is_own or covers(principal, bearer)):
             return
-        self.check(principal, Action.PRINCIPAL_MANAGE)
+        self.check(principal, Action.PRINCIPAL_MANAGE, noted=noted)
 
     @contextmanager
     def without_names(self, principal: Principal) -> Iterator[None]:
@@ -246,27 +250,33 @@ class PrincipalAccess:
     ) -> Updated:
         """`Items.update` of what `find_item` gave, as the principal: a refusal stands in the record."""
         try:
-            _refuse_ones_own(principal, item, change)
+            refuse_ones_own(principal, item, change)
             with self.without_names(principal):
                 return self._items.update(
                     item.id,
                     change,
                     value=value,
                     expected=expected,
-                    allowed=self._allowed(principal, item),
+                    allowed=self.allowed(principal, item),
                     actor=principal.actor,
                 )
         except NotAllowedError as error:
-            with self._database.write() as connection:
-                self._principals.note_refusal(connection, principal, Action(error.action))
+            self.note_refusal(principal, error)
             raise
+
+    def note_refusal(self, principal: Principal, error: NotAllowedError) -> None:
+        """In the record, what was refused within a transaction that came to nothing."""
+        with self._database.write() as connection:
+            self._principals.note_refusal(connection, principal, Action(error.action))
 
     def preview_item(self, principal: Principal, item: Item, change: ItemChange) -> tuple[Change, ...]:
         """What `update_item` would change; nothing is written, and no refusal either."""
-        _refuse_ones_own(principal, item, change)
-        return self._items.preview(item.id, change, allowed=self._allowed(principal, item))
+        refuse_ones_own(principal, item, change)
+        with self.without_names(principal):
+            return self._items.preview(item.id, change, allowed=self.allowed(principal, item))
 
-    def _allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
+    def allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
+        """What else the principal may do to the item."""
         return lambda action: may(principal, action, owners=item.owners)
 
     def check_about(self, principal: Principal, item_id: str | None, action: Action) -> None:
@@ -311,7 +321,7 @@ class PrincipalAccess:
             number += 1
 
 
-def _refuse_ones_own(principal: Principal, item: Item, change: ItemChange) -> None:
+def refuse_ones_own(principal: Principal, item: Item, change: ItemChange) -> None:
     """Nobody gives themselves, with an item, what they may not do to it: its owner approves its rotations, and
     collects its keys.
     """

@@ -17,11 +17,13 @@ from worker.bootstrap import Services
 from worker.web import codes
 from worker.web.answers import HttpProblem, answer
 from worker.web.api import (
+    changes,
     comparisons,
     consumers,
     departures,
     documents,
     findings,
+    impacts,
     item_changes,
     item_checks,
     item_import,
@@ -92,6 +94,8 @@ NOUNS = (
     item_changes,
     item_checks,
     item_import,
+    changes,
+    impacts,
     items,
     documents,
     consumers,

@@ -57,12 +57,13 @@ class ChangedItem(BaseModel):
     expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
 
 
-class ItemQuery(PageQuery):
+class ItemWhere(BaseModel):
     """Which items: those that are all of this; of several owners, states or modes, one is enough. `label`: each
     of them, as `KEY=VALUE`, or `KEY` for whichever value. `rotator` empty: those without one. `search`: a part
-    of the name, `begins` its beginning, in any case. Without `limit` and `cursor` all of them come at once, as
-    clients of that vault expect.
+    of the name, `begins` its beginning, in any case.
     """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     owner: list[str] = Field(default=[], max_length=100, examples=[["platform"]])
     label: list[str] = Field(default=[], max_length=LABELS_MAX, examples=[["env=prod", "team"]])
@@ -92,6 +93,10 @@ class ItemQuery(PageQuery):
             text=self.search,
             begins=self.begins,
         )
+
+
+class ItemQuery(ItemWhere, PageQuery):
+    """As `ItemWhere`. Without `limit` and `cursor` all come at once, as clients of that vault expect."""
 
 
 @router.get("", **asks(Action.ITEM_SEE))
