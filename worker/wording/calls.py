@@ -17,6 +17,9 @@ _OPTION: Final = re.compile(r"(?<![\w'\"-])--([a-z]+(?:-[a-z]+)*)")
 
 CALLS: Final = {
     "audit anchor": "POST /nightkey/audit/anchor",
+    "audit export": "GET /nightkey/audit/export",
+    "audit key": "GET /nightkey/audit/key",
+    "audit list": "GET /nightkey/audit",
     "audit verify": "GET /nightkey/audit/verify",
     "finding list": "GET /nightkey/findings",
     "finding ack": "POST /nightkey/findings/{}/ack",
