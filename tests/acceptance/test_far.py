@@ -317,6 +317,8 @@ ASKED: tuple[tuple[Action, tuple[str, ...]], ...] = (
     (Action.OWNER_MANAGE, ("owner", "create", "x")),
     (Action.OWNER_MANAGE, ("owner", "route", "team", "--route", "json://127.0.0.1:9/hook")),
     (Action.OWNER_MANAGE, ("owner", "leave", "team", "--yes")),
+    (Action.OWNER_MANAGE, ("owner", "rename", "team", "squad")),
+    (Action.OWNER_MANAGE, ("owner", "delete", "team", "--to", "others")),
     (Action.PRINCIPAL_SEE, ("principal", "list")),
     (Action.PRINCIPAL_MANAGE, ("principal", "create", "x")),
     (Action.PRINCIPAL_MANAGE, ("principal", "role", "viewer-bot", "--give", "admin")),
@@ -496,10 +498,18 @@ def test_an_owner_lives_alike(office: Office) -> None:
             command("owner", "route", name, "--route", "json://user:word@127.0.0.1:9/", status=2),
             command("owner", "test", name, status=1),
             command("owner", "leave", name, status=2),
-            command("owner", "leave", name, "--yes"),
+            command("owner", "leave", name, "--yes", "--to", "team"),
             command("owner", "show", name, "--json"),
+            command("owner", "create", f"{name}-2", "--deputy", name),
+            command("owner", "delete", name, status=3),
+            command("owner", "rename", name, f"{name}-3"),
+            command("owner", "delete", f"{name}-3", "--to", "team"),
+            command("owner", "show", f"{name}-2"),
+            command("owner", "delete", f"{name}-2", "--json"),
         ]
-        told = [one.stderr for one in steps if "leave" in one.args or "word" in one.stderr]
+        told = [
+            one.stderr for one in steps if "leave" in one.args or "word" in one.stderr or one.returncode == 3
+        ]
         said.append(_plain(repr([one.stdout for one in steps] + told)).replace(name, "some-team"))
 
     assert said[1] == said[0]

@@ -257,7 +257,7 @@ def test_everything_that_they_could_read_is_replaced_or_asked_for_in_order(left:
     assert departure.finished_at is None, "something is left to do by hand"
     assert service.calls("POST") == 3
     asked = {one.subject for one in organisation.notices() if one.kind == "departure"}
-    assert "Nightkey: replace prod-vpn-password, support has left" in asked
+    assert "Nightkey: support has left, replace prod-vpn-password" in asked
 
 
 def test_interrupted_it_goes_on_where_it_was(left: Staged) -> None:

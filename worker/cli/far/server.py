@@ -26,6 +26,7 @@ _PAGES_MAX: Final = 10_000
 _LONG: Final = 290.0
 """Seconds for what runs something before it answers."""
 _UNREADABLE: Final = "nightkey-unreadable"
+_NO_CONTENT: Final = 204
 _LINK_NEXT: Final = '>; rel="next"'
 
 
@@ -83,8 +84,10 @@ class FarServer:
     def patch(self, *path: str, body: object) -> Any:  # noqa: ANN401  # JSON
         return self._read(self._ask("PATCH", _join(path), body))
 
-    def delete(self, *path: str) -> None:
-        self._ask("DELETE", _join(path))
+    def delete(self, *path: str, **query: object) -> Any:  # noqa: ANN401  # JSON
+        """What the server says of it; None: nothing."""
+        answer = self._ask("DELETE", _join(path) + _ask_for(query))
+        return None if answer.status == _NO_CONTENT else self._read(answer)
 
     def _follow(self, path: str, *, most: int | None = None) -> Listed:
         rows: list[Any] = []
