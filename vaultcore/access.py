@@ -87,7 +87,7 @@ MEANINGS: Final[Mapping[Action, str]] = {
     Action.RUN_REPORT: "report the run of another engine",
     Action.OWNER_SEE: "list and show owners, routes masked",
     Action.OWNER_UPDATE: "change an owner's quiet hours, time zone and deputy, and try their routes",
-    Action.OWNER_MANAGE: "create owners, change routes, replace what a leaver knew",
+    Action.OWNER_MANAGE: "create, rename and delete owners, change routes, replace what a leaver knew",
     Action.ROTATION_SEE: "list and show rotations",
     Action.ROTATION_APPROVE: "approve or reject a rotation that somebody else asked for",
     Action.ROTATION_DECIDE: "cancel, retry, roll back, extend, prove",

@@ -150,6 +150,16 @@ class AuditLog:
         problems += [f"{_missing(expected, seq)}: the anchor knows a longer log" for seq in due if seq > last]
         return Verification(rows=last, problems=tuple(problems[:_PROBLEMS_MAX]))
 
+    def walk(self, connection: Connection, first: int, last: int) -> Iterator["ChainedRow"]:
+        """The rows from one number to another, in order, each held against the one before it."""
+        before = connection.execute(select(audit.c.hash).where(audit.c.seq == first - 1)).scalar_one_or_none()
+        previous = before if isinstance(before, bytes) else _GENESIS
+        for seq, row, stored in _rows(connection, first=first, last=last):
+            chained = None if row is None else self._chain(previous, row)
+            holds = chained is not None and stored is not None and hmac.compare_digest(chained, stored)
+            yield ChainedRow(seq=seq, row=row, hash=stored, holds=holds)
+            previous = stored or chained or _GENESIS
+
     def holds(self, connection: Connection, anchor: "Anchor") -> bool:
         """Whether the log still has the very row that the anchor was made of: by one look, not by a walk."""
         if anchor.seq == 0:
@@ -190,6 +200,16 @@ class AuditLog:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChainedRow:
+    """`row` and `hash` are None where they cannot be read; `holds`: it is as it was written, where it was."""
+
+    seq: int
+    row: AuditRow | None
+    hash: bytes | None
+    holds: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Anchor:
     """What the log's head was at a time."""
 
@@ -206,12 +226,17 @@ def start_chain(connection: Connection) -> None:
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=_GENESIS))
 
 
-def _rows(connection: Connection) -> Iterator[tuple[int, AuditRow | None, bytes | None]]:
-    """The log in order, in pages, so that memory does not grow with it: number, row, stored hash.
+def _rows(
+    connection: Connection, *, first: int = 1, last: int | None = None
+) -> Iterator[tuple[int, AuditRow | None, bytes | None]]:
+    """The log, or a part of it, in order: number, row, stored hash. In pages: memory does not grow with it.
 
     Row and hash are None where they cannot even be read, which an edit behind the vault's back can bring about.
     """
-    for page in walk_keyset(connection, select(audit).where(audit.c.seq > 0), (audit.c.seq,), size=_PAGE):
+    wanted = select(audit).where(audit.c.seq >= first)
+    if last is not None:
+        wanted = wanted.where(audit.c.seq <= last)
+    for page in walk_keyset(connection, wanted, (audit.c.seq,), size=_PAGE):
         for stored in page:
             row = read_apart(stored, audit_row)
             chained = None if stored.hash is UNREADABLE else stored.hash

@@ -17,6 +17,7 @@ from vaultcore.names import judge, skeleton, spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.quiet import QuietHours, check_zone, parse_quiet
 from vaultcore.row_macs import check_mac, find_edited
+from vaultcore.rows import renew_first_owners
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import owners, routes
@@ -128,6 +129,40 @@ class Owners:
                 connection, at=self._clock(), actor=actor, action="owner.update", subject=owner.id, **changed
             )
         return self.get(connection, name)
+
+    def rename(self, connection: Connection, owner: Owner, new: str, *, actor: str) -> Owner:
+        """`RefusedError` for a name that another owner has, or that looks like it."""
+        new = judge(new, what="owner", least=1, most=OWNER_NAME_MAX, example="platform")
+        if new == owner.name:
+            raise InvalidInputError(f"{owner.name} is their name already: give another one")
+        refuse_namesake(connection, owners, new, what="owner", but=owner.id)
+        connection.execute(
+            update(owners).where(owners.c.id == owner.id).values(name=new, skeleton=skeleton(new))
+        )
+        renew_first_owners(connection, owner.id)
+        self._audit.append(
+            connection,
+            at=self._clock(),
+            actor=actor,
+            action="owner.rename",
+            subject=owner.id,
+            name=new,
+            before=owner.name,
+        )
+        return self.get(connection, new)
+
+    def delete(self, connection: Connection, owner: Owner, *, to: str | None, actor: str) -> None:
+        """Once nothing refers to them any more. `to`: who has what was theirs, for the record."""
+        connection.execute(delete(owners).where(owners.c.id == owner.id))
+        self._audit.append(
+            connection,
+            at=self._clock(),
+            actor=actor,
+            action="owner.delete",
+            subject=owner.id,
+            name=owner.name,
+            to=to,
+        )
 
     def all(self, connection: Connection) -> Iterator[Owner]:
         for name in connection.execute(select(owners.c.name).order_by(owners.c.name)).scalars():

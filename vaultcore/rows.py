@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, select, update
 
 from vaultcore import rules
 from vaultcore.errors import UnreadableError
@@ -127,6 +127,7 @@ def derived_columns(
 
 
 _OWNERS_MAX = 20
+_TOGETHER = 500
 
 
 def select_items() -> Select[*tuple[Any, ...]]:
@@ -144,6 +145,25 @@ def select_items() -> Select[*tuple[Any, ...]]:
 def owner_columns(connection: Connection, owner_ids: Collection[str]) -> dict[str, str | None]:
     """The columns of an item that follow from who answers for it, written wherever that changes."""
     return {"first_owner": _find_first(connection, owner_ids), "owned_by": join_owners(owner_ids)}
+
+
+def renew_first_owners(connection: Connection, owner_id: str) -> None:
+    """After an owner got another name: the column of their items that lists are sorted by."""
+    theirs = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
+    rows = connection.execute(
+        select(item_owners.c.item_id, item_owners.c.owner_id).where(item_owners.c.item_id.in_(theirs))
+    )
+    answering: dict[str, set[str]] = {}
+    for row in rows:
+        answering.setdefault(row.item_id, set()).add(row.owner_id)
+    alike: dict[frozenset[str], list[str]] = {}
+    for item_id, owner_ids in answering.items():
+        alike.setdefault(frozenset(owner_ids), []).append(item_id)
+    for together, item_ids in alike.items():
+        first = _find_first(connection, together)
+        for start in range(0, len(item_ids), _TOGETHER):
+            some = item_ids[start : start + _TOGETHER]
+            connection.execute(update(items).where(items.c.id.in_(some)).values(first_owner=first))
 
 
 def join_owners(owner_ids: Collection[str]) -> str | None:

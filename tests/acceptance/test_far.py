@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,6 +143,9 @@ READS: tuple[tuple[str, ...], ...] = (
     ("notice", "template"),
     ("audit", "verify"),
     ("audit", "verify", "--rows"),
+    ("audit", "list", "--item", NAME, "--action", "item", "--from", "1d"),
+    ("audit", "list", "--actor", "init", "--limit", "1"),
+    ("audit", "key"),
     ("status",),
 )
 
@@ -321,6 +326,8 @@ ASKED: tuple[tuple[Action, tuple[str, ...]], ...] = (
     (Action.OWNER_MANAGE, ("owner", "create", "x")),
     (Action.OWNER_MANAGE, ("owner", "route", "team", "--route", "json://127.0.0.1:9/hook")),
     (Action.OWNER_MANAGE, ("owner", "leave", "team", "--yes")),
+    (Action.OWNER_MANAGE, ("owner", "rename", "team", "squad")),
+    (Action.OWNER_MANAGE, ("owner", "delete", "team", "--to", "others")),
     (Action.PRINCIPAL_SEE, ("principal", "list")),
     (Action.PRINCIPAL_MANAGE, ("principal", "create", "x")),
     (Action.PRINCIPAL_MANAGE, ("principal", "role", "viewer-bot", "--give", "admin")),
@@ -397,7 +404,7 @@ EVERYWHERE: tuple[tuple[str, ...], ...] = (
     ("help",),
 )
 """They ask no vault."""
-ALONE: tuple[tuple[str, ...], ...] = (("key", "jwks"),)
+ALONE: tuple[tuple[str, ...], ...] = (("key", "jwks"), ("audit", "export"))
 """Commands that have a test of their own here, and stand in none of the tables."""
 
 
@@ -450,6 +457,48 @@ def _named_in(text: str) -> set[tuple[str, ...]]:
     return found
 
 
+def test_the_record_of_a_period_is_taken_and_checked_alike(office: Office, tmp_path: Path) -> None:
+    period = ("--from", "1d")
+    near, far, key = tmp_path / "near.json", tmp_path / "far.json", tmp_path / "key.pem"
+    office.near("audit", "export", str(near), *period, "--csv", str(tmp_path / "near.csv"))
+    office.far()("audit", "export", str(far), *period, "--csv", str(tmp_path / "far.csv"))
+    documents = [json.loads(file.read_text()) for file in (near, far)]
+    assert documents[0]["rotations"] == documents[1]["rotations"] != []
+    assert (tmp_path / "near.csv").read_text() == (tmp_path / "far.csv").read_text()
+    assert near.stat().st_mode & 0o077 == 0
+    key.write_text(office.near("audit", "key").stdout)
+    nowhere = Nightkey(tmp_path / "nowhere")
+    for file in (near, far):
+        for checked in (office.near, office.far()):
+            assert checked("audit", "verify", "--export", str(file)).stdout.startswith("whole, and signed by")
+        nowhere("audit", "verify", "--export", str(file), "--key", str(key))
+    far.write_text(far.read_text().replace(NAME, "prod-other-token"))
+    for command, words in ((office.near, ()), (office.far(), ()), (nowhere, ("--key", str(key)))):
+        told = command("audit", "verify", "--export", str(far), *words, status=1)
+        assert "signature does not hold" in told.stderr
+        assert not told.stdout
+    assert "is there already" in office.near("audit", "export", str(near), *period, status=2).stderr
+    assert "cannot be read" in office.near("audit", "verify", "--export", str(key) + "x", status=2).stderr
+    cut = tmp_path / "cut.json"
+    cut.write_text(near.read_text()[:-400])
+    assert "ends in the middle" in office.near("audit", "verify", "--export", str(cut), status=2).stderr
+
+
+def test_an_export_is_checked_by_openssl_alone(office: Office, tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    office.near("audit", "export", str(tmp_path / "q.json"), "--from", "1d")
+    (tmp_path / "key.pem").write_text(office.near("audit", "key").stdout)
+    page = (PAGE.parent / "audit.md").read_text()
+    recipe = page.split("```sh\n")[1].split("```")[0].replace("2026-q4.json", "q.json")
+    done = subprocess.run(
+        ["/bin/sh", "-e", "-c", recipe], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Signature Verified Successfully" in done.stdout
+
+
 def test_an_owner_lives_alike(office: Office) -> None:
     route = office.folder / "route.txt"
     route.write_text("json://user:s3cr3t-word@127.0.0.1:9/hook\n")
@@ -461,8 +510,14 @@ def test_an_owner_lives_alike(office: Office) -> None:
             command("owner", "route", name, "--route", "json://user:word@127.0.0.1:9/", status=2),
             command("owner", "test", name, status=1),
             command("owner", "leave", name, status=2),
-            command("owner", "leave", name, "--yes"),
+            command("owner", "leave", name, "--yes", "--to", "team"),
             command("owner", "show", name, "--json"),
+            command("owner", "create", f"{name}-2", "--deputy", name),
+            command("owner", "delete", name, status=3),
+            command("owner", "rename", name, f"{name}-3"),
+            command("owner", "delete", f"{name}-3", "--to", "team"),
+            command("owner", "show", f"{name}-2"),
+            command("owner", "delete", f"{name}-2", "--json"),
         ]
         assert f"team, deputy of {name}, has no route" in steps[0].stderr
         told = [one.stderr for one in steps]

@@ -44,6 +44,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "finding-list": ("finding", "list"),
     "notice-list": ("notice", "list"),
     "notice-show": ("notice", "show", "ntc_01k0000001"),
+    "audit-list": ("audit", "list"),
     "owner-list": ("owner", "list"),
     "rotator-list": ("rotator", "list"),
 }

@@ -151,3 +151,45 @@ def test_ctrl_c_ends_a_question_that_is_answered_by_yes_or_no_alike(full: Nightk
     environment = {**full.environment, "TERM": "xterm"}
     shown, status = press_ctrl_c([*COMMAND, "owner", "leave", "team-05"], environment, after="[y/N]: ")
     assert (shown.splitlines()[-1], status) == ("nightkey: interrupted", 130)
+
+
+def test_a_status_that_is_watched_is_drawn_again_and_ends_with_how_things_stand(full: Nightkey) -> None:
+    environment = {**full.environment, "TERM": "xterm", "LANG": "C.UTF-8", "NO_COLOR": "1"}
+    words = [*COMMAND, "status", "--watch", "--every", "1"]
+    shown, status = press_ctrl_c(words, environment, after="every 1 second; Ctrl-C ends it")
+    assert status == 1
+    assert "not well:" in shown
+    assert "Traceback" not in shown
+    assert "interrupted" not in shown
+    assert shown.count("\x1b[?1049h") == shown.count("\x1b[?1049l") == 1
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is back"
+
+
+def test_a_watched_status_shows_what_changes_meanwhile(full: Nightkey) -> None:
+    words = ("status", "--watch", "--every", "1")
+    environment = {**full.environment, "NO_COLOR": "1"}
+    with at_terminal(words, environment, columns=80, lines=24, at=NOW) as terminal:
+        terminal.wait_for("100 items")
+        full(
+            "item",
+            "create",
+            "prod-meanwhile-token",
+            "--owner",
+            "operators",
+            "--value-file",
+            "-",
+            value="x" * 20,
+        )
+        terminal.wait_for("101 items")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--watch",), "here is none"),
+        (("--watch", "--json"), "without --json and --output"),
+        (("--every", "3"), "give both"),
+    ],
+)
+def test_a_status_is_watched_by_a_person_alone(full: Nightkey, words: tuple[str, ...], why: str) -> None:
+    assert why in full("status", *words, status=2).stderr

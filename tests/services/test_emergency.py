@@ -256,8 +256,9 @@ def test_everything_that_they_could_read_is_replaced_or_asked_for_in_order(left:
     assert fates(departure)["prod-vpn-password"] is Fate.BY_HAND
     assert departure.finished_at is None, "something is left to do by hand"
     assert service.calls("POST") == 3
-    asked = {one.subject for one in organisation.notices() if one.kind == "departure"}
-    assert "Nightkey: replace prod-vpn-password, support has left" in asked
+    (asked,) = [one for one in organisation.notices() if one.kind == "departure"]
+    assert asked.subject == "Nightkey: support has left, replace 2 items"
+    assert "nightkey item update prod-vpn-password" in (asked.body or "")
 
 
 def test_interrupted_it_goes_on_where_it_was(left: Staged) -> None:

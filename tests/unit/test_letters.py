@@ -127,9 +127,11 @@ DATA = {
     },
     "restored": {"at": NIGHT, "made_at": None, "differing": ["prod-smtp: refused", "prod-crm: refused"]},
     "departure": {
-        "item": "prod-smtp",
         "name": "ann",
-        "command": "nightkey item update prod-smtp --value-file PATH",
+        "taken": ["prod-crm", "prod-smtp"],
+        "taken_more": 3,
+        "by_hand": [{"item": "prod-smtp", "command": "nightkey item update prod-smtp --value-file PATH"}],
+        "by_hand_more": 0,
         "leave": "nightkey owner leave ann",
     },
     "pickup": {

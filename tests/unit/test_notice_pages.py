@@ -22,7 +22,7 @@ BASE = "https://nightkey.example.org/console"
         ("pickup-reminder", {"item": "api-key:x", "token": "clm_1_ab"}, "/pickup#clm_1_ab"),
         ("rotation-requested", {"item": "prod-x-token", "rotation": "rot_1"}, "/rotations/rot_1"),
         ("drifted", {"item": "a/b?c#d"}, "/items/a%2Fb%3Fc%23d"),
-        ("departure", {"item": "prod-x-token", "name": "ada"}, "/items/prod-x-token"),
+        ("departure", {"name": "ada"}, "/"),
         ("night-failed", {"night": None, "problems": []}, "/"),
     ],
 )

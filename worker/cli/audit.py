@@ -1,4 +1,4 @@
-"""`nightkey audit`: whether the record of every change is whole."""
+"""`nightkey audit`: the record of every change, and whether it is whole."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from vaultcore.errors import InvalidInputError, RefusedError
+from worker.cli.audit_export import export, show_key, verify_export
+from worker.cli.audit_list import RECORD, list_changes
 from worker.cli.commands import Commands
 from worker.cli.inputs import confirm, read_text
 from worker.cli.output import note, print_json, print_lines
@@ -20,8 +22,13 @@ if TYPE_CHECKING:
     from worker.cli.far.server import FarServer
 
 app = Commands(no_args_is_help=True)
-_PATH: Final = "/nightkey/audit"
+_PATH: Final = RECORD
 _ANCHORS_MAX: Final = 1_000_000
+
+
+app.command("list")(list_changes)
+app.command("export")(export)
+app.command("key")(show_key)
 
 
 @app.command()
@@ -34,14 +41,34 @@ def verify(
         bool,
         typer.Option("--rows", help="Check every row that decides, due or not, and open every sealed record."),
     ] = False,
+    export_file: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Check what `audit export` has written.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="By this key of `audit key` alone, without a vault."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Walk the whole chain. It finds any edited, removed, reordered or truncated row. 1 if it is broken.
 
+    With --export an exported file instead: by the vault's key and its log, or anywhere by --key. 1 if it is not
+    as it was signed.
+
     With --rows also what the log is not about: items with their policies, versions and uses, workflows, owners
     and their routes, rotations. 1 if any of them was changed behind the vault's back.
     """
+    if export_file is None and key is not None:
+        raise InvalidInputError("--key is for --export FILE: give both")
+    if export_file is not None and (anchor is not None or rows):
+        raise InvalidInputError("--export is checked by itself: give it without --anchor and --rows")
+    if export_file is None:
+        _verify_log(anchor, rows=rows, json=json)
+    else:
+        verify_export(export_file, key, json=json)
 
+
+def _verify_log(anchor: Path | None, *, rows: bool, json: bool) -> None:
     def verify_here(services: "Services") -> Shape:
         verdict = services.upkeep.anchors.verify(anchor)
         found = {"whole": verdict.whole, "rows": verdict.rows, "problems": list(verdict.problems)}

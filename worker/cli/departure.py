@@ -26,6 +26,10 @@ def leave(
     compromised: Annotated[
         bool, typer.Option("--compromised", help="Nothing overlaps: each old value is revoked at once.")
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="OTHER", help="The owner who has their items from now on."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Also what a freeze holds back.")] = False,
     json: Json = False,
@@ -38,7 +42,10 @@ def leave(
     def agree(readable: list[str]) -> None:
         named = ", ".join(readable) or "-"
         note(f"{name} could read {say_count(len(readable), 'item')}: {named}")
-        note("Their routes are taken away: what they would be told goes to their deputy or the operators.")
+        goes_to = "their deputy or the operators" if to is None else to
+        note(f"Their routes are taken away: what they would be told goes to {goes_to}.")
+        if to is not None:
+            note(f"What is theirs goes to {to}, who is told of all of it at once.")
         demand_yes("Replace them now?", yes=yes)
 
     def leave_here(services: "Services") -> Shape:
@@ -50,15 +57,15 @@ def leave(
                 lambda left, total: note(f"{left.position} of {total}: {left.item}"),
                 emergency=compromised,
                 in_freeze=in_freeze,
+                to=to,
                 actor=who(),
             )
         return describe_departure(departure)
 
     def leave_there(server: "FarServer") -> Shape:
         agree([one["item"] for one in server.get(_PATH, name, "leave")])
-        begun: Shape = server.post(
-            _PATH, name, "leave", body={"emergency": compromised, "in_freeze": in_freeze}, long=True
-        )
+        wanted = {"emergency": compromised, "in_freeze": in_freeze} | ({} if to is None else {"to": to})
+        begun: Shape = server.post(_PATH, name, "leave", body=wanted, long=True)
         return begun
 
     departure = ask(leave_here, leave_there)

@@ -5,7 +5,7 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from getpass import getpass
 from pathlib import Path
 from typing import Any
@@ -162,21 +162,48 @@ def parse_time(text: str, now: datetime) -> datetime:
     """`2026-12-24T18:00:00Z`, `2026-12-24` (its first moment, in the zone that answers are shown in), or a
     duration from now: `30d`.
     """
-    time: datetime | None = None
+    found: datetime | None = None
     try:
         read = datetime.fromisoformat(text)
-        time = (read.replace(tzinfo=screen().zone) if read.tzinfo is None else read).astimezone(UTC)
+        found = (read.replace(tzinfo=screen().zone) if read.tzinfo is None else read).astimezone(UTC)
     except (ValueError, OverflowError):
         with suppress(InvalidInputError):
-            time = now + parse_duration(text.removeprefix("+"))
-    if time is not None and abs(time - now) > _FAR:
-        way = "ahead" if time > now else "back"
+            found = now + parse_duration(text.removeprefix("+"))
+    if found is not None and abs(found - now) > _FAR:
+        way = "ahead" if found > now else "back"
         raise InvalidInputError(f"{text[:40]!r} lies more than two hundred years {way}")
-    if time is not None:
-        return time
+    if found is not None:
+        return found
     raise InvalidInputError(
         f"{text[:40]!r} is not a time: write 2026-12-24, 2026-12-24T18:00:00Z, or a duration from now like 30d"
     )
+
+
+def parse_begin(text: str, now: datetime) -> datetime:
+    """Of a period in the past: as `parse_time`, and a duration counts back from now."""
+    back = _parse_back(text)
+    return parse_time(text, now) if back is None else now - back
+
+
+def parse_end(text: str, now: datetime) -> datetime:
+    """The same for its end, which is not in it: a day is in it whole."""
+    back = _parse_back(text)
+    if back is not None:
+        return now - back
+    end = parse_time(text, now)
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return end
+    return datetime.combine(day + timedelta(days=1), time(), screen().zone).astimezone(UTC)
+
+
+def _parse_back(text: str) -> timedelta | None:
+    try:
+        back = parse_duration(text)
+    except InvalidInputError:
+        return None
+    return min(back, _FAR)
 
 
 def read_policy_change(

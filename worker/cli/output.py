@@ -78,12 +78,23 @@ def print_table(
     if not rows:
         print_lines([] if unread else [empty])
         return
+    for line in table_lines(rows, columns, spare=spare, hidden=hidden):
+        write_text(f"{line}\n")
+
+
+def table_lines(
+    rows: Sequence[Mapping[str, object]],
+    columns: Sequence[str],
+    *,
+    spare: Sequence[str] = (),
+    hidden: Collection[str] = (),
+) -> list[str]:
+    """The same, for who must know how many lines it takes."""
     shown = list(columns)
     if screen().form is AnswerForm.WIDE:
         others = dict.fromkeys(name for row in rows for name in row)
         shown += [name for name in others if name not in shown and name not in hidden]
-    for line in lay_out([_make_column(rows, name, spare) for name in shown], _find_width()):
-        write_text(f"{line}\n")
+    return list(lay_out([_make_column(rows, name, spare) for name in shown], _find_width()))
 
 
 def _find_width() -> int | None:

@@ -10,6 +10,7 @@ from vaultcore.quiet import parse_quiet
 from worker.cli.commands import Commands
 from worker.cli.departure import leave
 from worker.cli.output import describe_all, print_json, print_lines, print_table, tell_unreadable
+from worker.cli.owner_changes import delete, rename
 from worker.cli.owner_routes import (
     OWNERS,
     RouteFile,
@@ -164,4 +165,6 @@ def list_owners(*, json: Json = False) -> None:
     tell_unreadable(errors)
 
 
+app.command("rename")(rename)
+app.command("delete")(delete)
 app.command("leave")(leave)

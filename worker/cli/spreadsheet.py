@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from worker.cli.terminal import fit
@@ -29,6 +29,24 @@ def write_csv(document: object) -> str:
     writer.writerow(map(_guard, columns))
     writer.writerows([_show(row.get(name)) for name in columns] for row in rows)
     return written.getvalue()
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterator[str]:
+    """The same for rows of known columns, a line at a time."""
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(map(_guard, columns))
+    for row in rows:
+        yield _take(written)
+        writer.writerow([_show(to_plain(row.get(name))) for name in columns])
+    yield _take(written)
+
+
+def _take(written: io.StringIO) -> str:
+    line = written.getvalue()
+    written.seek(0)
+    written.truncate()
+    return line
 
 
 def _flatten(given: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401  # JSON

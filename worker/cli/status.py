@@ -1,16 +1,17 @@
-"""`nightkey status`: how things stand, worst first, on one screen."""
+"""`nightkey status`: how things stand, worst first, on one screen; once, or until Ctrl-C."""
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.colours import paint_bad, paint_good
-from worker.cli.facts import say_when
-from worker.cli.output import print_json, print_lines, print_table
+from vaultcore.errors import InvalidInputError, NightkeyError
+from worker.cli.output import print_json, write_text
 from worker.cli.screen import AnswerForm, screen, show_moment
-from worker.cli.session import Json, ask
+from worker.cli.session import Json, open_server, open_services
+from worker.cli.status_screen import show_status
+from worker.cli.terminal import fit
+from worker.cli.watch import check_watchable, count_lines, watch
 from worker.wording import describe
 from worker.wording.parts import say_count
 from worker.wording.shapes import Shape, describe_night
@@ -19,35 +20,75 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
 
-_SHOWN: Final = 8
-"""Problems, and findings, that stand on one screen; `wide` has them all."""
 
-
-def status(*, json: Json = False) -> None:
+def status(
+    *,
+    again: Annotated[
+        bool, typer.Option("--watch", help="Draw it again and again, until Ctrl-C. It needs a terminal.")
+    ] = False,
+    every: Annotated[
+        float | None,
+        typer.Option("--every", metavar="SECONDS", min=1, max=3600, help="Of --watch: how often. Default: 5."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """How things stand, worst first. What is wrong, the last night, rotations, notices, findings.
 
-    1 if anything failed, is overdue, or nobody is working.
+    1 if anything failed, is overdue, or nobody is working; with --watch: if it was so when it was last drawn.
     """
-    found = ask(_read_here, _read_there)
-    problems = found["problems"]
-    if json:
-        print_json(found)
+    if again and screen().form is not AnswerForm.TABLE:
+        raise InvalidInputError("--watch draws for a person: give it without --json and --output")
+    if every is not None and not again:
+        raise InvalidInputError("--every is for --watch: give both")
+    if again:
+        check_watchable()
+    server = open_server()
+    if server is None:
+        services = open_services()
+        wrong = _answer(lambda: _read_here(services), again=again, every=every or 5.0, json=json)
     else:
-        if problems:
-            print_lines(["not well:"], paint=paint_bad)
-            print_lines(_first(problems, "status -o wide"))
-        else:
-            print_lines(["all is well"], paint=paint_good)
-        print_lines(["", *_lines(found)])
-        _print_findings(found["findings"])
-    if problems:
+        wrong = _answer(lambda: _read_there(server), again=again, every=every or 5.0, json=json)
+    if wrong:
         raise typer.Exit(1)
+
+
+def _answer(read: Callable[[], Shape], *, again: bool, every: float, json: bool) -> bool:
+    """Whether anything is wrong, as it was last shown."""
+    if again:
+        return _watch(read, every)
+    found = read()
+    if json:
+        print_json({name: part for name, part in found.items() if name != "kinds"})
+    else:
+        for line in show_status(found, lines=count_lines() if screen().is_fitted else None):
+            write_text(f"{line}\n")
+    return bool(found["problems"])
+
+
+def _watch(read: Callable[[], Shape], every: float) -> bool:
+    """Whoever cannot be asked for a while is asked again; nobody knows that all is well meanwhile."""
+    wrong = True
+
+    def draw(lines: int) -> list[str]:
+        nonlocal wrong
+        wrong = True
+        try:
+            found = read()
+        except NightkeyError as error:
+            return fit(f"nightkey: {error}").splitlines()
+        wrong = bool(found["problems"])
+        return show_status(found, lines=lines)
+
+    how_often = say_count(int(every) if every == int(every) else every, "second")
+    watch(draw, every=every, head=lambda: f"{show_moment(screen().clock())}, every {how_often}; Ctrl-C ends it")
+    return wrong
 
 
 def _read_here(services: "Services") -> Shape:
     found = services.overview.status.read()
     return vars(found) | {
         "problems": [describe(problem) for problem in found.problems],
+        "kinds": [_name_kind(problem.kind) for problem in found.problems],
         "last_night": found.last_night and describe_night(vars(found.last_night)),
         "by_hand": found.by_hand and describe_night(vars(found.by_hand)),
     }
@@ -57,48 +98,11 @@ def _read_there(server: "FarServer") -> Shape:
     found = server.get("/nightkey/status")
     return {name: part for name, part in found.items() if name != "good"} | {
         "problems": [one["detail"] for one in found["problems"]],
+        "kinds": [_name_kind(one["kind"]) for one in found["problems"]],
         "last_night": found["last_night"] and describe_night(found["last_night"]),
         "by_hand": found["by_hand"] and describe_night(found["by_hand"]),
     }
 
 
-def _print_findings(findings: Sequence[Shape]) -> None:
-    """The worst of them; of all of them their number."""
-    if not findings:
-        print_lines(["", "no open findings"])
-        return
-    print_lines(["", f"{say_count(len(findings), 'open finding')}:"])
-    shown = findings if screen().form is AnswerForm.WIDE else findings[:_SHOWN]
-    print_table(shown, ("kind", "item", "workflow", "detail"), "none", spare=("workflow",))
-    if len(findings) > len(shown):
-        counted = Counter(str(one["kind"]) for one in findings)
-        kinds = ", ".join(f"{number} {kind}" for kind, number in counted.items())
-        print_lines([f"of {kinds}: nightkey finding list"])
-
-
-def _first(lines: Sequence[str], command: str) -> list[str]:
-    """As many as a person reads at once, and how many others there are."""
-    shown = lines if screen().form is AnswerForm.WIDE else lines[:_SHOWN]
-    rest = len(lines) - len(shown)
-    return [f"  {line}" for line in shown] + ([f"  and {rest} more: nightkey {command}"] if rest else [])
-
-
-def _lines(status: Shape) -> list[str]:
-    lines = [f"last night: {_show_night(status['last_night'])}"]
-    if status["by_hand"] is not None:
-        lines.append(f"since then, by hand: {_show_night(status['by_hand'])}")
-    lines += [
-        f"next night: {say_when(status['next_night'])}",
-        f"{say_count(status['items'], 'item')}, {say_count(status['workflows'], 'workflow')}",
-    ]
-    for what, counts in (("rotations", status["rotations"]), ("notices", status["notices"])):
-        counted = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
-        lines.append(f"{what}: {counted or 'none'}")
-    return lines
-
-
-def _show_night(night: Shape | None) -> str:
-    if night is None:
-        return "none yet"
-    outcome = {"good": "ended well", "failed": "did not end well"}.get(night["outcome"] or "", "has not ended")
-    return f"{show_moment(night['slot'])}, {outcome}"
+def _name_kind(kind: str) -> str:
+    return kind.replace("-", " ")

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, exists, select
 
+from vaultcore.errors import NotFoundError
 from vaultcore.names import spellings
 from vaultcore.row_macs import is_ours
 from vaultcore.stored import UNREADABLE
@@ -71,11 +72,14 @@ def list_called(connection: Connection, name: str) -> list[NamedAddressee]:
 
 
 def get_owner(connection: Connection, owner_id: str) -> StoredOwner:
+    """`NotFoundError` for one who was deleted."""
     row = connection.execute(
         select(
             owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id, owners.c.mac
         ).where(owners.c.id == owner_id)
-    ).one()
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"the owner {owner_id} was deleted: `nightkey owner list` shows who there is")
     return StoredOwner(
         id=row.id,
         name=_read(row.name),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from vaultcore.access import Action, Principal, whose
 from vaultcore.audit import AuditRow
 from vaultcore.database import Database
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, UnreadableError
 from vaultcore.ids import find_prefix
 from vaultcore.owners import Owners
 from worker.domain.item_states import ItemFilter
@@ -147,6 +147,20 @@ class Lists:
         _check_texts(vars(wanted))
         with self._database.read() as connection:
             return page_audit(connection, wanted, request)
+
+    def list_audit(
+        self, wanted: AuditFilter, request: PageRequest, *, most: int
+    ) -> tuple[list[AuditRow | UnreadableError], bool]:
+        """The first so many, read page by page, and whether there are more."""
+        rows: list[AuditRow | UnreadableError] = []
+        cursor = None
+        while True:
+            size = min(most - len(rows), LIMIT_MAX)
+            page = self.page_audit(wanted, replace(request, limit=size, cursor=cursor))
+            rows += page.rows
+            cursor = page.next
+            if cursor is None or len(rows) >= most:
+                return rows, cursor is not None
 
     def _find_owners(self, connection: Connection, names: Collection[str]) -> list[str]:
         return [self._owners.get(connection, name).id for name in sorted(names)]

@@ -17,6 +17,9 @@ _OPTION: Final = re.compile(r"(?<![\w'\"-])--([a-z]+(?:-[a-z]+)*)")
 
 CALLS: Final = {
     "audit anchor": "POST /nightkey/audit/anchor",
+    "audit export": "GET /nightkey/audit/export",
+    "audit key": "GET /nightkey/audit/key",
+    "audit list": "GET /nightkey/audit",
     "audit verify": "GET /nightkey/audit/verify",
     "finding list": "GET /nightkey/findings",
     "finding ack": "POST /nightkey/findings/{}/ack",
@@ -33,8 +36,10 @@ CALLS: Final = {
     "notice list": "GET /nightkey/notices",
     "notice show": "GET /nightkey/notices/{}",
     "owner create": "POST /nightkey/owners",
+    "owner delete": "DELETE /nightkey/owners/{}",
     "owner leave": "POST /nightkey/owners/{}/leave",
     "owner list": "GET /nightkey/owners",
+    "owner rename": "POST /nightkey/owners/{}/rename",
     "owner route": "POST /nightkey/owners/{}/routes",
     "owner test": "POST /nightkey/owners/{}/test",
     "owner update": "PATCH /nightkey/owners/{}",

@@ -61,6 +61,16 @@ def describe_departure(departure: Any) -> dict[str, Any]:  # noqa: ANN401  # as 
     }
 
 
+def describe_handover(handed: Any) -> dict[str, Any]:  # noqa: ANN401  # as above
+    """What went from an owner to another."""
+    return {
+        "to": handed.to,
+        "items": list(handed.items),
+        "stood_in_for": list(handed.stood_in_for),
+        "notices": handed.notices,
+    }
+
+
 def describe_templates(letters: Any, folder: object) -> dict[str, Any]:  # noqa: ANN401  # as above
     """The kinds of message, what words each, and what is wrong with those of the organisation."""
     return {

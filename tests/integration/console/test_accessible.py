@@ -73,6 +73,7 @@ def list_pages(morning: Morning) -> list[str]:
         "notices": [one.id for one in morning.organisation.notices()][:1],
         "owners": ["sales"],
         "owners-digest": ["sales"],
+        "owners-leave": ["sales"],
         "findings": [one.finding.id for one in morning.services.views.list_findings()][:1],
         "principals": ["viewer"],
     }

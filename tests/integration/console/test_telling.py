@@ -124,6 +124,38 @@ def test_an_owner_changes_their_own_hours_and_nobody_elses(told: House) -> None:
     assert browser.open("/console/owners-digest/other").status == 403
 
 
+def test_an_owner_is_renamed_left_and_deleted_by_who_manages_owners(told: House) -> None:
+    services = told.services
+    for name in ("leaving/team", "heirs"):
+        services.notices.address_book.create(name, actor="test")
+    services.items.create(
+        "prod-leaving-password",
+        read_value=partial(Secret, "the-value-of-who-leaves"),
+        owners=["leaving/team"],
+        expires_at=None,
+        policy=PolicyChange(),
+        actor="test",
+    )
+    browser = told.browser("admin")
+    page = browser.open("/console/owners/leaving%2Fteam")
+    page = browser.press(page, "Rename", name="left/team")
+    assert (page.status, "They have another name now." in page.text) == (200, True)
+    refused = browser.press(page, "Delete", to="")
+    assert refused.status == 409
+    assert "prod-leaving-password" in refused.text
+    asked = browser.open("/console/owners-leave/left%2Fteam")
+    assert "They could read 1 item" in asked.text
+    begun = browser.press(asked, "Replace what they could read", to="heirs")
+    assert "prod-leaving-password" in begun.text
+    assert services.views.get_item("prod-leaving-password").owners == ("heirs",)
+    gone = browser.press(browser.open("/console/owners/heirs"), "Delete", to="team")
+    assert (gone.status, "The owner is deleted." in gone.text) == (200, True)
+    assert services.views.get_item("prod-leaving-password").owners == ("team",)
+    viewer = told.browser("viewer").open("/console/owners/other")
+    assert not {"Rename", "Delete"} & {button for form in viewer.forms for button in form.buttons}
+    assert told.browser("viewer").open("/console/owners-leave/other").status == 403
+
+
 def test_the_digest_of_tonight_is_shown_and_nothing_is_sent(told: House) -> None:
     page = told.browser("owner").open("/console/owners-digest/team")
     assert page.status == 200

@@ -26,6 +26,7 @@ _PAGES_MAX: Final = 10_000
 _LONG: Final = 290.0
 """Seconds for what runs something before it answers."""
 _UNREADABLE: Final = "nightkey-unreadable"
+_NO_CONTENT: Final = 204
 _LINK_NEXT: Final = '>; rel="next"'
 
 
@@ -60,6 +61,12 @@ class FarServer:
         unread = self._count_unread(answer)
         return answer.raw, [f"{unread} that cannot be read there"] if unread else []
 
+    def document(self, *path: str, **query: object) -> bytes:
+        """A JSON document as it is, byte for byte: somebody has signed it so."""
+        answer = self._ask("GET", _join(path) + _ask_for(query), long=True)
+        self._check_kind(answer, "application/json")
+        return answer.raw
+
     def pages(self, *path: str, most: int | None = None, **query: object) -> Listed:
         """All pages of a list, and an error for what it says cannot be read there. `most`: no more rows than
         these are wanted.
@@ -77,8 +84,10 @@ class FarServer:
     def patch(self, *path: str, body: object) -> Any:  # noqa: ANN401  # JSON
         return self._read(self._ask("PATCH", _join(path), body))
 
-    def delete(self, *path: str) -> None:
-        self._ask("DELETE", _join(path))
+    def delete(self, *path: str, **query: object) -> Any:  # noqa: ANN401  # JSON
+        """What the server says of it; None: nothing."""
+        answer = self._ask("DELETE", _join(path) + _ask_for(query))
+        return None if answer.status == _NO_CONTENT else self._read(answer)
 
     def _follow(self, path: str, *, most: int | None = None) -> Listed:
         rows: list[Any] = []

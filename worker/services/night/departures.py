@@ -20,14 +20,16 @@ class Departures:
         *,
         emergency: bool,
         in_freeze: bool,
+        to: str | None = None,
         actor: str,
     ) -> Departure:
-        """Begins the departure of an owner or login, or goes on with it, and says how it stands then.
+        """Begins the departure of an owner or login, or goes on with it, and says how it stands then. `to`: the
+        owner who has what is theirs from now on.
 
         `say` hears of each item before it is tried, with the number of all; `tell` of each step. Its
         `finished_at` is None while anything is left: called again, it goes on there.
         """
-        departure = self._offboarding.begin(name, emergency=emergency, actor=actor)
+        departure = self._offboarding.begin(name, emergency=emergency, to=to, actor=actor)
         after = 0
         while opened := self._offboarding.open_next(departure, after=after, actor=actor, in_freeze=in_freeze):
             left, rotation = opened
@@ -39,9 +41,11 @@ class Departures:
             after = left.position
         return self._offboarding.finish(departure.id)
 
-    def begin(self, name: str, *, emergency: bool, in_freeze: bool, actor: str) -> Departure:
+    def begin(
+        self, name: str, *, emergency: bool, in_freeze: bool, to: str | None = None, actor: str
+    ) -> Departure:
         """The same, and opens alone what is to be replaced: whoever works on the vault goes on with that."""
-        departure = self._offboarding.begin(name, emergency=emergency, actor=actor)
+        departure = self._offboarding.begin(name, emergency=emergency, to=to, actor=actor)
         after = 0
         while opened := self._offboarding.open_next(departure, after=after, actor=actor, in_freeze=in_freeze):
             after = opened[0].position

@@ -5,13 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError
+from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.model import Item, Kind, Mode, Stage, Version
 from vaultcore.owners import Owners
@@ -27,8 +27,13 @@ from worker.rows import rotation_outcomes as outcome_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.departures import LeftRow, StoredDeparture
 from worker.services.notices.outbox import Outbox
+from worker.services.notices.recipients import Recipients
 from worker.services.rotation.opening import Opening
+from worker.services.rotation.owner_changes import Handover, OwnerChanges
 from worker.wording import say, say_all
+
+_TOLD_MAX: Final = 50
+"""Items that one notice names; others are counted."""
 
 
 class Fate(StrEnum):
@@ -80,6 +85,8 @@ class Offboarding:
         audit: AuditLog,
         opening: Opening,
         outbox: Outbox,
+        recipients: Recipients,
+        owner_changes: OwnerChanges,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -89,6 +96,8 @@ class Offboarding:
         self._audit = audit
         self._opening = opening
         self._outbox = outbox
+        self._recipients = recipients
+        self._owner_changes = owner_changes
         self._clock = clock
 
     def preview(self, name: str) -> list[Item]:
@@ -98,26 +107,29 @@ class Offboarding:
         with self._database.read() as connection:
             return self._readable(connection, name)
 
-    def begin(self, name: str, *, emergency: bool, actor: str) -> Departure:
+    def begin(self, name: str, *, emergency: bool, to: str | None = None, actor: str) -> Departure:
         """Stores what is to be replaced; one that is under way for that name goes on.
 
         Their routes are taken away first: what is told of the new values, and what collects one, goes to their
-        deputy or the operators.
+        deputy or the operators. `to`: the owner who has all that is theirs from now on, and is their deputy.
         """
         now = self._clock()
         with self._database.write() as connection:
             found = departure_rows.find_open(connection, name)
             if found is not None:
+                if to is not None:
+                    self._tell_taken(connection, found.id, name, self._hand_over(connection, name, to, actor))
                 if emergency and not found.emergency:
                     departure_rows.set_emergency(connection, found.id)
                 return self._read(connection, found.id)
             readable = self._readable(connection, name)
             self._take_routes(connection, name, actor)
+            taken = None if to is None else self._hand_over(connection, name, to, actor)
             departure_id = new_id("dpt", now)
             departure_rows.add(connection, departure_id, name=name, asked_by=actor, emergency=emergency, at=now)
             left = [(item.id, item.name, item.version or 0) for item in readable]
             departure_rows.add_items(connection, departure_id, left)
-            self._tell_owners(connection, departure_id, name, readable)
+            self._tell(connection, departure_id, name, readable, taken)
             self._audit.append(
                 connection,
                 at=now,
@@ -175,23 +187,55 @@ class Offboarding:
         for route in owner.routes:
             self._owners.remove_route(connection, owner, route.id, actor=actor)
 
-    def _tell_owners(self, connection: Connection, departure_id: str, name: str, readable: list[Item]) -> None:
-        """Of what only its owner can replace; where that is who leaves, the operators hear of it."""
+    def _hand_over(self, connection: Connection, name: str, to: str, actor: str) -> Handover:
+        if addressee_rows.find_owner_id(connection, name) is None:
+            raise InvalidInputError(f"to: {name} is no owner, and nothing is theirs: leave it out")
+        owner, other = self._owners.get(connection, name), self._owners.get(connection, to)
+        taken = self._owner_changes.hand_over(connection, owner, other, actor=actor)
+        if owner.deputy != other.name:  # what is still told to them goes there
+            self._owners.update(connection, name, deputy=other.name, actor=actor)
+        return taken
+
+    def _tell_taken(self, connection: Connection, departure_id: str, name: str, taken: Handover) -> None:
+        if taken.items:
+            self._tell(connection, departure_id, name, (), taken)
+
+    def _tell(
+        self,
+        connection: Connection,
+        departure_id: str,
+        name: str,
+        readable: Sequence[Item],
+        taken: Handover | None,
+    ) -> None:
+        """One notice for whoever must hear: who has their items now, and who alone can replace what they knew;
+        where that is who leaves, the operators.
+        """
+        by_hand: dict[str, list[dict[str, str]]] = {}
         for item in readable:
             if item.policy.mode is Mode.NOTIFY or item.version is None:
-                self._outbox.tell_owners(
-                    connection,
-                    item.id,
-                    kind="departure",
-                    dedupe_key=f"departure:{departure_id}:{item.id}",
-                    data={
-                        "item": item.name,
-                        "name": name,
-                        "command": value_command(item, self._clock()),
-                        "leave": f"nightkey owner leave {quote_word(name)}",
-                    },
-                    but=name,
-                )
+                command = value_command(item, self._clock())
+                for owner_id in self._recipients.find_owners(connection, item.id, but=name):
+                    by_hand.setdefault(owner_id, []).append({"item": item.name, "command": command})
+        heir = None
+        if taken is not None and taken.to is not None and (taken.items or taken.stood_in_for):
+            heir = addressee_rows.find_owner_id(connection, taken.to)
+        for owner_id in dict.fromkeys([*by_hand, *([heir] if heir else [])]):
+            mine = owner_id == heir and taken is not None
+            self._outbox.post(
+                connection,
+                owner_id,
+                kind="departure",
+                dedupe_key=f"departure:{departure_id}:{owner_id}{':taken' if not readable else ''}",
+                data={
+                    "name": name,
+                    "taken": list(taken.items[:_TOLD_MAX]) if mine and taken is not None else [],
+                    "taken_more": max(len(taken.items) - _TOLD_MAX, 0) if mine and taken is not None else 0,
+                    "by_hand": by_hand.get(owner_id, [])[:_TOLD_MAX],
+                    "by_hand_more": max(len(by_hand.get(owner_id, [])) - _TOLD_MAX, 0),
+                    "leave": f"nightkey owner leave {quote_word(name)}",
+                },
+            )
 
     def _request(self, left: LeftItem, actor: str, *, in_freeze: bool) -> Rotation:
         """Where nothing here reads the item there is nobody to test with or wait for: what they know goes."""

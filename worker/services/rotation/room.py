@@ -17,6 +17,7 @@ from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.offboarding import Offboarding
 from worker.services.rotation.opening import Opening
+from worker.services.rotation.owner_changes import OwnerChanges
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.retirement import Retirement
@@ -40,6 +41,7 @@ class RotationRoom:
     rotations: Rotations
     decisions: Decisions
     offboarding: Offboarding
+    owner_changes: OwnerChanges
     retirement: Retirement
 
 
@@ -158,7 +160,18 @@ def build_rotation(
         lease=settings.lease,
         clock=clock,
     )
+    owner_changes = OwnerChanges(
+        database=database,
+        vault=vault,
+        owners=core.owners,
+        audit=audit,
+        outbox=notices.outbox,
+        operators=settings.operators,
+        roles=[rule.owner for rule in settings.role_rules if rule.owner is not None],
+        clock=clock,
+    )
     return RotationRoom(
+        owner_changes=owner_changes,
         pickups=pickups,
         jobs=jobs,
         proofs=proofs,
@@ -199,6 +212,8 @@ def build_rotation(
             audit=audit,
             opening=opening,
             outbox=notices.outbox,
+            recipients=notices.recipients,
+            owner_changes=owner_changes,
             clock=clock,
         ),
         retirement=Retirement(

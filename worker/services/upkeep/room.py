@@ -7,6 +7,7 @@ from vaultcore.row_checks import RowChecks
 from worker.config import SETTINGS_FILE
 from worker.services.core import Core
 from worker.services.upkeep.anchors import ANCHORS_FILE, Anchors
+from worker.services.upkeep.audit_export import AuditExport
 from worker.services.upkeep.backup import Backups
 from worker.services.upkeep.clock_repair import ClockRepair
 from worker.services.upkeep.item_import import ItemImport
@@ -17,6 +18,7 @@ from worker.services.upkeep.signs_of_life import SignsOfLife
 @dataclass(frozen=True, kw_only=True)
 class Upkeep:
     anchors: Anchors
+    audit_export: AuditExport
     backups: Backups
     row_verification: RowVerification
     clock_repair: ClockRepair
@@ -31,6 +33,13 @@ def build_upkeep(core: Core) -> Upkeep:
     )
     return Upkeep(
         anchors=anchors,
+        audit_export=AuditExport(
+            database=core.database,
+            audit=core.audit,
+            key=core.keyring.signing_key,
+            deployment_id=core.deployment_id,
+            clock=core.clock,
+        ),
         backups=Backups(
             database=core.database,
             audit=core.audit,

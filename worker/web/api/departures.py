@@ -18,12 +18,15 @@ class ReadableItem(BaseModel):
 
 
 class WantedDeparture(BaseModel):
-    """`emergency`: nothing overlaps, old values are revoked at once. `in_freeze`: also what a freeze holds."""
+    """`emergency`: nothing overlaps, old values are revoked at once. `in_freeze`: also what a freeze holds.
+    `to`: the owner who has their items from now on, and hears what would be told to them.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     emergency: bool = Field(default=False, examples=[False])
     in_freeze: bool = Field(default=False, examples=[False])
+    to: str | None = Field(default=None, max_length=100, examples=[None])
 
 
 class ShownLeftItem(BaseModel):
@@ -58,6 +61,10 @@ def leave(request: Request, principal: Asker, leaver: str, wanted: WantedDepartu
     the vault drives it. Asked again, it says how it stands.
     """
     departure = services_of(request).night.departures.begin(
-        leaver, emergency=wanted.emergency, in_freeze=wanted.in_freeze, actor=principal.actor
+        leaver,
+        emergency=wanted.emergency,
+        in_freeze=wanted.in_freeze,
+        to=wanted.to,
+        actor=principal.actor,
     )
     return ShownDeparture(**describe_departure(departure))

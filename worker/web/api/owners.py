@@ -1,8 +1,9 @@
 """`/nightkey/owners`: who is told, where and when; routes are taken, and shown masked."""
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from vaultcore.access import Action
@@ -13,7 +14,7 @@ from worker.domain.reach import find_concerned
 from worker.domain.revisions import revision_of_owner
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.wire import Seen, leave_out, show_revision
-from worker.wording.people import describe_tried_route, describe_unreached
+from worker.wording.people import describe_handover, describe_tried_route, describe_unreached
 from worker.wording.shapes import describe_owner
 
 router = APIRouter(prefix="/nightkey/owners", tags=["owners"], route_class=AskedRoute)
@@ -72,6 +73,21 @@ class TriedRoute(BaseModel):
     error: str | None
 
 
+class NewOwnerName(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(min_length=1, max_length=250, examples=["payments-team"])
+
+
+class HandedOver(BaseModel):
+    """What went to another owner: items, those whose deputy they were, notices that had not arrived."""
+
+    to: str | None
+    items: list[str]
+    stood_in_for: list[str]
+    notices: int
+
+
 class ChangedOwner(BaseModel):
     """What is left out stays as it is; `quiet` or `deputy` null: none."""
 
@@ -126,6 +142,28 @@ def update_owner(
     )
     show_revision(revision_of_owner(changed), response)
     return _show_warned(request, changed)
+
+
+@router.post("/{name:name}/rename", **asks(Action.OWNER_MANAGE))
+def rename_owner(
+    request: Request, response: Response, principal: Asker, name: str, new: NewOwnerName
+) -> WarnedOwner:
+    """Items, routes and roles stay theirs."""
+    owner = services_of(request).rotation.owner_changes.rename(name, new.name, actor=principal.actor)
+    show_revision(revision_of_owner(owner), response)
+    return _show_warned(request, owner)
+
+
+@router.delete("/{name:name}", **asks(Action.OWNER_MANAGE))
+def delete_owner(
+    request: Request,
+    principal: Asker,
+    name: str,
+    to: Annotated[str | None, Query(max_length=100)] = None,
+) -> HandedOver:
+    """Refused, with names, while anything hangs on them that does not go `to` another owner."""
+    handed = services_of(request).rotation.owner_changes.delete(name, to=to, actor=principal.actor)
+    return HandedOver(**describe_handover(handed))
 
 
 @router.post("/{name:name}/routes", status_code=201, **asks(Action.OWNER_MANAGE))

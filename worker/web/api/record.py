@@ -1,26 +1,35 @@
 """`/nightkey/audit`: the record of every change, and whether it is whole."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from tempfile import SpooledTemporaryFile
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.background import BackgroundTask
+from starlette.responses import StreamingResponse
 
 from vaultcore.access import Action
 from worker.rows.audit_lists import AuditFilter
-from worker.web.api.asking import AskedRoute, asks, services_of
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
+from worker.wording.record import describe_recorded
 from worker.wording.shapes import describe_checked
 
 router = APIRouter(prefix="/nightkey/audit", tags=["audit"], route_class=AskedRoute)
 
+_IN_MEMORY: Final = 4 * 1024 * 1024
+_PART: Final = 64 * 1024
 
 ANCHOR = '{"seq": 42, "hash": "9f…", "at": "2026-03-01T02:00:00.000000+00:00", "signature": "…"}'
 
 
 class AuditQuery(PageQuery):
-    """`item`: an item's id, with its rotations; `subject`: the id of what a row is about."""
+    """`item`: an item's name or id, with its rotations; `subject`: the id of what a row is about; `actor`: as
+    the record has it, or without `user:`, `person:` or `service:`; `action`: `item.update`, or `item` for all
+    that is done with items.
+    """
 
     item: str | None = Field(default=None, max_length=100)
     subject: str | None = Field(default=None, max_length=100)
@@ -41,14 +50,38 @@ class AuditQuery(PageQuery):
         )
 
 
+class PeriodQuery(BaseModel):
+    """`to` left out: until now. What is before `to` is in it."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    begin: Time = Field(alias="from")
+    end: Time | None = Field(default=None, alias="to")
+
+
+class PublicKey(BaseModel):
+    """`pem`: as `openssl` reads it."""
+
+    id: str
+    algorithm: str
+    pem: str
+
+
+class ExportResponse(StreamingResponse):
+    media_type = "application/json"
+
+
 class RecordedChange(BaseModel):
-    """`details`: ids, names and numbers; never a value."""
+    """`name`: what the subject is called, an item or the item of a rotation. `details`: ids, names and numbers;
+    never a value.
+    """
 
     seq: int
     at: datetime
     actor: str
     action: str
     subject: str
+    name: str | None
     details: dict[str, Any]
 
 
@@ -95,8 +128,44 @@ def list_changes(
     request: Request, response: Response, query: Annotated[AuditQuery, Query()]
 ) -> list[RecordedChange]:
     """The record as it stands, newest first unless `sort` says otherwise."""
-    page = services_of(request).lists.page_audit(query.wanted, query.page)
-    return [RecordedChange(**vars(one)) for one in give_page(page, request, response)]
+    services = services_of(request)
+    rows = give_page(services.lists.page_audit(query.wanted, query.page), request, response)
+    names = services.views.name_subjects({one.subject for one in rows})
+    return [RecordedChange(**describe_recorded(one, names.get(one.subject))) for one in rows]
+
+
+@router.get("/key", **asks(Action.AUDIT_READ))
+def show_key(request: Request) -> PublicKey:
+    """The key by which exports are checked."""
+    return PublicKey(**services_of(request).upkeep.audit_export.describe_key())
+
+
+@router.get(
+    "/export",
+    response_class=ExportResponse,
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+    **asks(Action.AUDIT_READ),
+)
+def export(request: Request, principal: Asker, period: Annotated[PeriodQuery, Query()]) -> ExportResponse:
+    """The record of a period, signed: keep it as it is, byte for byte. That you took it is recorded.
+
+    Written whole before it is sent, so that what goes wrong is told, and the database waits for no caller.
+    """
+    lines = services_of(request).upkeep.audit_export.write(period.begin, period.end, actor=principal.actor)
+    file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # it is closed when it was sent
+    try:
+        for line in lines:
+            file.write(line.encode())
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    name = f"nightkey-audit-{period.begin:%Y-%m-%d}.json"
+    return ExportResponse(
+        iter(lambda: file.read(_PART), b""),
+        headers={"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'},
+        background=BackgroundTask(file.close),
+    )
 
 
 @router.post("/anchor", **asks(Action.AUDIT_ANCHOR))

@@ -95,6 +95,8 @@ SAID: Final[Mapping[str, str]] = {
     "rolled-back": "It goes back to the old value.",
     "accepted": "The new value stays.",
     "extended": "The old value works on until then.",
+    "owner-renamed": "They have another name now.",
+    "owner-deleted": "The owner is deleted.",
     "waived": "Nothing waits for that any longer: you answer for it.",
     "proven": "The workflow ran well with the new value: that proves it.",
     # Of a workflow
@@ -149,6 +151,7 @@ def _templates() -> Environment:
         "owner_path": ways.owner_path,
         "digest_path": ways.digest_path,
         "principal_path": ways.principal_path,
+        "change_path": ways.change_path,
     }
     environment.globals |= {"console": CONSOLE, "asset": asset, "count": _count}
     return environment

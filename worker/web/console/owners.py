@@ -125,6 +125,7 @@ def _show(
         wrong=wrong or {},
         sees_theirs=visitor.may("item.see", (owner.name,)),
         may_update=visitor.may("owner.update", (owner.name,)),
+        may_manage=visitor.may("owner.manage"),
     )
 
 

@@ -1,18 +1,16 @@
 """The record of every change: read, filtered, and proven to be whole."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vaultcore.access import Action
 from vaultcore.audit import AuditRow, Verification
-from vaultcore.errors import NightkeyError, NotFoundError, UnreadableError
-from worker.bootstrap import Services
+from vaultcore.errors import NightkeyError, UnreadableError
 from worker.domain.paging import Page
 from worker.rows.audit_lists import AuditFilter
 from worker.web.api.asking import asks, services_of
@@ -20,6 +18,7 @@ from worker.web.console.days import HOW_TO, begin_of, end_of
 from worker.web.console.frame import CONSOLE, Visitor, show
 from worker.web.console.queries import link_pages, link_without, read_filters, read_page
 from worker.web.console.visits import Looks, PageRoute
+from worker.wording.record import say_details
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 _FIELDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -67,7 +66,7 @@ def _show(request: Request, visitor: Visitor, *, verdict: Verification | None = 
     days, wrong = _read_days(filters, visitor)
     page: Page[AuditRow] = Page(rows=(), next=None, total=None)
     if not wrong:
-        page = services.lists.page_audit(_read_filter(services, filters, days), read_page(request))
+        page = services.lists.page_audit(_read_filter(filters, days), read_page(request))
     anchors = services.upkeep.anchors
     head, anchor, problem = None, None, ""
     try:
@@ -109,16 +108,9 @@ def _read_days(
     return days, {name: f"That is no day: {HOW_TO}." for name, moment in days.items() if moment is None}
 
 
-def _read_filter(
-    services: Services, filters: Mapping[str, str], days: Mapping[str, datetime | None]
-) -> AuditFilter:
-    """An item may be given by its name."""
-    item = filters.get("item")
-    if item is not None:
-        with suppress(NotFoundError):  # one that is gone has its rows, by its id
-            item = services.views.get_item(item).id
+def _read_filter(filters: Mapping[str, str], days: Mapping[str, datetime | None]) -> AuditFilter:
     return AuditFilter(
-        item=item,
+        item=filters.get("item"),
         subject=filters.get("subject"),
         actor=filters.get("actor"),
         action=filters.get("action"),
@@ -137,11 +129,5 @@ def _show_row(row: AuditRow, name: str) -> ShownRow:
         subject=row.subject,
         name=name,
         place=None if place is None else f"{CONSOLE}/{place}/{row.subject}",
-        details=", ".join(f"{name} {_say(value)}" for name, value in row.details.items()),
+        details=say_details(row.details),
     )
-
-
-def _say(value: Any) -> str:  # noqa: ANN401  # JSON
-    if isinstance(value, list):
-        return " ".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)

@@ -45,6 +45,11 @@ def principal_path(name: str) -> str:
     return f"{CONSOLE}/principals/{quote(name, safe='')}"
 
 
+def change_path(name: str, change: str) -> str:
+    """Where an owner is changed: `rename`, `delete` or `leave`."""
+    return f"{CONSOLE}/owners-{change}/{quote(name, safe='')}"
+
+
 def digest_path(name: str) -> str:
     """What an owner will read after the next night."""
     return f"{CONSOLE}/owners-digest/{quote(name, safe='')}"
