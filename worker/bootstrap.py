@@ -17,6 +17,7 @@ from vaultcore.consumers import References
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError
+from vaultcore.named_policies import NamedPolicies
 from vaultcore.own_row import OwnRow, read_own_row
 from vaultcore.owners import Owners
 from vaultcore.presented_keys import PresentedKeys
@@ -35,6 +36,7 @@ from worker.services.identities import Identities
 from worker.services.identity_provider import IdentityProvider
 from worker.services.items import Items
 from worker.services.lists import Lists
+from worker.services.metadata import MetadataExchange
 from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
@@ -173,6 +175,10 @@ class Services:
         return Vault(versions=self.versions, audit=self.audit, references=self.references, clock=self.clock)
 
     @cached_property
+    def _named_policies(self) -> NamedPolicies:
+        return NamedPolicies(audit=self.audit, clock=self.clock)
+
+    @cached_property
     def core(self) -> Core:
         return Core(
             settings=self.settings,
@@ -251,6 +257,7 @@ class Services:
             owners=self.owners,
             references=self.references,
             pickups=self._pickups,
+            named_policies=self._named_policies,
             audit=self.audit,
             supersession=Supersession(versions=self.versions, clock=self.clock),
             opening=self.rotation.opening,
@@ -267,6 +274,19 @@ class Services:
             items=self.items,
             caller_keys=self.runs.caller_keys,
             operators=self.settings.operators,
+        )
+
+    @cached_property
+    def metadata(self) -> MetadataExchange:
+        return MetadataExchange(
+            database=self.database,
+            vault=self.vault,
+            owners=self.owners,
+            policies=self._named_policies,
+            audit=self.audit,
+            items=self.items,
+            address_book=self.notices.address_book,
+            principals=self.principals,
         )
 
     @cached_property

@@ -28,6 +28,7 @@ from worker.cli import (
     notice,
     owner,
     pickup,
+    policy,
     principal,
     reconcile,
     restore,
@@ -55,6 +56,7 @@ app = Commands(
 )
 app.command("init")(init.init)
 app.add_typer(item.app, name="item")
+app.add_typer(policy.app, name="policy")
 app.add_typer(owner.app, name="owner")
 app.add_typer(principal.app, name="principal")
 app.add_typer(workflow.app, name="workflow")

@@ -7,7 +7,7 @@ from typing import Final
 from vaultcore.rules import show_duration
 from worker.domain.changes import Change
 
-_NAMES: Final = {"version": "value", "stated": "plan"}
+_NAMES: Final = {"version": "value", "stated": "plan", "named": "policy"}
 _LABELS: Final = "labels."
 
 
