@@ -1,5 +1,6 @@
 """From files to what has to be done: nothing for what is so, all of it for what is not, and never more."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,9 +26,15 @@ NAMES = ("prod-crm-token", "prod-ftp-password", "api-key:orders")
 
 
 def make_item(name: str = NAMES[0], policy: Policy | None = None, **more: Any) -> Item:
-    usual = {"owners": ("platform",), "version": 1, "expires_at": None, "due_at": None, "hold_until": None}
+    usual: dict[str, Any] = {
+        "owners": ("platform",),
+        "version": 1,
+        "expires_at": None,
+        "due_at": None,
+        "hold_until": None,
+    }
     kind = Kind.API_KEY if name.startswith("api-key:") else Kind.SECRET
-    dates = {"created_at": NOW, "updated_at": NOW}
+    dates: dict[str, Any] = {"created_at": NOW, "updated_at": NOW}
     return Item(id=f"vlt_{name}", name=name, kind=kind, policy=policy or Policy(), **usual | dates | more)
 
 
@@ -36,7 +43,7 @@ def make_owner(name: str = "platform", **more: Any) -> Owner:
     return Owner(id=f"own_{name}", name=name, created_at=NOW, **usual | more)
 
 
-def make_policy(name: str, parts: dict[str, Any]) -> NamedPolicy:
+def make_policy(name: str, parts: Mapping[str, Any]) -> NamedPolicy:
     return NamedPolicy(id=f"pol_{name}", name=name, parts=parts, created_at=NOW, updated_at=NOW)
 
 

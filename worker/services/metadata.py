@@ -133,7 +133,7 @@ class MetadataExchange:
             problem = self._find_problem(principal, step, standing, known)
             if problem is not None:
                 faults.append(_fault_of(step, problem))
-        return replace(plan, faults=tuple(faults))
+        return replace(plan, faults=tuple(sorted(faults, key=lambda one: one.key)))
 
     def apply(
         self,
