@@ -22,6 +22,8 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "status": ("status",),
     "item-list": ("item", "list"),
     "item-show": ("item", "show", NAME),
+    "policy-explain": ("policy", "explain", NAME),
+    "item-apply": ("item", "apply", "{folder}", "--dry-run"),
     "rotation-list": ("rotation", "list"),
     "rotation-show": ("rotation", "show", "rot_01k00000000"),
     "workflow-list": ("workflow", "list"),
