@@ -75,7 +75,8 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         near("item", "update", DECIDED, *due, "--consumers", "none")
         (folder / "kept").mkdir()
         (folder / "kept" / "policies.toml").write_text('[policies.monthly]\nlifetime = "30d"\nlead = "5d"\n')
-        (folder / "kept" / "items.toml").write_text('[items.prod-spare-token.policy]\nnamed = "monthly"\n')
+        spare = '[items.prod-spare-token.policy]\nnamed = "monthly"\n'
+        (folder / "kept" / "items.toml").write_text(f"[items.{NAME}]\n[items.{DECIDED}]\n{spare}")
         near("item", "apply", str(folder / "kept"), "--yes")
         (folder / "list.json").write_text('[{"name": "prod-listed-token"}]')
         near("item", "update", NAME, "--label", "env=prod")
