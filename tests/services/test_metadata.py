@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from tests.services.conftest import Moves
 from vaultcore.access import Principal, Role, machine
-from vaultcore.errors import ChangedError, InvalidInputError, NotAllowedError, NotFoundError, RefusedError
+from vaultcore.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, RefusedError
 from vaultcore.model import Item, Mode, PrincipalKind
 from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
@@ -122,7 +122,7 @@ def test_nothing_is_done_where_the_vault_changed_after_it_was_looked_at(services
     assert plan(services, document).mark == mark, "that is no business of these files"
     services.items.update(NAME, ItemChange(labels={"team": "a"}), actor="test")
 
-    with pytest.raises(ChangedError, match="nothing was changed"):
+    with pytest.raises(ConflictError, match="nothing was changed"):
         apply(services, document, seen=mark)
 
     assert [one.key for one in services.items.view(NAME).item.labels] == ["team"]

@@ -7,85 +7,30 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
-from worker.cli import (
-    audit,
-    backup,
-    calendar,
-    console,
-    demo,
-    finding,
-    init,
-    item,
-    key,
-    keyring,
-    kinds,
-    night,
-    notice,
-    owner,
-    pickup,
-    policy,
-    principal,
-    reconcile,
-    restore,
-    rotation,
-    run,
-    scan,
-    serve,
-    status,
-    up,
-    workflow,
-)
 from worker.cli.commands import Commands, Home
 from worker.cli.edge import check_words, describe_error, shorten
 from worker.cli.output import abandon_output, drop_output, drop_unwritten, finish_output, note
+from worker.cli.root import RootGroup
 from worker.cli.screen import begin_screen, utc_now
 from worker.cli.terminal import prepare_streams
 
 app = Commands(
     name="nightkey",
+    cls=RootGroup,
     help="Keeps the credentials that workflows depend on from lapsing.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    add_completion=True,
 )
-app.command("init")(init.init)
-app.add_typer(item.app, name="item")
-app.add_typer(policy.app, name="policy")
-app.add_typer(owner.app, name="owner")
-app.add_typer(principal.app, name="principal")
-app.add_typer(workflow.app, name="workflow")
-app.command("scan")(scan.scan)
-app.add_typer(night.app, name="night")
-app.command("up")(up.up)
-app.command("serve")(serve.serve)
-app.add_typer(console.app, name="console")
-app.add_typer(rotation.app, name="rotation")
-app.add_typer(run.app, name="run")
-app.add_typer(finding.app, name="finding")
-app.add_typer(notice.app, name="notice")
-app.command("calendar")(calendar.calendar)
-app.command("pickup")(pickup.pickup)
-app.command("claim", hidden=True)(pickup.pickup)  # notices that went out name it so
-app.add_typer(key.app, name="key")
-app.add_typer(keyring.app, name="keyring")
-app.add_typer(kinds.nodes, name="node")
-app.add_typer(kinds.rotators, name="rotator")
-app.add_typer(audit.app, name="audit")
-app.command("backup")(backup.backup)
-app.command("restore")(restore.restore)
-app.add_typer(reconcile.app, name="reconcile")
-app.command("status")(status.status)
-app.command("demo")(demo.demo)
 
 
 def _say_version(asked: bool) -> None:  # typer's contract
     if asked:
+        from importlib import metadata  # noqa: PLC0415  # --help must not wait for it
+
         print(metadata.version("nightkey"))  # noqa: T201  # the answer
         raise typer.Exit
 

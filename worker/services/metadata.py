@@ -14,7 +14,7 @@ from vaultcore.access import RULES, Action, Principal
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import (
-    ChangedError,
+    ConflictError,
     InvalidInputError,
     NightkeyError,
     NotAllowedError,
@@ -145,8 +145,8 @@ class MetadataExchange:
         principal: Principal,
         tell: Callable[[MetadataStep], None] = lambda _: None,
     ) -> AppliedPlan:
-        """Does what was shown under the mark `seen`, and nothing else: `ChangedError` where it would be another
-        thing by now. `skip_missing`: items that there are not stop nothing.
+        """Does what was shown under the mark `seen`, and nothing else: `ConflictError` where it would be
+        another thing by now. `skip_missing`: items that there are not stop nothing.
         """
         plan = self.plan(document, prune=prune, principal=principal)
         for step in plan.of(*_DONE):
@@ -155,7 +155,7 @@ class MetadataExchange:
             more = f" (and {len(plan.faults) - 1} more)" if len(plan.faults) > 1 else ""
             raise InvalidInputError(f"{plan.faults[0].key}: {plan.faults[0].says}{more}")
         if plan.mark != seen:
-            raise ChangedError(
+            raise ConflictError(
                 "the vault is not as it was when the differences were shown: nothing was changed; look at them "
                 "again, then decide"
             )

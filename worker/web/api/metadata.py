@@ -118,7 +118,7 @@ def plan_metadata(request: Request, principal: Asker, wanted: WantedMetadata) ->
 
 @router.post("/metadata", **starts(Action.ITEM_UPDATE))
 def apply_metadata(request: Request, principal: Asker, wanted: MarkedMetadata) -> AppliedMetadata:
-    """Does what the plan with that mark says, and nothing else; 412 where it would be another by now."""
+    """Does what the plan with that mark says, and nothing else; 409 where it would be another by now."""
     applied = services_of(request).metadata.apply(
         _document(wanted),
         prune=wanted.prune,
