@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -23,6 +23,10 @@ from worker.wording.shapes import Shape
 if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
+
+
+_TOLD_MAX: Final = 50
+"""So many of what stands in the way are told at once."""
 
 
 def apply(
@@ -91,7 +95,9 @@ def _agree(
 ) -> bool:
     """Shows the differences; whether they are to be made. An error where they cannot be, or nobody says so."""
     if plan["faults"]:
-        raise InvalidInputError("\n".join(map(read.tell, plan["faults"])))
+        told = [read.tell(one) for one in plan["faults"][:_TOLD_MAX]]
+        more = len(plan["faults"]) - len(told)
+        raise InvalidInputError("\n".join([*told, *([f"and {more:,} more"] if more else [])]))
     if not json:
         for step in plan["steps"]:
             print_lines(tell_step(step))
