@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
 
-app = Commands(no_args_is_help=True, help="How items are kept from lapsing.")
+app = Commands(no_args_is_help=True, help="How items are kept from lapsing, in words and by name.")
 _PATH: Final = "/nightkey/named-policies"
 _SHOWN_MAX: Final = 20
 
