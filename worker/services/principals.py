@@ -11,12 +11,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from vaultcore.access import Action, Principal, Role, check, covers, may
+from vaultcore.access import RULES, Action, Principal, Role, check, covers, find_gains, may
 from vaultcore.database import Database
 from vaultcore.errors import AmbiguousError, NotAllowedError, NotFoundError, RefusedError, UnreadableError
-from vaultcore.model import Consumers, Item, Mode, PrincipalKind
+from vaultcore.model import Consumers, Item, Kind, Mode, PrincipalKind, Unchanged
 from vaultcore.principals import Principals, StoredPrincipal
-from vaultcore.rules import API_KEY_PREFIX, NAME_MAX
+from vaultcore.rules import API_KEY_PREFIX, NAME_MAX, make_nameable
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
@@ -34,6 +34,7 @@ _NOBODYS: Final = "-"
 """No item has this id."""
 _CHANGES: Final = frozenset({Action.ITEM_UPDATE, Action.ITEM_REPLACE, Action.ITEM_REDIRECT, Action.ITEM_DELETE})
 """What decides how long a token opens, and who is given the next one."""
+_ONES_OWN: Final = "by this change you would answer for the item yourself: let somebody else give it to you"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +246,7 @@ class PrincipalAccess:
     ) -> Updated:
         """`Items.update` of what `find_item` gave, as the principal: a refusal stands in the record."""
         try:
+            _refuse_ones_own(principal, item, change)
             with self.without_names(principal):
                 return self._items.update(
                     item.id,
@@ -261,6 +263,7 @@ class PrincipalAccess:
 
     def preview_item(self, principal: Principal, item: Item, change: ItemChange) -> tuple[Change, ...]:
         """What `update_item` would change; nothing is written, and no refusal either."""
+        _refuse_ones_own(principal, item, change)
         return self._items.preview(item.id, change, allowed=self._allowed(principal, item))
 
     def _allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
@@ -296,8 +299,8 @@ class PrincipalAccess:
         return TokenView(item=item, last_used_at=max(used, default=None))
 
     def _find_name(self, connection: Connection, principal: str) -> str:
-        """A name for the token that no item has."""
-        number = 1
+        """A name for the token that no item has: as the principal's, as far as items may be called so."""
+        number, principal = 1, make_nameable(principal)
         while True:
             ending = "" if number == 1 else f"-{number}"
             name = API_KEY_PREFIX + principal[: NAME_MAX - len(API_KEY_PREFIX) - len(ending)] + ending
@@ -306,3 +309,18 @@ class PrincipalAccess:
             except NotFoundError:
                 return name
             number += 1
+
+
+def _refuse_ones_own(principal: Principal, item: Item, change: ItemChange) -> None:
+    """Nobody gives themselves, with an item, what they may not do to it: its owner approves its rotations, and
+    collects its keys.
+    """
+    if isinstance(change.owners, Unchanged):
+        return
+    gained = [
+        one
+        for one in find_gains(principal, item.owners, change.owners)
+        if one is not Action.PICKUP_COLLECT or item.kind is Kind.API_KEY
+    ]
+    if gained:
+        raise NotAllowedError(gained[0], sorted(RULES[gained[0]].anywhere), why=_ONES_OWN)

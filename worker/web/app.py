@@ -81,6 +81,7 @@ from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
 from worker.web.probes import Probes
 from worker.web.refusals import Refusals
+from worker.web.slashes import keep_slashes
 
 _log = structlog.get_logger(__name__)
 
@@ -178,7 +179,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
         app.include_router(noun.router)
     describe_calls(app)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
-    return _end_at_the_edge(app)
+    return _end_at_the_edge(keep_slashes(app))
 
 
 def _is_there(services: Services) -> bool:

@@ -103,21 +103,22 @@ def make_item(request: Request, principal: Asker, new: WantedItem) -> KeptItem:
     services, given = services_of(request), _value(new)
     services.principals.check(principal, Action.ITEM_CREATE, owners=new.owners)
     _check_target(request, principal, new.target, new.owners)
-    created, first = services.items.create(
-        new.name,
-        read_value=None if given is None else lambda: given,
-        owners=new.owners,
-        expires_at=new.expires_at,
-        policy=change_of(new.target, new.plan),
-        labels=read_labels(new.labels),
-        actor=principal.actor,
-    )
+    with services.principals.without_names(principal):
+        created, first = services.items.create(
+            new.name,
+            read_value=None if given is None else lambda: given,
+            owners=new.owners,
+            expires_at=new.expires_at,
+            policy=change_of(new.target, new.plan),
+            labels=read_labels(new.labels),
+            actor=principal.actor,
+        )
     warned = word_warnings(created.name, services.items.warn(created, [] if given is None else [given]))
     secret = None if first is None else first.key.expose()
     return KeptItem(**show_whole(request, created), warnings=warned, secret=secret)
 
 
-@router.patch("/{item}", **asks(Action.ITEM_UPDATE))
+@router.patch("/{item:name}", **asks(Action.ITEM_UPDATE))
 def change_item(
     request: Request, response: Response, principal: Asker, item: str, change: ItemChanges, seen: Seen
 ) -> UpdatedItem:
