@@ -12,11 +12,17 @@ from worker.cli.inputs import confirm
 from worker.cli.item_export import METADATA
 from worker.cli.metadata_files import MetadataFolder, read_folder
 from worker.cli.output import note, print_json, print_lines
-from worker.cli.reach import warn_of_unreached
+from worker.cli.reach import take_warnings
 from worker.cli.session import Json, ask, who
-from worker.domain.metadata import Subject
 from worker.domain.metadata_plan import StepDeed
-from worker.wording.metadata import ask_about, count_deeds, describe_metadata_plan, summarise_plan, tell_step
+from worker.wording.metadata import (
+    ask_about,
+    count_deeds,
+    describe_applied,
+    describe_metadata_plan,
+    summarise_plan,
+    tell_step,
+)
 from worker.wording.parts import say_count
 from worker.wording.shapes import Shape
 
@@ -63,10 +69,7 @@ def apply(
         applied = services.metadata.apply(
             read.document, prune=prune, skip_missing=skip_missing, seen=str(plan["mark"]), principal=me
         )
-        made = {one["name"] for one in plan["steps"] if _is_new_owner(one)}
-        if made:
-            warn_of_unreached(services, about=made)
-        return plan, {"done": applied.done, "problem": applied.problem}
+        return plan, describe_applied(applied, services.views.find_unreached())
 
     def apply_there(server: "FarServer") -> tuple[Shape, Shape | None]:
         wanted: dict[str, Any] = {**read.document, "prune": prune}
@@ -77,6 +80,8 @@ def apply(
         return plan, server.post(METADATA, body=marked, long=True)
 
     plan, applied = ask(apply_here, apply_there)
+    if applied is not None:
+        applied = take_warnings(applied)
     done, problem = (0, None) if applied is None else (applied["done"], applied["problem"])
     if json:
         print_json({**plan, "done": done, "problem": problem})
@@ -119,10 +124,6 @@ def _agree(
     if not confirm(ask_about(plan)):
         raise RefusedError("nothing was changed")
     return True
-
-
-def _is_new_owner(step: Shape) -> bool:
-    return bool(step["subject"] == Subject.OWNERS and step["deed"] == StepDeed.CREATE)
 
 
 def _count_changes(plan: Shape) -> int:

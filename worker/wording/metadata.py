@@ -1,7 +1,7 @@
 """What files would change of a vault, for who reads it before they agree. Pure; never a value."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from vaultcore.model import NamedPolicy, Unchanged
 from worker.domain.changes import Change
@@ -9,8 +9,10 @@ from worker.domain.commands import create_command
 from worker.domain.metadata import ItemEntry, Subject
 from worker.domain.metadata_plan import MetadataPlan, MetadataStep, StepDeed
 from worker.domain.policies import build_policy
+from worker.domain.reach import Unreached, find_concerned
 from worker.wording.changes import say_change
 from worker.wording.parts import say_count
+from worker.wording.people import describe_unreached
 from worker.wording.policies import explain_named
 from worker.wording.shapes import Shape, to_plain
 
@@ -35,6 +37,17 @@ def describe_metadata_plan(plan: MetadataPlan) -> dict[str, object]:
         "faults": [
             {"subject": one.subject, "name": one.name, "key": one.key, "says": one.says} for one in plan.faults
         ],
+    }
+
+
+def describe_applied(applied: Any, unreached: Sequence[Unreached]) -> dict[str, Any]:  # noqa: ANN401  # of `worker.services`, above
+    """How far it came, and which of the owners that were made nobody can tell anything."""
+    made = {one.name for one in applied.plan.of(StepDeed.CREATE) if one.subject is Subject.OWNERS}
+    told = find_concerned(unreached, made) if made else []
+    return {
+        "done": applied.done,
+        "problem": applied.problem,
+        "warnings": [describe_unreached(one) for one in told],
     }
 
 

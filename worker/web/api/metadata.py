@@ -12,7 +12,12 @@ from vaultcore.access import Action
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.items import Changed, ExplainedPart
 from worker.web.api.wire import leave_out
-from worker.wording.metadata import describe_metadata_plan, describe_named_policy, describe_whole_policy
+from worker.wording.metadata import (
+    describe_applied,
+    describe_metadata_plan,
+    describe_named_policy,
+    describe_whole_policy,
+)
 from worker.wording.shapes import to_plain
 
 router = APIRouter(prefix="/nightkey", tags=["metadata"], route_class=AskedRoute)
@@ -78,10 +83,13 @@ class PlannedMetadata(BaseModel):
 
 
 class AppliedMetadata(BaseModel):
-    """`done`: how many steps. `problem`: why the next one could not be; the same call does the rest."""
+    """`done`: how many steps. `problem`: why the next one could not be; the same call does the rest.
+    `warnings`: which of the new owners nothing reaches.
+    """
 
     done: int
     problem: str | None
+    warnings: list[str]
 
 
 class PolicyRow(BaseModel):
@@ -119,14 +127,15 @@ def plan_metadata(request: Request, principal: Asker, wanted: WantedMetadata) ->
 @router.post("/metadata", **starts(Action.ITEM_UPDATE))
 def apply_metadata(request: Request, principal: Asker, wanted: MarkedMetadata) -> AppliedMetadata:
     """Does what the plan with that mark says, and nothing else; 409 where it would be another by now."""
-    applied = services_of(request).metadata.apply(
+    services = services_of(request)
+    applied = services.metadata.apply(
         _document(wanted),
         prune=wanted.prune,
         skip_missing=wanted.skip_missing,
         seen=wanted.mark,
         principal=principal,
     )
-    return AppliedMetadata(done=applied.done, problem=applied.problem)
+    return AppliedMetadata.model_validate(describe_applied(applied, services.views.find_unreached()))
 
 
 @router.get("/named-policies", tags=["policies"], **asks(Action.ITEM_SEE))
@@ -138,7 +147,7 @@ def list_named_policies(request: Request, response: Response, principal: Asker) 
     return [PolicyRow.model_validate(describe_named_policy(one, items=items)) for one, items in found]
 
 
-@router.get("/named-policies/{name}", tags=["policies"], **asks(Action.ITEM_SEE))
+@router.get("/named-policies/{name:name}", tags=["policies"], **asks(Action.ITEM_SEE))
 def get_named_policy(request: Request, principal: Asker, name: str) -> WholePolicy:
     services = services_of(request)
     services.principals.check(principal, Action.ITEM_SEE)
