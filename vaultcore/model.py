@@ -95,7 +95,7 @@ class Policy:
     without asking a person. `urgent`: its owners hear of it in their quiet hours, too. `consumers` says
     whether something here must read what is replaced. `target` names the system outside, where the
     rotator's own name for it is not the one meant. `copy_of` is the id of the item of which it holds the
-    same credential.
+    same credential. `named`: the named policy that it follows, whose parts it has but for those of its own.
     """
 
     mode: Mode = Mode.NOTIFY
@@ -122,6 +122,20 @@ class Policy:
     target: str | None = None
     consumers: Consumers = Consumers.REQUIRED
     copy_of: str | None = None
+    named: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedPolicy:
+    """A policy under a name, for items to follow: `parts` are those that it says, as a file has them. Items
+    have all of it stored with them, so that nothing has to be looked up when one is decided of.
+    """
+
+    id: str
+    name: str
+    parts: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

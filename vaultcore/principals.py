@@ -240,6 +240,11 @@ class Principals:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
 
 
+def find_token_items(connection: Connection) -> set[str]:
+    """The ids of the items whose keys let a principal in."""
+    return set(connection.execute(select(tokens.c.item_id)).scalars())
+
+
 def is_token(connection: Connection, item_id: str) -> bool:
     """Whether the item's keys let a principal in."""
     found = connection.execute(select(tokens.c.item_id).where(tokens.c.item_id == item_id))

@@ -41,6 +41,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
         "target": policy.target,
         "consumers": policy.consumers.value,
         "copy_of": policy.copy_of,
+        "named": policy.named,
     }
 
 
@@ -75,6 +76,7 @@ def policy_from_json(stored: Mapping[str, Any]) -> Policy:
         target=_former(stored, "target", "counterpart", default.target),
         consumers=Consumers(stored.get("consumers", default.consumers)),
         copy_of=stored.get("copy_of", default.copy_of),
+        named=stored.get("named", default.named),
     )
 
 

@@ -401,6 +401,21 @@ Index(
 )
 
 
+class NamedPolicyColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    name: Named[str] = Column(String(50), unique=True)
+    skeleton: Named[str | None] = Column(Text, index=True)
+    parts: Named[dict[str, Any]] = Column(JSON)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
+
+
+named_policies = Table("named_policies", metadata, NamedPolicyColumns, info={"decides": ("name", "parts")})
+"""Policies under a name, for items to follow. An item has the whole of its policy in its own row, with the name
+of the one that it follows: so no night looks here, and a changed one is put into each item that follows it."""
+
+
 class PrincipalColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     name: Named[str] = Column(String(100), unique=True)

@@ -352,6 +352,19 @@ class Vault:
     def delete(self, connection: Connection, name_or_id: str, *, actor: str) -> Item:
         """Takes the item and every value of it away; refused while anything uses it."""
         item = self.get(connection, name_or_id, lock=True)
+        self.check_unused(connection, item)
+        self._references.forget(connection, item.id)
+        self._references.unlink(connection, item.id)
+        record_accounts(connection, item.id, ())
+        connection.execute(delete(versions).where(versions.c.item_id == item.id))
+        self._set_owners(connection, item.id, ())
+        set_labels(connection, item.id, ())
+        connection.execute(delete(items).where(items.c.id == item.id))
+        self._note(connection, actor, "item.delete", item.id, name=item.name)
+        return item
+
+    def check_unused(self, connection: Connection, item: Item) -> None:
+        """`RefusedError` where something uses it, so that it may not be deleted."""
         users = sorted(
             {
                 f"{'rotator of ' if r.consumer is ConsumerKind.ROTATOR else ''}{r.consumer_name}"
@@ -369,15 +382,6 @@ class Vault:
                 f"{item.name} is the original of {', '.join(copies)}: delete those first, or give each a value "
                 f"of its own: `nightkey item update {shlex.quote(copies[0])} --copy-of none --value`"
             )
-        self._references.forget(connection, item.id)
-        self._references.unlink(connection, item.id)
-        record_accounts(connection, item.id, ())
-        connection.execute(delete(versions).where(versions.c.item_id == item.id))
-        self._set_owners(connection, item.id, ())
-        set_labels(connection, item.id, ())
-        connection.execute(delete(items).where(items.c.id == item.id))
-        self._note(connection, actor, "item.delete", item.id, name=item.name)
-        return item
 
     def hold(self, connection: Connection, item_id: str, until: datetime | None) -> None:
         """Nothing is started by itself for this item before `until`."""

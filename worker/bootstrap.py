@@ -17,6 +17,7 @@ from vaultcore.consumers import References
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError
+from vaultcore.named_policies import NamedPolicies
 from vaultcore.own_row import OwnRow, read_own_row
 from vaultcore.owners import Owners
 from vaultcore.presented_keys import PresentedKeys
@@ -37,6 +38,7 @@ from worker.services.impacts import Impacts
 from worker.services.items import Items
 from worker.services.items_at_once import ItemsAtOnce
 from worker.services.lists import Lists
+from worker.services.metadata import MetadataExchange
 from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
@@ -175,6 +177,10 @@ class Services:
         return Vault(versions=self.versions, audit=self.audit, references=self.references, clock=self.clock)
 
     @cached_property
+    def _named_policies(self) -> NamedPolicies:
+        return NamedPolicies(audit=self.audit, clock=self.clock)
+
+    @cached_property
     def core(self) -> Core:
         return Core(
             settings=self.settings,
@@ -253,6 +259,7 @@ class Services:
             owners=self.owners,
             references=self.references,
             pickups=self._pickups,
+            named_policies=self._named_policies,
             audit=self.audit,
             supersession=Supersession(versions=self.versions, clock=self.clock),
             opening=self.rotation.opening,
@@ -280,6 +287,19 @@ class Services:
     @cached_property
     def impacts(self) -> Impacts:
         return Impacts(database=self.database, vault=self.vault, principals=self.principals, clock=self.clock)
+
+    @cached_property
+    def metadata(self) -> MetadataExchange:
+        return MetadataExchange(
+            database=self.database,
+            vault=self.vault,
+            owners=self.owners,
+            policies=self._named_policies,
+            audit=self.audit,
+            items=self.items,
+            address_book=self.notices.address_book,
+            principals=self.principals,
+        )
 
     @cached_property
     def sign_ins(self) -> SignIns:

@@ -26,6 +26,9 @@ def stocked(new_vault: Path, tmp_path_factory: pytest.TempPathFactory) -> Nightk
     for name in ("prod-crm-token", "prod-mail-token", "stage-crm-token"):
         given = ("--owner", "crm-team", "--expires-at", "90d", "--value-file", "-")
         made("item", "create", name, *given, value=f"value of {name}")
+    (made.home.parent / "kept").mkdir()
+    (made.home.parent / "kept" / "policies.toml").write_text('[policies.monthly]\nlifetime = "30d"\n')
+    made("item", "apply", str(made.home.parent / "kept"), "--yes")
     return made
 
 
@@ -53,6 +56,8 @@ def offer(vault: Nightkey, *words: str) -> list[str]:
         (("item", "update", "prod-crm-token", "stage"), ["stage-crm-token"]),
         (("item", "update", "--where-owner", "o"), ["operators"]),
         (("item", "impact", "stage"), ["stage-crm-token"]),
+        (("policy", "show", "m"), ["monthly"]),
+        (("policy", "explain", "prod-m"), ["prod-mail-token"]),
     ],
     ids=" ".join,
 )

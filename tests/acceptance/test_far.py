@@ -75,6 +75,11 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         near("item", "update", NAME, *due)
         desk.create(DECIDED)
         near("item", "update", DECIDED, *due, "--consumers", "none")
+        (folder / "kept").mkdir()
+        (folder / "kept" / "policies.toml").write_text('[policies.monthly]\nlifetime = "30d"\nlead = "5d"\n')
+        spare = '[items.prod-spare-token.policy]\nnamed = "monthly"\n'
+        (folder / "kept" / "items.toml").write_text(f"[items.{NAME}]\n[items.{DECIDED}]\n{spare}")
+        near("item", "apply", str(folder / "kept"), "--yes")
         (folder / "list.json").write_text('[{"name": "prod-listed-token"}]')
         near("item", "update", NAME, "--label", "env=prod")
         near("item", "update", "prod-spare-token", "--label", "env=stage", "--label", "note=a, b")
@@ -122,6 +127,10 @@ READS: tuple[tuple[str, ...], ...] = (
     ("item", "update", "prod-*", "--lead", "9d", "--owner", "others", "--dry-run"),
     ("item", "update", "*", "--where-label", "env", "--where-used", "ticket-sync", "--no-owner", "--dry-run"),
     ("item", "update", NAME, "--label", "env=stage", "--expires-at", "2030-01-01", "--dry-run"),
+    ("policy", "list"),
+    ("policy", "show", "monthly"),
+    ("policy", "explain", "monthly"),
+    ("policy", "explain", "prod-spare-token"),
     ("workflow", "list"),
     ("workflow", "show", "ticket-sync"),
     ("rotation", "list"),
@@ -218,6 +227,10 @@ TWICE: tuple[tuple[str, ...], ...] = (
     ("item", "update", "prod-s*", NAME, "--lead", "8d", "--yes"),
     ("item", "update", "prod-s*", NAME, "--lead", "8d", "--yes", "--json"),
     ("item", "update", "prod-spare-token", "--label", "deployed_at=2026-01-01", "--no-label", "env"),
+    ("item", "export", "{folder}/exported"),
+    ("item", "apply", "{folder}/kept", "--dry-run"),
+    ("item", "apply", "{folder}/kept", "--prune", "--dry-run", "--json"),
+    ("item", "apply", "{folder}/kept", "--yes", "--json"),
     ("owner", "update", "team", "--zone", "Europe/Zurich", "--quiet", "22:00-07:00", "--deputy", "others"),
     ("owner", "update", "team", "--no-quiet", "--no-deputy"),
     ("finding", "ack", "{finding}", "--why", "it is known"),
@@ -266,6 +279,31 @@ def test_an_item_is_made_changed_and_deleted_alike(office: Office) -> None:
         said.append(_plain(repr(shown)).replace(name, "prod-token"))
 
     assert said[1] == said[0]
+
+
+def test_files_change_the_vault_far_away_as_its_bearer_may(office: Office) -> None:
+    folder = office.folder / "changes"
+    folder.mkdir()
+    (folder / "a.toml").write_text(
+        "[owners.shift]\n[items.prod-spare-token]\nowners = ['shift']\n[items.prod-absent-token]\n"
+    )
+    words = ("item", "apply", str(folder), "--yes", "--skip-missing")
+    refused = office.far(Role.OPERATOR)(*words, status=2)
+    assert refused.stderr.startswith(f"nightkey: {folder}/a.toml: owners.shift: you may not do this")
+    shown = office.near("item", "apply", str(folder), "--dry-run").stdout
+
+    done = office.far()(*words).stdout
+
+    assert done == f"{shown}done: 2 changes\n"
+    assert office.near.json("item", "show", "prod-spare-token")["owners"] == ["shift"]
+    (folder / "a.toml").write_text("[items.prod-spare-token]\nowners = ['others']\n")
+    office.far(Role.OPERATOR)("item", "apply", str(folder), "--yes")
+    written = (office.folder / "exported-far", office.folder / "exported-near")
+    office.far()("item", "export", str(written[0]))
+    office.near("item", "export", str(written[1]))
+    assert [file.read_text() for file in sorted(written[0].iterdir())] == [
+        file.read_text() for file in sorted(written[1].iterdir())
+    ]
 
 
 def test_a_key_is_handed_over_once(office: Office) -> None:
@@ -334,6 +372,8 @@ ASKED: tuple[tuple[Action, tuple[str, ...]], ...] = (
     (Action.PRINCIPAL_MANAGE, ("principal", "token", "viewer-bot")),
     (Action.PRINCIPAL_MANAGE, ("principal", "revoke", "viewer-bot")),
     (Action.ITEM_CREATE, ("item", "import", "{folder}/list.json")),
+    (Action.ITEM_SEE, ("item", "export", "{folder}/exported")),
+    (Action.ITEM_SEE, ("policy", "list")),
     (Action.KEY_CHECK, ("key", "check", "--value-file", "-")),
     (Action.NIGHT_RUN, ("night",)),
     (Action.NIGHT_RUN, ("scan",)),

@@ -11,6 +11,7 @@ from tests.services.test_tampered import behind, edit, night, tampered
 from vaultcore.access import Role
 from vaultcore.errors import NotFoundError
 from vaultcore.model import PrincipalKind
+from vaultcore.named_policies import NamedPolicies
 from vaultcore.row_macs import MAC, key_of
 from vaultcore.signing_rows import kept_tables, page_after
 from vaultcore.tables import item_accounts, references
@@ -49,6 +50,8 @@ def full(staged: Staged, clock: Any) -> Services:
         services.vault.update(connection, item_id, labels={"env": "prod"}, actor="test")
         connection.execute(insert(item_accounts).values(item_id=item_id, name="db.example.org:5432 role x"))
         credential_rows.enrol(connection, {item_id: now})
+        policies = NamedPolicies(audit=services.audit, clock=services.clock)
+        policies.create(connection, "monthly", {"lifetime": "30d"}, actor="me")
         comparison_rows.mark(connection, "rst_x", how="adopted", at=now, made_at=None, seq=1, by="me")
     services.principals.create("bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="me")
     services.principals.issue_token("bot", actor="me")

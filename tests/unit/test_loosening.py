@@ -20,6 +20,9 @@ APPROVES, REDIRECTS = Action.ROTATION_APPROVE, Action.ITEM_REDIRECT
         ({"mode": Mode.AUTO}, {"mode": Mode.AUTO}, None),
         ({"mode": Mode.AUTO}, {"mode": Mode.APPROVE}, None),
         ({"mode": Mode.APPROVE}, {"mode": Mode.NOTIFY}, None),
+        ({"mode": Mode.NOTIFY}, {"mode": Mode.NOTIFY, "stated": False}, APPROVES),
+        ({"mode": Mode.APPROVE, "four_eyes": True}, {"mode": Mode.NOTIFY, "stated": False}, REDIRECTS),
+        ({"mode": Mode.NOTIFY, "stated": False}, {"mode": Mode.NOTIFY, "stated": False}, None),
     ],
 )
 def test_what_it_takes_to_ask_nobody_any_more(before, after, takes):

@@ -17,7 +17,7 @@ from worker.domain.policies import PolicyChange, build_policy, change_policy
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BASE = Policy(mode=Mode.AUTO, stated=True, rotator="http", lifetime=60 * DAY, lead=7 * DAY, overlap=2 * DAY)
-PARTS = {field.name for field in fields(Policy)} - {"stated"}
+PARTS = {field.name for field in fields(Policy)} - {"stated", "named"}
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,7 @@ def test_each_part_is_read_and_leaves_the_others(name, given, expected):
                 "propagation",
             )
             for given in ("soon", 90, -1, None, "")
+            if given is not None or name not in ("lifetime", "spread")
         ),
     ],
 )
@@ -331,3 +332,27 @@ def test_a_policy_that_was_stored_under_former_names_is_read() -> None:
         stored[former] = stored.pop(now)
     stored["counterpart"] = stored.pop("target")
     assert policy_from_json(stored) == policy
+
+
+@pytest.mark.parametrize("name", ["lifetime", "spread"])
+def test_a_length_that_there_may_be_none_of_is_taken_away(name):
+    base = Policy(stated=True, lifetime=timedelta(days=60), spread=timedelta(days=3))
+
+    assert getattr(build_policy(base, {name: None}), name) is None
+
+
+@pytest.mark.parametrize("lifetime", ["10s", "100s", "1d1s"])
+def test_what_follows_from_a_lifetime_is_whole_seconds_as_it_is_stored(lifetime):
+    policy = build_policy(None, {"lifetime": lifetime})
+
+    assert not policy.lead.microseconds
+    assert not policy.overlap.microseconds
+
+
+def test_a_whole_policy_keeps_nothing_of_what_was_there():
+    base = Policy(stated=True, lifetime=timedelta(days=60), urgent=True, named="weekly")
+
+    policy = change_policy(base, PolicyChange(parts={"lead": "3d"}, whole=True, named="monthly"))
+
+    assert policy == Policy(stated=True, lead=timedelta(days=3), named="monthly")
+    assert change_policy(base, PolicyChange(whole=True)) == Policy()

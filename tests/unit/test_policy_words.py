@@ -38,6 +38,7 @@ CHOSEN = Policy(
     target="crm",
     consumers=Consumers.NONE,
     copy_of="vlt_1",
+    named="monthly",
 )
 
 

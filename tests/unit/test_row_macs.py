@@ -90,7 +90,7 @@ def test_every_table_that_decides_is_kept_with_columns_that_it_has() -> None:
         "deployment", "owners", "routes", "items", "item_owners", "item_labels", "versions", "item_references",
         "workflows", "rotations", "waivers", "checks", "row_checks", "pickups", "notices", "deliveries", "runs",
         "run_versions", "departures", "departure_items", "heartbeats", "comparisons", "item_accounts",
-        "credential_checks",
+        "credential_checks", "named_policies",
         "principals", "tokens", "sessions",
     }  # fmt: skip
     for table in kept_tables():

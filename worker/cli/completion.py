@@ -1,4 +1,4 @@
-"""What a shell offers for the word that is being written: names of items, owners and workflows."""
+"""What a shell offers for the word that is being written: names of items, owners, policies and workflows."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -46,9 +46,22 @@ def find_workflows(begins: str) -> list[str]:
     return _keep(_ask(find_here, lambda server: _names(server.whole_list("/nightkey/workflows"))), begins)
 
 
+def find_policies(begins: str) -> list[str]:
+    def find_here(services: "Services") -> list[str]:
+        return [one[0].name for one in services.metadata.list_policies() if isinstance(one, tuple)]
+
+    return _keep(_ask(find_here, lambda server: _names(server.whole_list("/nightkey/named-policies"))), begins)
+
+
+def find_explained(begins: str) -> list[str]:
+    return [*find_policies(begins), *find_items(begins)]
+
+
+_BY_COMMAND: Final[dict[tuple[str, ...], Finder]] = {("policy", "explain"): find_explained}
 _BY_NOUN: Final[dict[str, Finder]] = {
     "item": find_items,
     "owner": find_owners,
+    "policy": find_policies,
     "workflow": find_workflows,
     "reconcile": find_items,
 }
@@ -71,6 +84,8 @@ _NEW: Final = frozenset({"create", "token", "role"})
 def find_finder(path: tuple[str, ...], parameter: str) -> Finder | None:
     """Who knows what can stand there; None: nobody does."""
     if parameter in ("name", "names"):
+        if path in _BY_COMMAND:
+            return _BY_COMMAND[path]
         return None if path[-1] in _NEW else _BY_NOUN.get(path[0])
     return _BY_PARAMETER.get(parameter.removeprefix("where_"))
 

@@ -1,18 +1,21 @@
-"""`nightkey item`: create, import, list, show, impact, check, update, delete, rotate."""
+"""`nightkey item`: create, import, export, apply, list, show, impact, check, update, delete, rotate."""
 
 from typing import TYPE_CHECKING, Final
 
 from worker.cli.commands import Commands
 from worker.cli.facts import print_facts
 from worker.cli.item_answers import ITEMS, describe_item_whole, item_facts
+from worker.cli.item_apply import apply
 from worker.cli.item_check import check
 from worker.cli.item_create import create
+from worker.cli.item_export import export
 from worker.cli.item_impact import impact
 from worker.cli.item_import import import_items
 from worker.cli.item_list import list_items
 from worker.cli.item_rotation import rotate
 from worker.cli.item_update import update
 from worker.cli.output import print_json, print_lines, print_table
+from worker.cli.policy_parts import print_policy
 from worker.cli.session import Json, ask, who
 from worker.domain.consumption import explain_elsewhere
 from worker.domain.places import Place
@@ -28,6 +31,8 @@ _OF_SDX: Final = "/workflows/vault"
 
 app.command()(create)
 app.command("import")(import_items)
+app.command("export")(export)
+app.command("apply")(apply)
 
 
 app.command("list")(list_items)
@@ -35,14 +40,14 @@ app.command("list")(list_items)
 
 @app.command()
 def show(name: str, *, json: Json = False) -> None:
-    """Show an item, its versions and who uses it. No value is ever shown."""
+    """Show an item, its versions, who uses it, and its policy. No value is ever shown."""
     item = ask(
         lambda services: describe_item_whole(services, name),
         lambda server: server.get(ITEMS, name),
     )
     original, copies = item["policy"]["copy_of"], item["copies"]
     if json:
-        parts = ("copies", "checked", "versions", "references")
+        parts = ("copies", "checked", "explained", "versions", "references")
         own = {"copy_of": original} | {part: item[part] for part in parts}
         print_json(flatten_item(item) | own)
         return
@@ -77,6 +82,7 @@ def show(name: str, *, json: Json = False) -> None:
     }
     if away:
         print_lines(["", explain_elsewhere(sorted(away))])
+    print_policy(item["explained"], follows=item["policy"]["named"])
 
 
 app.command()(check)

@@ -38,6 +38,7 @@ SECTIONS: Final[dict[str, tuple[Noun, ...]]] = {
     ),
     "What is kept": (
         Noun(name="item", module="item", says="The credentials: metadata in, metadata out, values only in."),
+        Noun(name="policy", module="policy", says="How items are kept from lapsing, in words and by name."),
         Noun(name="owner", module="owner", says="Who is told, and where."),
         Noun(name="workflow", module="workflow", says="What uses the credentials."),
     ),

@@ -46,7 +46,7 @@ def compare(before: Item, after: Item) -> tuple[Change, ...]:
         for field in fields(Policy)
         if field.name != "settings"
     }
-    old, new = dict(_flatten(before.policy.settings)), dict(_flatten(after.policy.settings))
+    old, new = dict(flatten(before.policy.settings)), dict(flatten(after.policy.settings))
     settings = {f"settings.{key}": (old.get(key), new.get(key)) for key in old | new}
     was_labelled, is_labelled = ({one.key: one.value for one in item.labels} for item in (before, after))
     labels = {
@@ -59,10 +59,11 @@ def compare(before: Item, after: Item) -> tuple[Change, ...]:
     )
 
 
-def _flatten(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each part of it that has no parts, by its dotted name."""
     for key, part in settings.items():
         numbered = {str(number): one for number, one in enumerate(part)} if isinstance(part, list) else part
         if isinstance(numbered, Mapping) and numbered:
-            yield from _flatten(numbered, f"{path}{key}.")
+            yield from flatten(numbered, f"{path}{key}.")
         else:
             yield f"{path}{key}", part

@@ -1,6 +1,7 @@
 """Commands that a text tells its reader to run, written so that they can be pasted. Pure."""
 
 import shlex
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from vaultcore.model import Item, Kind, Policy
@@ -13,6 +14,13 @@ LIVES = "90d"
 def quote_word(word: str) -> str:
     """The word as a shell takes it: quoted where it must be."""
     return shlex.quote(word)
+
+
+def create_command(item: str, owners: Collection[str]) -> str:
+    """What adds an item with its value, whole but for PATH."""
+    owned = "".join(f" --owner {quote_word(one)}" for one in owners)
+    value = "" if kind_of(item) is Kind.API_KEY else f" --value-file PATH --expires-at {LIVES}"
+    return f"nightkey item create {quote_word(item)}{owned}{value}"
 
 
 def replace_command(item: str, lifetime: timedelta | None) -> str:

@@ -12,8 +12,9 @@ def find_loosened(before: Policy, after: Policy) -> Action | None:
     """The permission that is needed beside `item.update`; None: nobody's word is done without.
 
     From `notify`, too: otherwise two steps would do what one may not. With four eyes it takes what four eyes
-    themselves do. A plan that nobody has stated asks nobody.
+    themselves do. A plan that nobody has stated asks nobody: so it takes the same to make a stated one such.
     """
-    if after.mode is not Mode.AUTO or before.mode is Mode.AUTO or not before.stated:
+    asks_nobody = after.mode is Mode.AUTO or not after.stated
+    if not asks_nobody or before.mode is Mode.AUTO or not before.stated:
         return None
     return Action.ITEM_REDIRECT if before.four_eyes or after.four_eyes else Action.ROTATION_APPROVE

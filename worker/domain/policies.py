@@ -7,8 +7,8 @@ from math import isfinite
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.model import Consumers, Mode, Policy
-from vaultcore.rules import default_lead, parse_duration
+from vaultcore.model import Consumers, Kind, Mode, Policy
+from vaultcore.rules import default_lead, kind_of, parse_duration
 from worker.domain.windows import parse_window, show_window
 
 _LIFETIME = timedelta(days=90)
@@ -30,12 +30,15 @@ class PolicyChange:
     """What somebody wants of a policy: `parts` take the place of those that were there, as a file has them.
 
     Of the rotator's settings, `unset` (dotted) are taken away first, then `assigned` (nested) are put over
-    what is left; what is not named stays.
+    what is left; what is not named stays. `whole`: the parts are all of it, so that what is not among them is
+    the default, and `named` is the named policy that it follows from now on.
     """
 
     parts: Mapping[str, Any] = field(default_factory=dict)
     assigned: Mapping[str, Any] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
+    whole: bool = False
+    named: str | None = None
 
     @property
     def redirects(self) -> bool:
@@ -45,6 +48,9 @@ class PolicyChange:
 
 def change_policy(base: Policy | None, change: PolicyChange, *, default_rotator: str | None = None) -> Policy:
     """`base` (or the default policy) as the change wants it; nothing wanted: unchanged."""
+    if change.whole:
+        policy = build_policy(None, change.parts, default_rotator=default_rotator)
+        return replace(policy, named=change.named)
     given = dict(change.parts)
     under = given.get("settings", {} if base is None else base.settings)
     if (change.assigned or change.unset) and isinstance(under, Mapping):  # what is none is refused below
@@ -102,10 +108,10 @@ def build_policy(
     never lapsed would never be due again. Contradictions among what was given are left to
     `vaultcore.rules.check_policy`.
     """
-    doubled = [name for name, now in _FORMER.items() if name in given and now in given]
+    doubled = [name for name, now in FORMER_NAMES.items() if name in given and now in given]
     if doubled:
-        raise InvalidInputError(f"{doubled[0]} is called {_FORMER[doubled[0]]} now: give one of them")
-    given = {_FORMER.get(name, name): value for name, value in given.items()}
+        raise InvalidInputError(f"{doubled[0]} is called {FORMER_NAMES[doubled[0]]} now: give one of them")
+    given = {FORMER_NAMES.get(name, name): value for name, value in given.items()}
     unknown = set(given) - set(_READ)
     if unknown:
         raise InvalidInputError(f"{_list(unknown)} is not part of a policy: it has {', '.join(_READ)}")
@@ -116,19 +122,30 @@ def build_policy(
     if changed.get("mode") in (Mode.AUTO, Mode.APPROVE) and start.rotator is None and "rotator" not in given:
         changed["rotator"] = default_rotator
     if "lead" not in changed and "lifetime" in changed and not _keeps_lead(start, changed["lifetime"]):
-        changed["lead"] = default_lead(changed["lifetime"])
+        changed["lead"] = _whole(default_lead(changed["lifetime"]))
     policy = replace(start, **changed)
     if policy.mode is not Mode.NOTIFY and policy.lifetime is None:
         policy = replace(policy, lifetime=max(_LIFETIME, 3 * policy.lead))
     if "overlap" not in changed and policy.overlap > policy.lead:
-        policy = replace(policy, overlap=policy.lead / 2)
+        policy = replace(policy, overlap=_whole(policy.lead / 2))
     return policy
 
 
-def _keeps_lead(start: Policy, lifetime: timedelta) -> bool:
+def _whole(duration: timedelta) -> timedelta:
+    """In seconds, as it is stored."""
+    return timedelta(seconds=duration // timedelta(seconds=1))
+
+
+def _keeps_lead(start: Policy, lifetime: timedelta | None) -> bool:
     """Somebody chose the lead, since it is not what followed from the lifetime, and it fits the new one."""
-    chosen = start.lead != default_lead(start.lifetime)
-    return chosen and start.lead + (start.spread or timedelta(0)) < lifetime
+    chosen = start.lead != _whole(default_lead(start.lifetime))
+    fits = lifetime is None or start.lead + (start.spread or timedelta(0)) < lifetime
+    return chosen and fits
+
+
+def find_default_rotator(name: str) -> str | None:
+    """What replaces an item of that name, unless somebody says otherwise."""
+    return "workflow-api-key" if kind_of(name) is Kind.API_KEY else None
 
 
 def check_part(name: str, given: object) -> None:
@@ -138,6 +155,11 @@ def check_part(name: str, given: object) -> None:
 
 def _parse_duration(_: str, given: object) -> timedelta:
     return parse_duration(str(given))
+
+
+def _parse_length(name: str, given: object) -> timedelta | None:
+    """One that there may be none of."""
+    return None if given is None else _parse_duration(name, given)
 
 
 def _parse_mode(_: str, given: object) -> Mode:
@@ -235,9 +257,9 @@ _READ: dict[str, Callable[[str, object], Any]] = {
     "mode": _parse_mode,
     "rotator": _check_rotator,
     "settings": _check_settings,
-    "lifetime": _parse_duration,
+    "lifetime": _parse_length,
     "lead": _parse_duration,
-    "spread": _parse_duration,
+    "spread": _parse_length,
     "overlap": _parse_duration,
     "idle_after": _parse_duration,
     "thresholds": _parse_thresholds,
@@ -257,5 +279,7 @@ _READ: dict[str, Callable[[str, object], Any]] = {
     "copy_of": _check_text,
 }
 """How each part of a policy is read from what somebody wrote."""
-_FORMER = {"claim": "pickup", "settle": "propagation", "counterpart": "target"}
+PART_NAMES: tuple[str, ...] = tuple(_READ)
+"""As they are written, in the order in which one asks."""
+FORMER_NAMES = {"claim": "pickup", "settle": "propagation", "counterpart": "target"}
 """Parts that had another name: files of then are read, too."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vaultcore.errors import ChangedError
-from vaultcore.model import Item, Owner
+from vaultcore.model import Item, NamedPolicy, Owner
 
 Expected = frozenset[str]
 """Revisions, one of which a thing must have to be changed."""
@@ -37,6 +37,10 @@ def revision_of_item(item: Item) -> str:
 def revision_of_owner(owner: Owner) -> str:
     routes = [(route.id, route.shown) for route in owner.routes]
     return _digest("owner", {**vars(owner), "routes": routes})
+
+
+def revision_of_policy(policy: NamedPolicy) -> str:
+    return _digest("policy", {**vars(policy)})
 
 
 def revision_of_workflow(*, id: str, given_id: str | None, name: str, text: str, runs: str) -> str:  # noqa: A002  # its name

@@ -147,6 +147,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
         ),
         _Check(table=vault.owners, item=none, name=vault.owners.c.name),
         _Check(table=vault.routes, item=none, name=vault.routes.c.shown),
+        _Check(table=vault.named_policies, item=none, name=vault.named_policies.c.name),
         _Check(
             table=ours.workflows,
             item=none,

@@ -11,10 +11,11 @@ from vaultcore.access import RULES, Action
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import InvalidInputError, NotAllowedError, NotFoundError, RefusedError
+from vaultcore.errors import InvalidInputError, NotAllowedError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.label_rows import labels_of
 from vaultcore.labels import change_labels, sort_labels
-from vaultcore.model import UNCHANGED, Item, Kind, Label, Policy, Reference, Unchanged, Version
+from vaultcore.model import UNCHANGED, Item, Kind, Label, NamedPolicy, Policy, Reference, Unchanged, Version
+from vaultcore.named_policies import NamedPolicies
 from vaultcore.owners import Owners
 from vaultcore.principals import is_token
 from vaultcore.rules import (
@@ -36,7 +37,7 @@ from worker.domain.consumption import explain_unread_plan
 from worker.domain.ends import find_nearest, find_own_end
 from worker.domain.findings import FindingKind
 from worker.domain.loosening import WHY, find_loosened
-from worker.domain.policies import PolicyChange, change_policy
+from worker.domain.policies import PolicyChange, change_policy, find_default_rotator
 from worker.domain.proof import CANARY_AUTO
 from worker.domain.revisions import Expected, check_revision, revision_of_item
 from worker.domain.rotation import Rotation
@@ -83,10 +84,11 @@ class ItemView:
     """An item with its versions and who uses it. `original`: of which it is a copy, by name, or by id where
     that is gone. `overlap`: what is known of the old value beside the new one. `checked`: what the other side
     said last when it was asked whether a value still works; `way_back`: the command that helps, where it
-    refuses the current one.
+    refuses the current one. `follows`: the named policy that it follows.
     """
 
     item: Item
+    follows: NamedPolicy | None
     versions: tuple[Version, ...]
     references: tuple[Reference, ...]
     original: str | None
@@ -121,6 +123,7 @@ class Items:
         owners: Owners,
         references: References,
         pickups: Pickups,
+        named_policies: NamedPolicies,
         audit: AuditLog,
         supersession: Supersession,
         opening: Opening,
@@ -132,6 +135,7 @@ class Items:
         self._owners = owners
         self._references = references
         self._pickups = pickups
+        self._named_policies = named_policies
         self._audit = audit
         self._supersession = supersession
         self._opening = opening
@@ -155,7 +159,7 @@ class Items:
         Refused where Nightkey would replace what nothing here reads: the workflow that names it comes first.
         """
         check_given(name, is_given=read_value is not None)
-        built = change_policy(None, policy, default_rotator=_default_rotator(name))
+        built = change_policy(None, policy, default_rotator=find_default_rotator(name))
         _check_settings(built, None, name=name)
         accounts = find_accounts(built)
         check_policy(built, name=check_name(name), kind=kind_of(name))
@@ -230,6 +234,7 @@ class Items:
             item = self._vault.get(connection, name)
             return ItemView(
                 item=replace(item, labels=labels_of(connection, item.id)),
+                follows=self._find_followed(connection, item),
                 versions=tuple(self._versions.of_item(connection, item.id)),
                 references=tuple(self._references.of_item(connection, item.id)),
                 original=self._name_original(connection, item).policy.copy_of,
@@ -238,6 +243,13 @@ class Items:
                 checked=check_rows.find(connection, item.id),
                 way_back=finding_rows.find_command(connection, FindingKind.REFUSED, item.id),
             )
+
+    def _find_followed(self, connection: Connection, item: Item) -> NamedPolicy | None:
+        """None, too, where it cannot be read: the item has all of its policy."""
+        if item.policy.named is not None:
+            with suppress(NotFoundError, UnreadableError):
+                return self._named_policies.get(connection, item.policy.named)
+        return None
 
     def warn(self, item: Item, given: Iterable[Secret]) -> Warnings:
         """What may not be meant, of an item that was just made or changed, and of the values `given` to it."""
@@ -267,6 +279,16 @@ class Items:
             check_rows.forget(connection, item.id)
         self._database.scrub()
         return item
+
+    def check_delete(self, name: str) -> Item:
+        """The item; an error as of `delete` where it could not be deleted."""
+        with self._database.read() as connection:
+            item = self._vault.get(connection, name)
+            self._opening.check_at_rest(connection, item, lock=False)
+            self._vault.check_unused(connection, item)
+            if is_token(connection, item.id):
+                raise RefusedError(f"{item.name} is a principal's token: `nightkey principal revoke` ends it")
+            return item
 
     def lacks_expiry(self, name: str, change: ItemChange) -> bool:
         """Whether nothing says when a new value would lapse: neither the change, nor the policy after it.
@@ -416,6 +438,10 @@ class Items:
         if change.expires_at is None and is_token(connection, item.id):
             raise InvalidInputError(f"{item.name} is a principal's token, which always lapses: say when")
         policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=lock)
+        if policy.named is not None and policy.named != item.policy.named:
+            if lock:
+                self._audit.take_turn(connection)  # it is not deleted meanwhile
+            self._named_policies.get(connection, policy.named)
         _refuse_loosening(item.policy, policy, allowed)
         self._check_read(connection, item, policy)
         return policy
@@ -523,9 +549,10 @@ class Items:
         """Its settings are checked where they, or anything else of it, change: what its rotator no longer takes
         stands in no other owner's way.
         """
-        policy = change_policy(item.policy, change.policy, default_rotator=_default_rotator(item.name))
+        wanted = change.policy
+        policy = change_policy(item.policy, wanted, default_rotator=find_default_rotator(item.name))
         if policy != item.policy:
-            _check_settings(policy, item.policy, name=item.name)
+            _check_settings(policy, None if wanted.whole else item.policy, name=item.name)
         return policy
 
     def make_first_key(self, name: str, *, actor: str) -> tuple[Item, Collected]:
@@ -587,10 +614,6 @@ def _differs(item: Item, change: ItemChange, policy: Policy, labels: tuple[Label
         or policy != item.policy
         or labels != item.labels
     )
-
-
-def _default_rotator(name: str) -> str | None:
-    return "workflow-api-key" if kind_of(name) is Kind.API_KEY else None
 
 
 def _check_settings(policy: Policy, before: Policy | None, *, name: str) -> None:

@@ -9,7 +9,7 @@ from worker.domain.at_once import ChangeGroup, ItemOutcome
 from worker.domain.changes import Change
 from worker.wording.parts import say_count
 
-_NAMES: Final = {"version": "value", "stated": "plan"}
+_NAMES: Final = {"version": "value", "stated": "plan", "named": "policy"}
 _LABELS: Final = "labels."
 
 

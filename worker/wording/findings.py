@@ -28,6 +28,7 @@ _ROWS: Final = {
     "departure_items": "an item of a departure",
     "comparisons": "what came of a comparison after a restore",
     "credential_checks": "what came of the check of a credential",
+    "named_policies": "a named policy",
     "item_accounts": "what an item changes on the other side",
     "principals": "a principal",
     "tokens": "a token of a principal",

@@ -6,10 +6,12 @@ Command line and console share it. Without a full stop at the end, and never a s
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final
 
-from vaultcore.model import Consumers, Kind, Mode, Policy
+from vaultcore.model import Consumers, Kind, Mode, NamedPolicy, Policy
 from vaultcore.rules import default_lead, lead_of, overlap_of, spread_of, thresholds_of
+from worker.domain.policies import build_policy
 from worker.domain.proof import CANARY_AUTO
 from worker.wording.parts import say_count
 from worker.wording.times import say_exactly
@@ -50,6 +52,52 @@ def explain_policy(
     )
 
 
+class PartSource(StrEnum):
+    """Who said a part of a policy."""
+
+    OWN = "own"
+    NAMED = "named"
+    """The policy that the item follows."""
+    DEFAULT = "default"
+    """Nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourcedPart:
+    """A part in words, and who said it."""
+
+    part: str
+    says: str
+    source: PartSource
+
+
+def explain_sources(
+    policy: Policy,
+    *,
+    kind: Kind,
+    life: timedelta | None = None,
+    original: str | None = None,
+    follows: NamedPolicy | None = None,
+) -> tuple[SourcedPart, ...]:
+    """As `explain_policy`, with who said each part. `follows`: the named policy, where there is one."""
+    named = None if follows is None else build_policy(None, follows.parts)
+
+    def find(one: PolicyPart) -> PartSource:
+        if one.is_default:
+            return PartSource.DEFAULT
+        is_of_named = named is not None and getattr(policy, one.part) == getattr(named, one.part)
+        return PartSource.NAMED if is_of_named else PartSource.OWN
+
+    parts = explain_policy(policy, kind=kind, life=life, original=original)
+    return tuple(SourcedPart(part=one.part, says=one.says, source=find(one)) for one in parts)
+
+
+def explain_named(policy: NamedPolicy) -> tuple[SourcedPart, ...]:
+    """Each part that a named policy can have, as it would be of an item that follows it."""
+    parts = explain_sources(build_policy(None, policy.parts), kind=Kind.SECRET)
+    return tuple(one for one in parts if one.part not in ("named", "copy_of"))
+
+
 def _say_mode(told: _Told) -> str:
     if not told.policy.stated:
         return "nobody has said how it is replaced: its owner is told in time, and nothing else happens"
@@ -58,6 +106,12 @@ def _say_mode(told: _Told) -> str:
         Mode.APPROVE: "Nightkey replaces it as soon as somebody has approved that",
         Mode.NOTIFY: "its owner replaces it, and is told in time",
     }[told.policy.mode]
+
+
+def _say_named(told: _Told) -> str:
+    if told.policy.named is None:
+        return "it follows no named policy"
+    return f"it follows the policy {told.policy.named}, but for what it says of its own"
 
 
 def _say_rotator(told: _Told) -> str:
@@ -193,6 +247,7 @@ def _say_idle(told: _Told) -> str:
 
 PARTS: Final[Mapping[str, Callable[[_Told], str]]] = {
     "mode": _say_mode,
+    "named": _say_named,
     "rotator": _say_rotator,
     "settings": _say_settings,
     "target": _say_target,

@@ -18,6 +18,7 @@ from worker.domain.proof import ConsumerProof
 from worker.domain.reasons import Reason
 from worker.domain.rotation import Rotation
 from worker.domain.tracks import StepRecord
+from worker.wording.policies import explain_sources
 from worker.wording.reasons import say, say_all, say_each
 from worker.wording.rotations import say_shown_by
 
@@ -118,13 +119,23 @@ def describe_item(item: Item, *, copy_of: str | None) -> dict[str, Any]:
 def describe_whole_item(view: Any, now: datetime) -> dict[str, Any]:  # noqa: ANN401  # of `worker.services`, above
     """The same with its versions and who uses it. `replaced`: what is known of the old value beside a new one;
     `command`: of the command line, which gives it the value that it waits for; `checked`: what the other side
-    said last when it was asked whether a value still works.
+    said last when it was asked whether a value still works; `explained`: each part of its policy in words.
     """
     return describe_item(view.item, copy_of=view.original) | {
         "copies": list(view.copies),
         "replaced": view.overlap,
         "command": None if view.item.version else value_command(view.item, now),
         "checked": None if view.checked is None else describe_last_check(view.checked, view.way_back),
+        "explained": [
+            vars(one)
+            for one in explain_sources(
+                view.item.policy,
+                kind=view.item.kind,
+                life=view.item.life,
+                original=view.original,
+                follows=view.follows,
+            )
+        ],
         "versions": [describe_version(one) for one in view.versions],
         "references": [describe_reference(one) for one in view.references],
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
+from vaultcore.errors import InvalidInputError, NightkeyError, NotFoundError, RefusedError
 from worker.origins import TOKEN_VARIABLE, URL_VARIABLE
 
 _TIMES: Final = ("_at", "_until", "_since", "_night")
@@ -73,6 +73,8 @@ def explain_refusal(status: int, body: Any, host: str) -> NightkeyError:  # noqa
         )
     if status in _REFUSED and code != _UNREADABLE:
         return RefusedError(words)
+    if status == 404:
+        return NotFoundError(words)
     if 400 <= status < 500 and status not in (408, 429) and code != _UNREADABLE:
         return InvalidInputError(words)
     return NightkeyError(f"{host} answered {status}: {words}")

@@ -60,6 +60,7 @@ _WORDS = {
     "row_checks": "how far the check of all rows has come",
     "findings": "a finding",
     "departures": "a departure",
+    "named_policies": "a named policy",
     "principals": "a principal",
     "tokens": "a token of a principal",
     "sessions": "who is signed in to the console",

@@ -223,9 +223,11 @@ class Opening:
             return None
         return Reason.of(Code.FREEZE, item=item.name, until=max(ends))
 
-    def check_at_rest(self, connection: Connection, item: Item) -> None:
-        """Before an item is deleted: refused while a rotation of it still has something to take away."""
-        found = rotation_rows.find_open_rotation(connection, item.id, lock=True)
+    def check_at_rest(self, connection: Connection, item: Item, *, lock: bool = True) -> None:
+        """Before an item is deleted: refused while a rotation of it still has something to take away. `lock`:
+        it is deleted in this transaction.
+        """
+        found = rotation_rows.find_open_rotation(connection, item.id, lock=lock)
         if found is not None and found.state not in NOT_BEGUN:
             raise RefusedError(
                 f"{item.name} is being rotated: wait for that, then delete it "

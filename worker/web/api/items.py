@@ -31,10 +31,12 @@ _TEXT: dict[str, Any] = {"max_length": 200}
 
 class ShownPolicy(BaseModel):
     """Times are durations such as `90d` or `1d12h`; `thresholds` are days before expiry. `stated` false: nobody
-    chose it. `copy_of`: the item, by name, of which it holds the same credential.
+    chose it. `copy_of`: the item, by name, of which it holds the same credential. `named`: the named policy
+    that it follows.
     """
 
     mode: str
+    named: str | None
     stated: bool
     rotator: str | None
     settings: dict[str, Any]
@@ -121,10 +123,21 @@ class ShownCheck(BaseModel):
     command: str | None
 
 
+class ExplainedPart(BaseModel):
+    """A part of a policy in words. `source`: who said it: `own`, `named` (the policy that it follows), or
+    `default`: nobody.
+    """
+
+    part: str
+    says: str
+    source: str
+
+
 class WholeItem(ItemRow):
     """`checked`: the last time that the other side was asked whether a value still works; null: it never was.
     `replaced`: what is known of the old value beside a new one. `command`: of the command line, which gives
-    it the value that it waits for. `harm`: what its rotation in an emergency may break.
+    it the value that it waits for. `explained`: each part of its policy in words. `harm`: what its rotation in
+    an emergency may break.
     """
 
     copies: list[str]
@@ -132,6 +145,7 @@ class WholeItem(ItemRow):
     replaced: str | None
     command: str | None
     harm: list[str]
+    explained: list[ExplainedPart]
     versions: list[ShownVersion]
     references: list[ShownReference]
 

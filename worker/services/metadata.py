@@ -1,0 +1,368 @@
+"""A vault's metadata as files have it: what there is for them, what they would change, and that change.
+
+Each step goes by the service that people's own commands call, in a transaction of its own, and only where what
+it changes is as it was when the plan was shown.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+
+from vaultcore.access import RULES, Action, Principal
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import (
+    ConflictError,
+    InvalidInputError,
+    NightkeyError,
+    NotAllowedError,
+    NotFoundError,
+    RefusedError,
+    UnreadableError,
+)
+from vaultcore.model import Item, NamedPolicy, Unchanged
+from vaultcore.named_policies import NamedPolicies, check_policy_name
+from vaultcore.names import judge
+from vaultcore.owners import OWNER_NAME_MAX, Owners
+from vaultcore.principals import find_token_items
+from vaultcore.rules import check_name
+from vaultcore.vault import Vault
+from worker.domain.changes import ItemChange
+from worker.domain.metadata import Document, Fault, OwnerEntry, PolicyEntry, Subject, find_fault
+from worker.domain.metadata_plan import MetadataPlan, MetadataStep, StepDeed, VaultState, plan_metadata
+from worker.domain.metadata_reading import read_metadata
+from worker.domain.metadata_writing import write_document
+from worker.domain.policies import OF_TARGET
+from worker.domain.revisions import check_revision, revision_of_item, revision_of_policy
+from worker.services.items import Items
+from worker.services.notices.address_book import AddressBook
+from worker.services.principals import PrincipalAccess
+
+T = TypeVar("T")
+_DONE: Final = (StepDeed.CREATE, StepDeed.CHANGE, StepDeed.DELETE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """`errors`: for what could not be read, and is not among it."""
+
+    document: Document
+    errors: tuple[UnreadableError, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppliedPlan:
+    """`done`: how many of its steps. `problem`: why the next one could not be, where there is one left."""
+
+    plan: MetadataPlan
+    done: int
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyView:
+    """A named policy, and the items that follow it, by name."""
+
+    policy: NamedPolicy
+    followers: tuple[str, ...]
+
+
+class MetadataExchange:
+    """It tells of all items, so it takes who may see them all."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        owners: Owners,
+        policies: NamedPolicies,
+        audit: AuditLog,
+        items: Items,
+        address_book: AddressBook,
+        principals: PrincipalAccess,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._owners = owners
+        self._policies = policies
+        self._audit = audit
+        self._items = items
+        self._address_book = address_book
+        self._principals = principals
+
+    def export(self, principal: Principal) -> Exported:
+        self._principals.check(principal, Action.ITEM_SEE)
+        with self._database.read() as connection:
+            standing, errors = self._look(connection)
+        document = write_document(
+            owners=standing.owners.values(),
+            policies=standing.policies.values(),
+            items=standing.items.values(),
+        )
+        return Exported(document=document, errors=tuple(errors))
+
+    def list_policies(self) -> list[tuple[NamedPolicy, int] | UnreadableError]:
+        """By name, each with the number of items that follow it."""
+        with self._database.read() as connection:
+            followers = self._policies.count_followers(connection)
+            return [
+                one if isinstance(one, UnreadableError) else (one, followers.get(one.name, 0))
+                for one in self._policies.walk(connection)
+            ]
+
+    def get_policy(self, name: str) -> PolicyView:
+        with self._database.read() as connection:
+            policy = self._policies.get(connection, name)
+            return PolicyView(policy=policy, followers=tuple(self._policies.followers(connection, policy.name)))
+
+    def plan(self, document: Document, *, prune: bool, principal: Principal) -> MetadataPlan:
+        """What would be done; nothing is written. Everything that stands in its way is told at once."""
+        self._principals.check(principal, Action.ITEM_SEE)
+        wanted, faults = read_metadata(document)
+        with self._database.read() as connection:
+            standing, errors = self._look(connection)
+            plan = plan_metadata(wanted, standing, prune=prune)
+            faults += plan.faults
+            faults += _find_bad_names(plan)
+            faults += self._find_unread(connection, plan, errors, prune=prune)
+        known = set(standing.owners)
+        for step in plan.of(*_DONE):
+            problem = self._find_problem(principal, step, standing, known)
+            if problem is not None:
+                faults.append(_fault_of(step, problem))
+        return replace(plan, faults=tuple(sorted(faults, key=lambda one: one.key)))
+
+    def apply(
+        self,
+        document: Document,
+        *,
+        prune: bool,
+        skip_missing: bool,
+        seen: str,
+        principal: Principal,
+        tell: Callable[[MetadataStep], None] = lambda _: None,
+    ) -> AppliedPlan:
+        """Does what was shown under the mark `seen`, and nothing else: `ConflictError` where it would be
+        another thing by now. `skip_missing`: items that there are not stop nothing.
+        """
+        plan = self.plan(document, prune=prune, principal=principal)
+        for step in plan.of(*_DONE):
+            self._check(principal, step)
+        if plan.faults:
+            more = f" (and {len(plan.faults) - 1} more)" if len(plan.faults) > 1 else ""
+            raise InvalidInputError(f"{plan.faults[0].key}: {plan.faults[0].says}{more}")
+        if plan.mark != seen:
+            raise ConflictError(
+                "the vault is not as it was when the differences were shown: nothing was changed; look at them "
+                "again, then decide"
+            )
+        missing = plan.of(StepDeed.ADD)
+        if missing and not skip_missing:
+            raise RefusedError(
+                f"{missing[0].name} is not in the vault{_and_more(len(missing) - 1)}: add what is missing, or "
+                "say --skip-missing"
+            )
+        done = 0
+        try:
+            for step in self._in_order(plan, principal):
+                tell(step)
+                done += 1
+        except NightkeyError as error:
+            problem = str(error)
+        else:
+            return AppliedPlan(plan=plan, done=done, problem=None)
+        return AppliedPlan(plan=plan, done=done, problem=problem)
+
+    def _in_order(self, plan: MetadataPlan, principal: Principal) -> Iterator[MetadataStep]:
+        """Each step, once it is done."""
+        made: list[tuple[MetadataStep, OwnerEntry]] = []
+        for step in plan.of(*_DONE):
+            if step.subject is Subject.OWNERS and step.deed is StepDeed.CREATE:
+                assert isinstance(step.wanted, OwnerEntry)  # noqa: S101  # the plan has put it there
+                self._create_owner(step.wanted, principal.actor)
+                made.append((step, step.wanted))
+                continue
+            for one, owner in made:  # a deputy may be one of them
+                self._set_deputy(owner, principal.actor)
+                yield one
+            made = []
+            self._do(step, principal)
+            yield step
+        for one, owner in made:
+            self._set_deputy(owner, principal.actor)
+            yield one
+
+    def _create_owner(self, owner: OwnerEntry, actor: str) -> None:
+        self._address_book.create(
+            owner.name,
+            zone="UTC" if isinstance(owner.zone, Unchanged) else owner.zone,
+            quiet=None if isinstance(owner.quiet, Unchanged) else owner.quiet,
+            actor=actor,
+        )
+
+    def _set_deputy(self, owner: OwnerEntry, actor: str) -> None:
+        if isinstance(owner.deputy, str):
+            self._address_book.update(owner.name, deputy=owner.deputy, actor=actor)
+
+    def _do(self, step: MetadataStep, principal: Principal) -> None:
+        expected = None if step.revision is None else frozenset({step.revision})
+        if isinstance(step.wanted, OwnerEntry):
+            owner = step.wanted
+            self._address_book.update(
+                owner.name,
+                zone=owner.zone,
+                quiet=owner.quiet,
+                deputy=owner.deputy,
+                expected=expected,
+                actor=principal.actor,
+            )
+        elif step.subject is Subject.POLICIES:
+            self._change_policy(step, principal.actor)
+        elif isinstance(step.wanted, ItemChange):
+            item = self._principals.find_item(principal, step.name, Action.ITEM_UPDATE)
+            self._principals.update_item(principal, item, step.wanted, expected=expected)
+        else:
+            item = self._principals.find_item(principal, step.name, Action.ITEM_DELETE)
+            self._items.delete(item.id, expected=expected, actor=principal.actor)
+
+    def _change_policy(self, step: MetadataStep, actor: str) -> None:
+        with self._database.write() as connection:
+            self._audit.take_turn(connection)
+            if isinstance(step.wanted, PolicyEntry) and step.deed is StepDeed.CREATE:
+                self._policies.create(connection, step.name, step.wanted.parts, actor=actor)
+                return
+            found = self._policies.get(connection, step.name)
+            check_revision(frozenset({step.revision or ""}), revision_of_policy(found), f"policy {found.name}")
+            if isinstance(step.wanted, PolicyEntry):
+                self._policies.update(connection, step.name, step.wanted.parts, actor=actor)
+            else:
+                self._policies.delete(connection, step.name, actor=actor)
+
+    def _look(self, connection: Connection) -> tuple[VaultState, list[UnreadableError]]:
+        errors: list[UnreadableError] = []
+        owners = {one.name: one for one in _sort_out(self._owners.walk(connection), errors)}
+        policies = {one.name: one for one in _sort_out(self._policies.walk(connection), errors)}
+        found = _sort_out(self._vault.walk(connection), errors)
+        names = {one.id: one.name for one in found}
+        standing = VaultState(
+            owners=owners,
+            policies=policies,
+            items={one.name: _name_original(one, names) for one in found},
+            revisions={one.name: revision_of_item(one) for one in found},
+            tokens={names[one] for one in find_token_items(connection) if one in names},
+        )
+        return standing, errors
+
+    def _find_unread(
+        self, connection: Connection, plan: MetadataPlan, errors: Sequence[UnreadableError], *, prune: bool
+    ) -> Iterator[Fault]:
+        """What cannot be read is not told to be missing, and nothing is pruned beside it."""
+        if prune and errors:
+            yield Fault(
+                subject=None, name="", key="--prune", says=f"{errors[0]}: nothing is pruned before that"
+            )
+        gets: dict[Subject, Callable[[Connection, str], object]] = {
+            Subject.OWNERS: self._owners.get,
+            Subject.POLICIES: self._policies.get,
+            Subject.ITEMS: self._vault.get,
+        }
+        for step in plan.of(StepDeed.CREATE, StepDeed.ADD) if errors else ():
+            try:
+                gets[step.subject](connection, step.name)
+            except NotFoundError:
+                continue
+            except NightkeyError as error:
+                problem = str(error)
+            else:
+                continue
+            yield _fault_of(step, problem)
+
+    def _find_problem(
+        self, principal: Principal, step: MetadataStep, standing: VaultState, known: Iterable[str]
+    ) -> str | None:
+        """Why it could not be done, so far as that is known before."""
+        action, owners = _needs(step, standing)
+        try:
+            if not self._principals.may(principal, action, owners=owners):
+                raise NotAllowedError(action, sorted(RULES[action].anywhere))
+            if isinstance(step.wanted, ItemChange):
+                change = step.wanted
+                if not isinstance(change.owners, Unchanged):  # some of them may be about to be created
+                    change = replace(change, owners=[one for one in change.owners if one in known])
+                self._principals.preview_item(principal, standing.items[step.name], change)
+            elif step.subject is Subject.ITEMS and step.deed is StepDeed.DELETE:
+                self._items.check_delete(step.name)
+        except NightkeyError as error:
+            return str(error)
+        return None
+
+    def _check(self, principal: Principal, step: MetadataStep) -> None:
+        """As it was found before; a refusal stands in the record."""
+        with self._database.read() as connection:
+            items = {}
+            if step.subject is Subject.ITEMS:
+                items = {step.name: self._vault.get(connection, step.name)}
+        action, owners = _needs(step, VaultState(items=items))
+        self._principals.check(principal, action, owners=owners)
+        for item in items.values():
+            self._principals.check_token(principal, item.id, action)
+
+
+def _needs(step: MetadataStep, standing: VaultState) -> tuple[Action, Sequence[str]]:
+    """What it takes, and of what these owners answer for; of none: of everything."""
+    if step.subject is Subject.OWNERS:
+        return (
+            (Action.OWNER_MANAGE, ()) if step.deed is StepDeed.CREATE else (Action.OWNER_UPDATE, (step.name,))
+        )
+    if step.subject is Subject.POLICIES:
+        return Action.ITEM_UPDATE, ()
+    owners = standing.items[step.name].owners
+    if step.deed is StepDeed.DELETE:
+        return Action.ITEM_DELETE, owners
+    redirects = any(one.field.partition(".")[0] in OF_TARGET for one in step.changes)
+    return (Action.ITEM_REDIRECT if redirects else Action.ITEM_UPDATE), owners
+
+
+def _find_bad_names(plan: MetadataPlan) -> Iterator[Fault]:
+    """Of what is to be made, and of what has to be."""
+    for step in plan.of(StepDeed.CREATE, StepDeed.ADD):
+        try:
+            if step.subject is Subject.OWNERS:
+                judge(step.name, what="owner", least=1, most=OWNER_NAME_MAX, example="platform")
+            elif step.subject is Subject.POLICIES:
+                check_policy_name(step.name)
+            else:
+                check_name(step.name)
+        except InvalidInputError as error:
+            problem = str(error)
+        else:
+            continue
+        yield _fault_of(step, problem)
+
+
+def _fault_of(step: MetadataStep, says: str) -> Fault:
+    return find_fault(step.subject, step.name, says)
+
+
+def _and_more(number: int) -> str:
+    return f", and {number} more are not" if number else ""
+
+
+def _name_original(item: Item, names: dict[str, str]) -> Item:
+    of = item.policy.copy_of
+    if of is None or of not in names:
+        return item
+    return replace(item, policy=replace(item.policy, copy_of=names[of]))
+
+
+def _sort_out(found: Iterable[T | UnreadableError], errors: list[UnreadableError]) -> list[T]:
+    read: list[T] = []
+    for one in found:
+        if isinstance(one, UnreadableError):
+            errors.append(one)
+        else:
+            read.append(one)
+    return read
