@@ -2,13 +2,22 @@
 
 import os
 import re
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -31,6 +40,8 @@ from worker.ownership import check_folder
 
 DEFAULT_HOME = Path("~/.nightkey")
 SETTINGS_FILE = "nightkey.toml"
+_STORED: ContextVar[dict[str, Any]] = ContextVar("_STORED")
+"""What that file says, while the settings are made."""
 
 # Services that a person reads. Left out: what runs programs, writes files or talks to this desktop.
 ROUTE_SCHEMES = (
@@ -107,7 +118,7 @@ class Settings(BaseSettings):
     delivery_threads: int = Field(default=64, ge=1, le=256)
     log_level: str = "INFO"
 
-    _stored: ClassVar[dict[str, Any]] = {}
+    _stored: dict[str, Any] = PrivateAttr(default_factory=_STORED.get)
 
     @field_validator("night_at")
     @classmethod
@@ -236,7 +247,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, env_settings, InitSettingsSource(settings_cls, cls._stored))
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, _STORED.get()))
 
     @property
     def database(self) -> str:
@@ -336,15 +347,14 @@ def load_settings(home: Path | None = None, **overrides: Any) -> Settings:  # no
     check_folder(folder, "the data folder")
     stored = read_file(file)
     problem = ""
+    given = _STORED.set(stored)
     try:
-
-        class Located(Settings):
-            _stored = stored
-
-        return Located(home=folder, **overrides)
+        return Settings(home=folder, **overrides)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         problem = explain_setting(first, file=file, environment=os.environ, known=Settings.model_fields)
+    finally:
+        _STORED.reset(given)
     raise ConfigurationError(problem)
 
 

@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from importlib import metadata
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from worker.cli import (
     audit,
@@ -100,6 +102,12 @@ def nightkey(
     _ = home, version  # their callbacks have taken effect
 
 
+@cache
+def build_command() -> Callable[..., None]:
+    """The whole of it, made once of what its functions say of themselves: that takes a while."""
+    return get_command(app)
+
+
 def main(clock: Callable[[], datetime] = utc_now) -> None:
     """The entry point: runs the command and turns whatever went wrong into one line. `clock` is for tests."""
     os.umask(0o077)  # what a command makes is its user's alone, unless it says otherwise
@@ -132,7 +140,7 @@ def _run() -> None:
     """
     interrupted = False
     try:
-        app()
+        build_command()()
     except SystemExit as ended:
         interrupted = isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt)
         if not interrupted:
