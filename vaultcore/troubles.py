@@ -9,11 +9,12 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from typing import Final
-
-from sqlalchemy.exc import DBAPIError
+from typing import TYPE_CHECKING, Final
 
 from vaultcore.errors import Trouble, TroubleError
+
+if TYPE_CHECKING:  # a command that touches no database must not wait for it
+    from sqlalchemy.exc import DBAPIError
 
 _SENTENCES: Final[Mapping[Trouble, str]] = {
     Trouble.DISK_FULL: "no space is left for {where}: free some on its disk, then repeat it",
@@ -149,7 +150,7 @@ def explain(error: BaseException, *, where: str = "") -> TroubleError | None:
     return None
 
 
-def explain_database(error: DBAPIError, *, where: str, file: str | None = None) -> TroubleError:
+def explain_database(error: "DBAPIError", *, where: str, file: str | None = None) -> TroubleError:
     """What the database did not do. `where` names it without user and password; `file` is SQLite's."""
     trouble, code = _judge(error)
     if trouble is Trouble.CANNOT_OPEN and file is not None:
@@ -159,7 +160,7 @@ def explain_database(error: DBAPIError, *, where: str, file: str | None = None) 
     return TroubleError(trouble, told + shown)
 
 
-def _judge(error: DBAPIError) -> tuple[Trouble, str]:
+def _judge(error: "DBAPIError") -> tuple[Trouble, str]:
     """The trouble, and the driver's code of it."""
     name = getattr(error.orig, "sqlite_errorname", None)
     if isinstance(name, str):

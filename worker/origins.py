@@ -101,7 +101,7 @@ def explain_setting(
         said = f"there is no such setting{meant}"
     else:
         said = _say(problem)
-    return f"setting {name}: {said} ({_find_origin(name, file, environment)})"
+    return f"setting {name}: {said} ({_say_origin(name, file, environment)})"
 
 
 def find_unknown(environment: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
@@ -131,12 +131,29 @@ def _say(problem: Mapping[str, Any]) -> str:
     return _WORDS.get(problem["type"], "it is not of the right kind")
 
 
-def _find_origin(name: str, file: Path, environment: Mapping[str, str]) -> str:
-    variable = next((each for each in environment if each.upper() == f"{PREFIX}{name.upper()}"), None)
+def find_origin(
+    name: str, *, stored: Mapping[str, Any], file: Path, environment: Mapping[str, str]
+) -> str | None:
+    """`NIGHTKEY_NIGHT_AT`, or `line 3 of nightkey.toml`; None: nothing gives it."""
+    variable = _find_variable(name, environment)
+    if variable is not None:
+        return variable
+    if name not in stored:
+        return None
+    line = _find_line(name, file)
+    return file.name if line is None else f"line {line} of {file.name}"
+
+
+def _say_origin(name: str, file: Path, environment: Mapping[str, str]) -> str:
+    variable = _find_variable(name, environment)
     if variable is not None:
         return f"from the variable {variable}"
     line = _find_line(name, file)
     return "as it was given" if line is None else f"from line {line} of {file}"
+
+
+def _find_variable(name: str, environment: Mapping[str, str]) -> str | None:
+    return next((each for each in environment if each.upper() == f"{PREFIX}{name.upper()}"), None)
 
 
 def _find_line(name: str, file: Path) -> int | None:

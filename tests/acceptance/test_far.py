@@ -375,6 +375,8 @@ NEAR: tuple[tuple[str, ...], ...] = (
     ("keyring", "restrict", "x"),
     ("audit", "accept-row", "items", "x"),
     ("console", "open"),
+    ("settings", "list"),
+    ("settings", "check"),
 )
 """They make a vault, serve it, keep its files, or answer for it to whoever holds its keyring."""
 EVERYWHERE: tuple[tuple[str, ...], ...] = (
@@ -383,6 +385,7 @@ EVERYWHERE: tuple[tuple[str, ...], ...] = (
     ("rotator", "list"),
     ("rotator", "show"),
     ("principal", "roles"),
+    ("help",),
 )
 """They ask no vault."""
 ALONE: tuple[tuple[str, ...], ...] = (("key", "jwks"),)

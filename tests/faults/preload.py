@@ -43,6 +43,7 @@ def pass_a_night() -> None:
         services = worker.bootstrap.Services(settings)
         services.night.inline_night.run_night(lambda _: None, wait=False)
         services.close()
+        dict(worker.cli.main.build_command().commands)  # imports what stands behind each noun
         worker.cli.screen.begin_screen(worker.bootstrap.utc_now)
         with patch.dict(os.environ, NIGHTKEY_HOME=str(home)), redirect_stdout(StringIO()):
             for words in LOOKS:

@@ -20,13 +20,14 @@ from tests.ways_out import HTTP, LOOPBACK, NETWORK
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.config import ROUTE_SCHEMES, load_settings
+from worker.config import load_settings
 from worker.delivery.sender import AppriseSender
 from worker.domain.guard import build_guard
 from worker.domain.notices import Message
 from worker.domain.recipients import WHOLE
 from worker.installation import initialise
 from worker.outbound import HttpClient, Network
+from worker.settings import ROUTE_SCHEMES
 
 MESSAGE = Message(subject="a subject", body="a body\n")
 CLOSED = Network(build_guard((), ()))

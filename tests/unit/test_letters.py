@@ -90,7 +90,7 @@ DATA = {
         ROTATED,
         night=NIGHT,
         now=NIGHT,
-        total=60,
+        numbers={line.kind: 20 for line in FOUND},
         tonight=[TonightLine(item="prod-erp", why=Reason.failed("expires in 5 days"), does="replaces it")],
     ),
     "rotation-rolled-back": ROTATION | {"works": True},
@@ -191,15 +191,21 @@ def test_a_whole_digest_reads_so(letters):
         "\n"
         "      nightkey item update prod-vpn --value-file PATH\n"
         "\n"
+        "- And 19 more like this.\n"
+        "\n"
         "- prod-smtp lapses in 3 days, 2026-03-04 13:00 CET.\n"
         "  Nightkey replaces it from 2026-03-02 02:00 UTC on.\n"
+        "\n"
+        "- And 19 more like this.\n"
         "\n"
         "- prod-ldap has no expiry: nobody will notice when it stops working.\n"
         "  Give it one:\n"
         "\n"
         "      nightkey item update prod-ldap --expires-at TIME\n"
         "\n"
-        "And 57 more, less urgent than these:\n"
+        "- And 19 more like this.\n"
+        "\n"
+        "All of them:\n"
         "\n"
         "    nightkey finding list --owner ops\n"
         "\n"

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.findings import WORST_FIRST, FindingKind
-from worker.domain.notices import LINES_MAX, FoundLine, RotatedLine, build_digest
+from worker.domain.notices import (
+    FEW,
+    NAMED_OF_A_KIND,
+    READ_OF_A_KIND,
+    FoundLine,
+    RotatedLine,
+    build_digest,
+    name_finding,
+)
 from worker.domain.saga import State
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -96,11 +104,21 @@ lines = st.lists(
 
 
 @given(lines)
-def test_a_digest_has_each_finding_once_worst_first(findings):
-    shown = digest(findings)["found"]
-    order = [(WORST_FIRST[f.kind], f.deadline or NOW, f.subject) for f in findings]
+def test_a_digest_tells_or_counts_each_finding_worst_first(findings):
+    data = digest(findings)
+    heads = [(line["subject"], line["means"]) for line in data["found"]]
+    beside = {(line["subject"], also) for line in data["found"] for also in line["also"]}
+    worst_first = sorted(findings, key=lambda f: (WORST_FIRST[f.kind], f.deadline or NOW, f.subject))
+    told = [(f.subject, name_finding(f.kind)) for f in worst_first]
 
-    assert [line["subject"] for line in shown] == [subject for *_, subject in sorted(order)]
+    assert not set(heads) & beside
+    assert heads == [one for one in told if one not in beside][: len(heads)] or sum(
+        line["rest"] for line in data["found"]
+    )
+    if len(findings) <= FEW:
+        assert {*heads, *beside} == set(told)
+    counted = len(heads) + sum(line["rest"] for line in data["found"]) + data["more"]
+    assert counted == len([one for one in told if one not in beside])
 
 
 @given(lines, st.randoms(use_true_random=False))
@@ -108,11 +126,34 @@ def test_the_order_of_the_rows_does_not_change_a_digest(findings, random):
     assert digest(findings) == digest(random.sample(findings, len(findings)))
 
 
-def test_a_long_digest_tells_the_worst_and_counts_the_others():
-    many = [found(FindingKind.UNUSED, f"item-{number}") for number in range(LINES_MAX + 20)]
-    data = digest([*many, found(FindingKind.LAPSED, "prod-vpn", -1)], total=1000)
+def test_a_long_digest_names_the_worst_of_each_kind_and_counts_the_others():
+    unused = [found(FindingKind.UNUSED, f"item-{number:03}") for number in range(READ_OF_A_KIND)]
+    lapsed = [found(FindingKind.LAPSED, f"prod-{number}", -number) for number in range(1, 9)]
+    data = digest(
+        [*unused, *lapsed],
+        numbers={FindingKind.UNUSED: 900, FindingKind.LAPSED: 8, FindingKind.NO_PLAN: 92},
+    )
 
-    assert data["found"][0]["subject"] == "prod-vpn"
-    assert len(data["found"]) == LINES_MAX
-    assert data["more"] == 1000 - LINES_MAX
+    assert [line["subject"] for line in data["found"]] == [
+        *("prod-8", "prod-7", "prod-6", "prod-5", "prod-4"),
+        *(f"item-{number:03}" for number in range(NAMED_OF_A_KIND)),
+    ]
+    assert [line["rest"] for line in data["found"]] == [0, 0, 0, 0, 3, 0, 0, 0, 0, 895]
+    assert data["more"] == 92
     assert data["summary"] == "1000 to look at"
+
+
+def test_what_is_also_wrong_with_an_item_stands_in_its_line_and_what_asks_for_something_else_does_not():
+    kinds = (FindingKind.UNUSED, FindingKind.LAPSED, FindingKind.USES_EXPIRED, FindingKind.SUPERSEDED)
+    data = digest([found(kind, "prod-vpn", -1) for kind in (*kinds, FindingKind.USES_EXPIRED)])
+
+    assert [(line["means"], line["also"]) for line in data["found"]] == [
+        ("lapsed", ("is used after it lapsed", "is used by no active workflow")),
+        ("is used in an older version", ()),
+    ]
+
+
+def test_the_first_thing_that_is_asked_for_is_never_to_delete():
+    for kind in FindingKind:
+        (line,) = digest([found(kind)])["found"]
+        assert not line["asks"].lower().startswith("delete")

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
-from worker.config import ROUTE_SCHEMES
 from worker.delivery.listening import say_reason
 from worker.delivery.sender import AppriseSender
+from worker.settings import ROUTE_SCHEMES
 
 SENDER = AppriseSender(NETWORK, HTTP)
 MAIL = "mailto://robot:a-password@example.org"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
-from worker.config import ROUTE_SCHEMES
 from worker.delivery.routes import check_route
+from worker.settings import ROUTE_SCHEMES
 
 TOKEN = "tok-4711-abcdef"  # stands where a service has its token
 

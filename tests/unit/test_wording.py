@@ -420,7 +420,10 @@ WORDED: list[tuple[Reason, str]] = [
             f"its owner"
         ),
     ),
-    (Reason.of(Code.UNUSED), "delete it if nothing else does"),
+    (
+        Reason.of(Code.UNUSED),
+        "apply the workflow that uses it, or say that something else does; if nothing does, it can go",
+    ),
     (Reason.of(Code.NO_OWNER), "nobody but the operators hears of it"),
     (Reason.of(Code.NO_EXPIRY), "nobody will notice when it stops working"),
     (Reason.of(Code.NO_PLAN), "say how it is replaced: auto, approve or notify"),
@@ -705,14 +708,20 @@ def test_a_code_of_another_release_is_shown_as_it_stands() -> None:
         read_reasons({"code": "approval"})
 
 
-OLD = [(reason, sentence) for reason, sentence in WORDED if reason.code not in NEVER_STORED | KEPT_AS_TEXT]
+FORMER = {Code.UNUSED: "delete it if nothing else does"}
+"""What was stored in other words than those of today."""
+OLD = [
+    (reason, FORMER.get(reason.code, sentence))
+    for reason, sentence in WORDED
+    if reason.code not in NEVER_STORED | KEPT_AS_TEXT
+]
 
 
 @pytest.mark.parametrize(("reason", "sentence"), OLD, ids=_name)
 def test_what_was_stored_in_words_becomes_its_code_and_says_the_same(reason: Reason, sentence: str) -> None:
     stored = read_sentence(sentence)
     assert stored["code"] == reason.code
-    assert say(read_reason(stored)) == sentence
+    assert reason.code in FORMER or say(read_reason(stored)) == sentence
     assert write_sentence(stored) == sentence, "the digest of then was made over it"
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
 
-app = Commands(no_args_is_help=True, help="The record of every change.")
+app = Commands(no_args_is_help=True)
 _PATH: Final = "/nightkey/audit"
 _ANCHORS_MAX: Final = 1_000_000
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, TypeVar, get_type_hints
 import typer
 
 from vaultcore.errors import InvalidInputError
-from worker.cli import output
 from worker.cli.screen import AnswerForm, screen
 from worker.origins import HOME_VARIABLE
 
@@ -64,6 +63,17 @@ class Commands(typer.Typer):
     the command's name does not say so.
     """
 
+    def __init__(self, **given: Any) -> None:  # noqa: ANN401  # as typer's
+        super().__init__(
+            **{
+                "add_completion": False,
+                "pretty_exceptions_enable": False,
+                "rich_markup_mode": None,
+                "context_settings": {"help_option_names": ["--help", "-h"]},
+                **given,
+            }
+        )
+
     def command(self, name: str | None = None, *, pages: bool | None = None, **given: Any) -> Callable[[F], F]:  # noqa: ANN401  # as typer's
         register = super().command(name, **given)
 
@@ -83,7 +93,9 @@ class Commands(typer.Typer):
 def _page(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(**given: Any) -> Any:  # noqa: ANN401  # whatever the command answers
-        with output.pages():
+        from worker.cli.output import pages  # noqa: PLC0415  # --help must not wait for it
+
+        with pages():
             return function(**given)
 
     return call

@@ -9,7 +9,7 @@ from worker.cli.handover import check_output
 from worker.cli.output import note, print_json, write_text
 from worker.cli.session import Json, open_services, who
 
-app = Commands(no_args_is_help=True, help="The pages for a browser, which `up` and `serve` give.")
+app = Commands(no_args_is_help=True)
 
 
 @app.command("open")

@@ -12,7 +12,7 @@ from worker.cli.output import describe_all, print_json, print_lines, print_table
 from worker.cli.session import Json, ask, who
 from worker.wording.shapes import Shape, describe_finding
 
-app = Commands(no_args_is_help=True, help="What was found, and what a person knows of.")
+app = Commands(no_args_is_help=True)
 
 _PATH: Final = "/nightkey/findings"
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]

@@ -3,6 +3,7 @@
 from worker.cli.output import print_json, print_lines
 from worker.cli.reach import warn_of_unreached
 from worker.cli.session import Json, open_services, open_settings
+from worker.domain.commands import quote_word
 
 
 def init(*, json: Json = False) -> None:
@@ -16,4 +17,17 @@ def init(*, json: Json = False) -> None:
     else:
         print_lines(f"made {thing}" for thing in made)
         print_lines([f"ready: {settings.home}" if made else f"everything is there already: {settings.home}"])
+        if made:
+            print_lines(["", *_tell_next(settings.operators)])
     warn_of_unreached(open_services())
+
+
+def _tell_next(operators: str) -> list[str]:
+    """The commands that a new vault waits for, as they can be typed."""
+    commands = {
+        f"nightkey owner route {quote_word(operators)} --route-file PATH": "where failed nights are told",
+        "nightkey item import FILE --dry-run": "what a file with your credentials would bring in",
+        "nightkey up": "the nights, and the console",
+    }
+    width = max(map(len, commands))
+    return ["next:", *(f"  {command:<{width}}  {says}" for command, says in commands.items())]

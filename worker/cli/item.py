@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
 
-app = Commands(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
+app = Commands(no_args_is_help=True)
 _OF_SDX: Final = "/workflows/vault"
 
 

@@ -111,6 +111,7 @@ def query_of(wanted: ItemFilter) -> dict[str, Any]:
     """As the interface is asked for the same."""
     return {
         "search": wanted.text,
+        "begins": wanted.begins,
         "owner": sorted(wanted.owners),
         "label": sorted(map(show_label, wanted.labels)),
         "state": sorted(wanted.states),

@@ -14,7 +14,7 @@ from worker.cli.session import Json, ask, who
 from worker.wording.parts import say_count
 from worker.wording.people import describe_presented
 
-app = Commands(no_args_is_help=True, help="Keys that callers present, and those that sign.")
+app = Commands(no_args_is_help=True)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from worker.cli.commands import Commands
 from worker.cli.output import print_lines
 from worker.cli.session import open_services
 
-app = Commands(no_args_is_help=True, help="The file with the keys that the vault hangs on.")
+app = Commands(no_args_is_help=True)
 
 
 @app.command()

@@ -25,8 +25,8 @@ _WORDS = {
     None: "anything",
 }
 
-nodes = Commands(no_args_is_help=True, help="What a workflow's nodes can be.")
-rotators = Commands(no_args_is_help=True, help="How a credential can be replaced.")
+nodes = Commands(no_args_is_help=True)
+rotators = Commands(no_args_is_help=True)
 
 
 @nodes.command("list")

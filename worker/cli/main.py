@@ -8,84 +8,32 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from importlib import metadata
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
-from worker.cli import (
-    audit,
-    backup,
-    calendar,
-    console,
-    demo,
-    finding,
-    init,
-    item,
-    key,
-    keyring,
-    kinds,
-    night,
-    notice,
-    owner,
-    pickup,
-    principal,
-    reconcile,
-    restore,
-    rotation,
-    run,
-    scan,
-    serve,
-    status,
-    up,
-    workflow,
-)
 from worker.cli.commands import Commands, Home
 from worker.cli.edge import check_words, describe_error, shorten
 from worker.cli.output import abandon_output, drop_output, drop_unwritten, finish_output, note
+from worker.cli.root import RootGroup
 from worker.cli.screen import begin_screen, utc_now
 from worker.cli.terminal import prepare_streams
 
 app = Commands(
     name="nightkey",
+    cls=RootGroup,
     help="Keeps the credentials that workflows depend on from lapsing.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    add_completion=True,
 )
-app.command("init")(init.init)
-app.add_typer(item.app, name="item")
-app.add_typer(owner.app, name="owner")
-app.add_typer(principal.app, name="principal")
-app.add_typer(workflow.app, name="workflow")
-app.command("scan")(scan.scan)
-app.add_typer(night.app, name="night")
-app.command("up")(up.up)
-app.command("serve")(serve.serve)
-app.add_typer(console.app, name="console")
-app.add_typer(rotation.app, name="rotation")
-app.add_typer(run.app, name="run")
-app.add_typer(finding.app, name="finding")
-app.add_typer(notice.app, name="notice")
-app.command("calendar")(calendar.calendar)
-app.command("pickup")(pickup.pickup)
-app.command("claim", hidden=True)(pickup.pickup)  # notices that went out name it so
-app.add_typer(key.app, name="key")
-app.add_typer(keyring.app, name="keyring")
-app.add_typer(kinds.nodes, name="node")
-app.add_typer(kinds.rotators, name="rotator")
-app.add_typer(audit.app, name="audit")
-app.command("backup")(backup.backup)
-app.command("restore")(restore.restore)
-app.add_typer(reconcile.app, name="reconcile")
-app.command("status")(status.status)
-app.command("demo")(demo.demo)
 
 
 def _say_version(asked: bool) -> None:  # typer's contract
     if asked:
+        from importlib import metadata  # noqa: PLC0415  # --help must not wait for it
+
         print(metadata.version("nightkey"))  # noqa: T201  # the answer
         raise typer.Exit
 
@@ -103,9 +51,9 @@ def nightkey(
 
 
 @cache
-def build_command() -> Callable[..., None]:
+def build_command() -> TyperGroup:
     """The whole of it, made once of what its functions say of themselves: that takes a while."""
-    return get_command(app)
+    return cast("TyperGroup", get_command(app))
 
 
 def main(clock: Callable[[], datetime] = utc_now) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
 
-app = Commands(no_args_is_help=True, help="What owners were told.")
+app = Commands(no_args_is_help=True)
 
 
 _PATH: Final = "/nightkey/notices"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
 
-app = Commands(no_args_is_help=True, help="Who is told, and where.")
+app = Commands(no_args_is_help=True)
 
 Zone = Annotated[
     str | None, typer.Option("--zone", metavar="ZONE", help="Their time zone, such as Europe/Zurich.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.services.rotation.comparison import Compared
 
-app = Commands(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
+app = Commands(no_args_is_help=True)
 
 _PATH: Final = "/nightkey/comparisons"
 _COLUMNS = ("item", "result", "resolved_by", "detail")

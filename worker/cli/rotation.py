@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from worker.cli.far.server import FarServer
     from worker.services.rotation.decisions import Decisions, RotationView
 
-app = Commands(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
+app = Commands(no_args_is_help=True)
 
 _PATH: Final = "/nightkey/rotations"
 Workflow = Annotated[str, typer.Option("--workflow", help="The workflow that uses the item.")]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer, Listed
 
-app = Commands(no_args_is_help=True, help="What runs came to, and those of another engine.")
+app = Commands(no_args_is_help=True)
 
 
 _PATH: Final = "/nightkey/runs"

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
 
-app = Commands(no_args_is_help=True, help="What uses the credentials.")
+app = Commands(no_args_is_help=True)
 _PATH: Final = "/nightkey/workflows"
 _DOCUMENTS: Final = "/nightkey/documents"
 _OUTCOME: Final = (

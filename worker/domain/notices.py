@@ -1,8 +1,10 @@
 """What a digest tells: the lines, worst first, as its template needs them. Pure; never a value."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby, islice
 from typing import Any
 
 from worker.domain.commands import quote_word
@@ -15,8 +17,12 @@ PICKUP_MARK = "{claim}"
 PICKUP_COMMAND = "nightkey pickup"
 """Asks for the token: others on the machine see what stands on a command line, and the shell keeps it."""
 
-LINES_MAX = 100
-"""So many findings are told one by one; of the others their number."""
+FEW = 10
+"""So many findings are all told one by one."""
+NAMED_OF_A_KIND = 5
+"""Where there are more, so many of each kind are named, the worst; of the others their number."""
+READ_OF_A_KIND = 100
+"""So many of each kind are looked at: what is also wrong with an item that is named stands beside it."""
 
 
 def digest_key(owner_id: str, night: datetime) -> str:
@@ -52,13 +58,24 @@ _MEANS: dict[FindingKind, tuple[str, str]] = {
     FindingKind.MISFIT: ("is given values that live too shortly for its policy", "Make them fit"),
     FindingKind.PASSED_OVER: ("does not work", "Look at your templates"),
     FindingKind.IDLE: ("is held by a workflow that no longer runs", "Run it, or deactivate it"),
-    FindingKind.UNUSED: ("is used by no active workflow", "Delete it"),
+    FindingKind.UNUSED: ("is used by no active workflow", "Where something else uses it"),
     FindingKind.NO_OWNER: ("has no owner", "Name one"),
     FindingKind.NO_EXPIRY: ("has no expiry", "Give it one"),
     FindingKind.NO_PLAN: ("has no rotation plan", "Choose one"),
     FindingKind.GENERIC_NAME: ("has a name that does not say what it opens", "Rename it"),
 }
 """What is wrong, and what a person is asked to do about it."""
+
+_BESIDE = frozenset(
+    {
+        FindingKind.USES_EXPIRED,
+        FindingKind.UNUSED,
+        FindingKind.NO_EXPIRY,
+        FindingKind.NO_PLAN,
+        FindingKind.GENERIC_NAME,
+    }
+)
+"""What stands in the line of something worse, where the item has that, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +143,18 @@ def build_digest(
     *,
     night: datetime,
     now: datetime,
-    total: int | None = None,
+    numbers: Mapping[FindingKind, int] | None = None,
     tonight: Sequence[TonightLine] = (),
 ) -> dict[str, Any]:
-    """The data of one message for one owner and one night. `total`: how many findings there are in all."""
-    ordered = sort_worst_first(found)[:LINES_MAX]
-    number = max(len(found), total or 0)
+    """The data of one message for one owner and one night. `numbers`: how many findings there are of each kind,
+    where not all of them are here.
+    """
+    numbers = numbers or Counter(line.kind for line in found)
+    number = sum(numbers.values())
+    folded = _fold(sort_worst_first(found))
+    alone = Counter(numbers) - Counter(kind for line in folded for kind in line.also)
+    lines = _choose(folded, alone, few=number <= FEW)
+    headed = sum(alone[kind] for kind in {line.head.kind for line in lines})
     failed = [line for line in rotated if line.state in _NOT_REPLACED]
     replaced = [line for line in rotated if line.state in _REPLACED]
     counts = (
@@ -144,8 +167,8 @@ def build_digest(
         "owner": owner,
         "night": night,
         "summary": ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing to tell",
-        "found": [_describe_finding(line, now) for line in ordered],
-        "more": number - len(ordered),
+        "found": [_describe_finding(line, now) for line in lines],
+        "more": alone.total() - headed,
         "list": f"nightkey finding list --owner {quote_word(owner)}",
         "failed": [
             {
@@ -184,7 +207,49 @@ def sort_worst_first(found: Sequence[FoundLine]) -> list[FoundLine]:
     )
 
 
-def _describe_finding(line: FoundLine, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """A finding with those that stand beside it, and the number of others of its kind that are not named."""
+
+    head: FoundLine
+    also: tuple[FindingKind, ...] = ()
+    rest: int = 0
+
+
+def _fold(ordered: Sequence[FoundLine]) -> list[_Line]:
+    """One line for all that is said of one item, by the worst of it; but what has to be done about a workflow,
+    or to a rotation, keeps a line of its own.
+    """
+    heads: dict[str, FoundLine] = {}
+    also: dict[str, list[FindingKind]] = defaultdict(list)
+    lines = []
+    for line in ordered:
+        worse = heads.setdefault(line.subject, line)
+        if line.kind in _BESIDE and line.kind is not worse.kind:
+            also[line.subject].append(line.kind)
+        else:
+            lines.append(line)
+    return [
+        _Line(head=line, also=tuple(also[line.subject]) if heads[line.subject] is line else ())
+        for line in lines
+    ]
+
+
+def _choose(lines: Sequence[_Line], alone: Mapping[FindingKind, int], *, few: bool) -> list[_Line]:
+    """All of them where they are few; else the worst of each kind, of which the last says how many others are.
+    `alone`: how many there are of each kind that stand beside nothing worse.
+    """
+    if few:
+        return list(lines)
+    chosen = []
+    for kind, of_kind in groupby(lines, key=lambda line: line.head.kind):
+        *most, last = islice(of_kind, NAMED_OF_A_KIND)
+        chosen += [*most, replace(last, rest=alone[kind] - len(most) - 1)]
+    return chosen
+
+
+def _describe_finding(told: _Line, now: datetime) -> dict[str, Any]:
+    line = told.head
     means, asks = _MEANS[line.kind]
     return {
         "subject": line.subject,
@@ -197,4 +262,6 @@ def _describe_finding(line: FoundLine, now: datetime) -> dict[str, Any]:
         "does": line.does,
         "asks": asks,
         "command": line.command,
+        "also": tuple(dict.fromkeys(map(name_finding, told.also))),
+        "rest": told.rest,
     }

@@ -1,5 +1,6 @@
 """What a digest tells, as rows: read when it leaves, many in a row, so the statements are built once."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -10,7 +11,6 @@ from sqlalchemy import (
     Row,
     and_,
     bindparam,
-    case,
     exists,
     func,
     literal,
@@ -23,8 +23,8 @@ from sqlalchemy import (
 from vaultcore.rows import owners_of
 from vaultcore.stored import check_row, read_all
 from vaultcore.tables import item_owners, items, owners, references
-from worker.domain.findings import WORST_FIRST, FindingKind
-from worker.domain.notices import LINES_MAX, FoundLine, RotatedLine
+from worker.domain.findings import FindingKind
+from worker.domain.notices import READ_OF_A_KIND, FoundLine, RotatedLine
 from worker.domain.plan import describe_open
 from worker.domain.reasons import read_reason, read_reasons
 from worker.domain.saga import TOLD, State
@@ -39,11 +39,6 @@ _NIGHT = bindparam("night", type_=tellings.c.night.type)
 _NOW = bindparam("now", type_=findings.c.deadline.type)
 _NOBODYS = bindparam("nobodys", type_=Boolean())
 
-_ORDER = case(
-    {kind.value: position for kind, position in WORST_FIRST.items()},
-    value=findings.c.kind,
-    else_=len(WORST_FIRST),
-)
 _OPEN_ROTATION = and_(rotations.c.item_id == findings.c.item_id, rotations.c.finished_at.is_(None))
 _HOLDS = and_(
     tellings.c.owner_id == _OWNER,
@@ -62,19 +57,22 @@ _HOLDS = and_(
 _TOLD = tellings.join(findings, findings.c.topic == tellings.c.topic).outerjoin(
     items, items.c.id == findings.c.item_id
 )
-_NUMBER = select(func.count()).select_from(_TOLD).where(_HOLDS)
-_WORST = (
+_NUMBERS = select(findings.c.kind, func.count()).select_from(_TOLD).where(_HOLDS).group_by(findings.c.kind)
+_WITHIN_KIND = (findings.c.deadline.is_(None), findings.c.deadline, findings.c.item)
+_PLACED = (
     select(
         findings,
         items.c.name.label("present_name"),
         rotations.c.id.label("rotation_id"),
         rotations.c.state.label("rotation_state"),
+        func.row_number().over(partition_by=findings.c.kind, order_by=_WITHIN_KIND).label("place"),
     )
     .select_from(_TOLD.outerjoin(rotations, _OPEN_ROTATION))
     .where(_HOLDS)
-    .order_by(_ORDER, findings.c.deadline.is_(None), findings.c.deadline, findings.c.item)
-    .limit(LINES_MAX)
+    .subquery()
 )
+_WORST = select(_PLACED).where(_PLACED.c.place <= READ_OF_A_KIND)
+_KINDS = frozenset(map(str, FindingKind))
 _USERS = (
     select(references.c.item_id, references.c.consumer_name)
     .where(
@@ -104,15 +102,18 @@ _ROTATED = (
 
 def find_findings(
     connection: Connection, *, owner_id: str, owner: str, night: datetime, now: datetime, nobodys: bool
-) -> tuple[list[FoundLine], int]:
-    """What that night set down for the owner, the worst of it, and how much there is: what is still open, and
-    of an expiry that is still the item's, and the reader's business. `nobodys`: the reader is the operators.
+) -> tuple[list[FoundLine], dict[FindingKind, int]]:
+    """What that night set down for the owner, the worst of each kind, and how much there is of each: what is
+    still open, and of an expiry that is still the item's, and the reader's business. `nobodys`: the reader is
+    the operators.
     """
     asked = {"owner": owner_id, "night": night, "now": now, "nobodys": nobodys}
     rows = connection.execute(_WORST, asked).all()
     if not rows:
-        return [], 0
-    total = len(rows) if len(rows) < LINES_MAX else connection.execute(_NUMBER, asked).scalar_one()
+        return [], {}
+    counted = (
+        connection.execute(_NUMBERS, asked).all() if any(row.place == READ_OF_A_KIND for row in rows) else []
+    )
     ids = sorted({row.item_id for row in rows if isinstance(row.item_id, str)})
     users = _users_of(connection, ids)
     names = owners_of(connection, ids)
@@ -129,8 +130,9 @@ def find_findings(
             belongs=() if owner in names.get(row.item_id, ()) else names.get(row.item_id, ()),
         )
 
-    lines, unread = read_all(rows, write)
-    return lines, total - len(unread)
+    lines, _ = read_all(rows, write)
+    numbers = Counter(line.kind for line in lines)
+    return lines, numbers | {FindingKind(kind): number for kind, number in counted if kind in _KINDS}
 
 
 def find_rotated(connection: Connection, *, owner_id: str, night: datetime, nobodys: bool) -> list[RotatedLine]:

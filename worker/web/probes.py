@@ -23,8 +23,8 @@ from starlette.routing import Route
 from vaultcore.access import Action
 from worker.bootstrap import Services
 from worker.broker import connect
-from worker.config import PROBES
 from worker.services.night.measures import Measures
+from worker.settings import PROBES
 from worker.web.answers import answer
 from worker.web.api.asking import identify
 

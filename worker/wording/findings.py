@@ -82,7 +82,7 @@ FINDINGS: Final[Sentences] = {
     ),
     Code.NO_CONSUMER: f"no active workflow here uses it: {UNREAD}. Apply one that does; or, if nothing here "
     f"needs to read it, {{command}}; or leave its replacement to its owner",
-    Code.UNUSED: "delete it if nothing else does",
+    Code.UNUSED: "apply the workflow that uses it, or say that something else does; if nothing does, it can go",
     Code.NO_OWNER: "nobody but the operators hears of it",
     Code.NO_EXPIRY: "nobody will notice when it stops working",
     Code.NO_PLAN: "say how it is replaced: auto, approve or notify",

@@ -183,7 +183,7 @@ def _unused(row: UnusedItem) -> Finding:
         row.item_id,
         row.name,
         detail=Reason.of(Code.UNUSED),
-        command=f"nightkey item delete {quote_word(row.name)}",
+        command=f"nightkey item update {quote_word(row.name)} --consumers none",
     )
 
 

@@ -83,11 +83,11 @@ class Digests:
     ) -> dict[str, Any]:
         """What was set down for that owner and night, as far as it still holds: the data of the message."""
         nobodys = hearer.id == self._recipients.find_operators(connection)
-        found, total = digest_rows.find_findings(
+        found, numbers = digest_rows.find_findings(
             connection, owner_id=hearer.id, owner=hearer.name, night=night, now=now, nobodys=nobodys
         )
         rotated = digest_rows.find_rotated(connection, owner_id=hearer.id, night=night, nobodys=nobodys)
-        return build_digest(hearer.name, found, rotated, night=night, now=now, total=total, tonight=tonight)
+        return build_digest(hearer.name, found, rotated, night=night, now=now, numbers=numbers, tonight=tonight)
 
 
 def _find_news(
