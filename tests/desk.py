@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.ingress import Answered, Front, serve
+from tests.ingress import PATIENT, Answered, Front, serve
 from tests.postgres import create_database, show_for_sqlalchemy
 from tests.services.conftest import Moves
 from tests.services.staging import make_services
@@ -90,7 +90,7 @@ def open_desk(folder: Path, database_url: str = "") -> Iterator[Desk]:
     with services.database.write() as connection:
         for owner in ("team", "others"):
             services.owners.create(connection, owner, actor="test")
-    with serve(services) as front:
+    with serve(services, PATIENT) as front:
         made = Desk(services, Moves(services), front)
         for role in Role:
             made.tokens[role] = make_bot(services, role, owners=["team"] if role is Role.OWNER else [])

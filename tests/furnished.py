@@ -45,6 +45,7 @@ def furnish(home: Path, number: int) -> None:
     try:
         fill(services.database, number, NOW - timedelta(minutes=90))
         _add_rotation(services.database)
+        _add_use(services.database)
         _add_runs(services.database)
         _add_notices(services.database)
         services.night.nights.record()
@@ -97,6 +98,19 @@ def _add_rotation(database: Database) -> None:
 
 def _say(message: str) -> list[dict[str, Any]]:
     return store_reasons((Reason.of(Code.OTHER, text=message),) if message else ())
+
+
+def _add_use(database: Database) -> None:
+    """The rotator of the second item logs in with the third."""
+    user, used = make_id("vlt", 1), make_id("vlt", 2)
+    with database.write() as connection:
+        name = connection.execute(select(items.c.name).where(items.c.id == user)).scalar_one()
+        connection.execute(
+            insert(references).values(
+                consumer="rotator", consumer_id=user, consumer_name=name, active=True, node_id="rotator",
+                written=used, mentioned=False, elsewhere=False, item_id=used,
+            )
+        )  # fmt: skip
 
 
 def _add_runs(database: Database) -> None:

@@ -17,6 +17,8 @@ from worker.web.connections import ConnectionLimits
 from worker.web.serving import WebServer, open_listener, show_address
 
 _SECONDS_MAX = 120
+PATIENT = ConnectionLimits(failures=1_000_000)
+"""For whoever fails often, and has no time to be answered late."""
 
 
 @dataclass(frozen=True)

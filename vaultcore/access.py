@@ -200,6 +200,16 @@ def may_ever(principal: Principal, action: Action) -> bool:
     return may(principal, action, owners=principal.owners)
 
 
+def find_gains(principal: Principal, before: Collection[str], after: Collection[str]) -> list[Action]:
+    """What the principal could do to an item as soon as these owners answered for it, and cannot do now. Who
+    says who may do what gains nothing: they have it anyway.
+    """
+    if may(principal, Action.PRINCIPAL_MANAGE):
+        return []
+    able = (one for one in Action if may(principal, one, owners=after))
+    return [one for one in able if not may(principal, one, owners=before)]
+
+
 def covers(principal: Principal, other: Principal) -> bool:
     """Whether the principal may do all that the other may: then the other's token gives it nothing more."""
     return all(

@@ -152,6 +152,8 @@ def _find_problems(name: str) -> Iterator[str]:
         yield "has blanks at an end, or two beside each other: write one between words"
     if name.startswith("-"):
         yield "begins with -, as options of a command do: begin with a letter or a digit"
+    if name in (".", ".."):
+        yield "is a step of a path, so that no address would lead to it: use letters or digits"
     if unicodedata.combining(name[0]):
         yield f"begins with {describe_character(name[0])}, which belongs to a letter before it: leave it out"
     for word in re.findall(r"[^\W\d_]+", name):

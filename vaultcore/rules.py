@@ -48,6 +48,11 @@ _GENERIC_WORDS = frozenset(
 )
 
 
+def make_nameable(name: str) -> str:
+    """The name of something else, with dashes for what no item has in its name."""
+    return _NO_TEMPLATE.sub("-", name)
+
+
 def check_name(name: str) -> str:
     """The name as it is kept, if it is one: 3 to 50 characters, usable inside `{{ vault["…"] }}`, and no id."""
     name = judge(name, what="item", least=NAME_MIN, most=NAME_MAX, example=_EXAMPLE)

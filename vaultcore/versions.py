@@ -4,7 +4,7 @@ Every method works in the caller's transaction. Values come in as `Secret`, are 
 are bound to a statement, and come out in one place: `reveal`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -71,6 +71,18 @@ class Versions:
             select_versions().where(versions.c.item_id == item_id).order_by(versions.c.number)
         )
         return [version_from_row(connection, row) for row in rows]
+
+    def of_items(self, connection: Connection, item_ids: Collection[str]) -> dict[str, list[Version]]:
+        """Of all of these at once, by item; of some hundred at most."""
+        found: dict[str, list[Version]] = {one: [] for one in item_ids}
+        rows = connection.execute(
+            select_versions()
+            .where(versions.c.item_id.in_(sorted(item_ids)))
+            .order_by(versions.c.item_id, versions.c.number)
+        )
+        for row in rows:
+            found[row.item_id].append(version_from_row(connection, row))
+        return found
 
     def get(self, connection: Connection, item_id: str, number: int) -> Version:
         row = connection.execute(

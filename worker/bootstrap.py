@@ -33,7 +33,9 @@ from worker.outbound import HttpClient, Network
 from worker.services.core import Core, WaysOut
 from worker.services.identities import Identities
 from worker.services.identity_provider import IdentityProvider
+from worker.services.impacts import Impacts
 from worker.services.items import Items
+from worker.services.items_at_once import ItemsAtOnce
 from worker.services.lists import Lists
 from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
@@ -268,6 +270,16 @@ class Services:
             caller_keys=self.runs.caller_keys,
             operators=self.settings.operators,
         )
+
+    @cached_property
+    def items_at_once(self) -> ItemsAtOnce:
+        return ItemsAtOnce(
+            database=self.database, items=self.items, lists=self.lists, principals=self.principals
+        )
+
+    @cached_property
+    def impacts(self) -> Impacts:
+        return Impacts(database=self.database, vault=self.vault, principals=self.principals, clock=self.clock)
 
     @cached_property
     def sign_ins(self) -> SignIns:

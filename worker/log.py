@@ -1,12 +1,17 @@
-"""Logging: one JSON line an event on standard error, with ids and never values, locals or parameters."""
+"""Logging: one line an event on standard error, with names and ids and never values, locals or parameters.
+
+It is JSON, or text for a person at a terminal.
+"""
 
 import io
 import logging
 import sys
-from typing import TextIO, cast
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+_SAID_MAX: Final = 500
 
 
 class _StandardError(io.TextIOBase):
@@ -27,20 +32,54 @@ class _StandardError(io.TextIOBase):
             return
 
 
+class _Foreign(logging.Handler):
+    """What libraries log, as an event like ours: their text, and of an exception its type alone."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            said = " ".join(record.getMessage().split())[:_SAID_MAX]
+            event = {"says": said, **({"exc_info": record.exc_info[1]} if record.exc_info else {})}
+            structlog.get_logger(record.name).log(record.levelno, record.name, **event)
+        except Exception:  # noqa: BLE001  # a line that cannot be made is lost, as one that cannot be written
+            return
+
+
 def configure_logging(level: str) -> None:
-    """For every process, once. Exceptions are logged by type alone: their text may quote anything."""
+    """For every process, once. Exceptions are logged by type alone: their text may quote anything.
+
+    Libraries are heard from a warning on, or with all that they say where `level` is `DEBUG`.
+    """
+    least = logging.getLevelNamesMapping()[level]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _name_exception,
-            structlog.processors.JSONRenderer(),
+            _write_text if _is_watched() else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers = [*(one for one in root.handlers if not isinstance(one, _Foreign)), _Foreign()]
+    root.setLevel(least if least <= logging.DEBUG else max(least, logging.WARNING))
+
+
+def _is_watched() -> bool:
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
+def _write_text(_: WrappedLogger, __: str, event: EventDict) -> str:
+    """`2026-11-27 02:00:14 UTC  info     rotation.moved  item=prod-crm-token state=testing`."""
+    moment = str(event.pop("timestamp"))[:19].replace("T", " ")
+    level, name = event.pop("level"), event.pop("event")
+    rest = " ".join(f"{key}={value}" for key, value in event.items() if value is not None)
+    return f"{moment} UTC  {level:<7}  {name}  {rest}".rstrip().replace("\n", " ")
 
 
 def _name_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

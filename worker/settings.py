@@ -196,7 +196,8 @@ class Settings(BaseSettings):
     delivery_timeout_seconds: float = Field(default=30, gt=0, le=240, description="How long one send may take.")
     delivery_threads: int = Field(default=64, ge=1, le=256, description="Sends at a time.")
     log_level: str = Field(
-        default="INFO", description="DEBUG, INFO, WARNING or ERROR: the least that is logged."
+        default="INFO",
+        description="DEBUG, INFO, WARNING or ERROR: the least that is logged.",
     )
 
     _stored: dict[str, Any] = PrivateAttr(default_factory=STORED.get)

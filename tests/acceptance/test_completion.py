@@ -50,6 +50,9 @@ def offer(vault: Nightkey, *words: str) -> list[str]:
         (("item", "create", "prod"), []),
         (("item", "create", "new", "--owner", "crm"), ["crm-team"]),
         (("item", "list", "--owner", "o"), ["operators"]),
+        (("item", "update", "prod-crm-token", "stage"), ["stage-crm-token"]),
+        (("item", "update", "--where-owner", "o"), ["operators"]),
+        (("item", "impact", "stage"), ["stage-crm-token"]),
     ],
     ids=" ".join,
 )

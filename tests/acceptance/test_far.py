@@ -115,6 +115,11 @@ READS: tuple[tuple[str, ...], ...] = (
     ("item", "list", "--used-by", "ticket-sync", "--expires-after", "1d", "--expires-before", "2100-01-01"),
     ("item", "show", NAME),
     ("item", "show", "prod-spare-token"),
+    ("item", "impact", NAME),
+    ("item", "impact", "{item_begins}"),
+    ("item", "update", "prod-*", "--lead", "9d", "--owner", "others", "--dry-run"),
+    ("item", "update", "*", "--where-label", "env", "--where-used", "ticket-sync", "--no-owner", "--dry-run"),
+    ("item", "update", NAME, "--label", "env=stage", "--expires-at", "2030-01-01", "--dry-run"),
     ("workflow", "list"),
     ("workflow", "show", "ticket-sync"),
     ("rotation", "list"),
@@ -205,6 +210,8 @@ TWICE: tuple[tuple[str, ...], ...] = (
     ("principal", "list", "--json"),
     ("principal", "role", "viewer-bot", "--give", "viewer"),
     ("item", "update", "prod-spare-token", "--expires-at", "2030-01-01"),
+    ("item", "update", "prod-s*", NAME, "--lead", "8d", "--yes"),
+    ("item", "update", "prod-s*", NAME, "--lead", "8d", "--yes", "--json"),
     ("item", "update", "prod-spare-token", "--label", "deployed_at=2026-01-01", "--no-label", "env"),
     ("owner", "update", "team", "--zone", "Europe/Zurich", "--quiet", "22:00-07:00", "--deputy", "others"),
     ("owner", "update", "team", "--no-quiet", "--no-deputy"),
@@ -275,6 +282,8 @@ def test_a_rotation_is_decided_there_and_driven_by_its_workers(office: Office) -
 
 ASKED: tuple[tuple[Action, tuple[str, ...]], ...] = (
     (Action.ITEM_SEE, ("item", "show", NAME)),
+    (Action.ITEM_SEE, ("item", "impact", NAME)),
+    (Action.ITEM_UPDATE, ("item", "update", "prod-*", "--lead", "7d", "--yes")),
     (Action.ITEM_CREATE, ("item", "create", "prod-new-token", "--owner", "team", "--value-file", "-")),
     (Action.ITEM_UPDATE, ("item", "update", NAME, "--no-expiry")),
     (Action.ITEM_REPLACE, ("item", "update", NAME, "--value-file", "-", "--no-expiry")),
@@ -455,7 +464,8 @@ def test_an_owner_lives_alike(office: Office) -> None:
             command("owner", "leave", name, "--yes"),
             command("owner", "show", name, "--json"),
         ]
-        told = [one.stderr for one in steps if "leave" in one.args or "word" in one.stderr]
+        assert f"team, deputy of {name}, has no route" in steps[0].stderr
+        told = [one.stderr for one in steps]
         said.append(_plain(repr([one.stdout for one in steps] + told)).replace(name, "some-team"))
 
     assert said[1] == said[0]

@@ -22,6 +22,21 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "status": ("status",),
     "item-list": ("item", "list"),
     "item-show": ("item", "show", NAME),
+    "item-impact": ("item", "impact", "vlt_01k0000002"),
+    "item-update": (
+        "item",
+        "update",
+        "*",
+        "--where-label",
+        "team",
+        "--owner",
+        "operators",
+        "--label",
+        "team=platform",
+        "--expires-at",
+        "2026-06-01",
+        "--dry-run",
+    ),
     "rotation-list": ("rotation", "list"),
     "rotation-show": ("rotation", "show", "rot_01k00000000"),
     "workflow-list": ("workflow", "list"),
@@ -63,7 +78,7 @@ def test_a_screen_is_as_it_was_approved(
 
     lines = shown.splitlines()
     assert max(map(len, lines)) <= columns or name == "workflow-show"
-    if name in ("status", "item-show", "rotation-show"):
+    if name in ("status", "item-show", "item-impact", "item-update", "rotation-show"):
         assert len(lines) <= 40, "it does not fit one screen"
     if len(lines) > TOLD + 3:
         lines = [*lines[:TOLD], f"… {len(lines) - TOLD - 2} lines …", *lines[-2:]]

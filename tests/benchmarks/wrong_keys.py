@@ -20,7 +20,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from tests.conftest import Clock
-from tests.ingress import Front, define, serve
+from tests.ingress import PATIENT, Front, define, serve
 from tests.services.staging import make_services
 from vaultcore.crypto import apikeys
 from vaultcore.model import Policy
@@ -120,7 +120,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         services = make_services(Path(folder) / "home", "", clock)
         keys = build(services, clock)
-        with serve(services) as front:
+        with serve(services, PATIENT) as front:
             measure(front, keys, min(calls, 200))  # so that all are warm
             taken = measure(front, keys, calls)
         services.close()

@@ -13,7 +13,7 @@ from tests.conftest import Clock
 from tests.fuzz.judging import BrokenError
 from tests.fuzz.mutating import SEEDS, json_texts, texts
 from tests.fuzz.surfaces import Surface
-from tests.ingress import Front, define, serve
+from tests.ingress import PATIENT, Front, define, serve
 from vaultcore.crypto import apikeys
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
@@ -57,7 +57,7 @@ def open_pickups(folder: Path) -> Iterator[Surface]:
 
 @contextmanager
 def open_requests(folder: Path) -> Iterator[Surface]:
-    with _open_vault(folder) as (services, key), serve(services) as front:
+    with _open_vault(folder) as (services, key), serve(services, PATIENT) as front:
         given = _with_key(SEEDS["requests"], key)
         yield Surface(
             inputs=texts(**given), take=lambda text: _send(front, text, is_whole=text in given["seeds"])
@@ -67,7 +67,7 @@ def open_requests(folder: Path) -> Iterator[Surface]:
 @contextmanager
 def open_bodies(folder: Path) -> Iterator[Surface]:
     """Whole, with a key that opens a workflow: each is read, run with, masked and answered."""
-    with _open_vault(folder) as (services, key), serve(services) as front:
+    with _open_vault(folder) as (services, key), serve(services, PATIENT) as front:
         seeds = [json.loads(text.replace("KEY", key)) for text in SEEDS["bodies"]["seeds"]]
         words = [text.replace("KEY", key) for text in SEEDS["bodies"]["words"]]
         yield Surface(inputs=json_texts(seeds, words), take=lambda text: _send_body(front, text, key))

@@ -34,6 +34,8 @@ def test_an_item_lives_as_a_client_of_that_vault_expects(desk: Desk) -> None:
     assert set(made.body) == {"id", "name", "created_at", "expires_at"}
     assert datetime.fromisoformat(made.body["expires_at"]) == datetime.fromisoformat(expires)
     assert made.body["expires_at"].endswith("Z")
+    endless = desk.ask(Role.OPERATOR, "POST", VAULT, {"name": "prod-endless-token", "secret": f"{VALUE} 2"})
+    assert (set(endless.body), endless.body["expires_at"]) == (set(made.body), None)
     place = f"{VAULT}/{made.body['id']}"
     assert desk.ask(Role.OPERATOR, "GET", place).body == made.body
     changed = desk.ask(Role.OPERATOR, "PUT", place, {"name": "prod-post-token"})

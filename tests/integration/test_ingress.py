@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, select, text
 
-from tests.ingress import Answered, Front, define, read_answer, serve
+from tests.ingress import PATIENT, Answered, Front, define, read_answer, serve
 from tests.integration import http_server
 from tests.services.conftest import Moves
 from tests.services.staging import ScriptedService, make_services
@@ -68,7 +68,7 @@ def house(tmp_path: Path, clock: Any) -> Iterator[House]:
     keys |= _age_keys(moves, clock)
     with ScriptedService() as service:
         _define_workflows(services, service.url)
-        with serve(services) as front:
+        with serve(services, PATIENT) as front:
             yield House(services, moves, front, service, keys)
     services.close()
 

@@ -165,6 +165,19 @@ def test_an_item_is_changed_as_it_was_seen_or_not_at_all(desk: Desk) -> None:
     assert desk.send("DELETE", place, If_Match=desk.get(place).headers["etag"]).status == 204
 
 
+@pytest.mark.parametrize(("place", "change"), [("", {"lead": "3d"}), ("/target", {"four_eyes": True})])
+def test_a_policy_is_changed_as_it_was_seen_or_not_at_all(desk: Desk, place: str, change: object) -> None:
+    name = f"prod-planned{place.replace('/', '-')}"
+    desk.send("POST", VAULT, {"name": name, "secret": VALUE + name, "owners": ["team-00"]})
+    policy = f"/nightkey/policies/{name}"
+    seen = desk.get(policy).headers["etag"]
+    changed = desk.send("PATCH", policy + place, change, If_Match=seen)
+    assert (changed.status, changed.headers["etag"]) == (200, desk.get(policy).headers["etag"])
+    assert desk.send("PATCH", policy, {"lead": "9d"}, If_Match=seen).status == 412
+    assert desk.send("PATCH", f"{policy}/target", {"target": "crm"}, If_Match=seen).status == 412
+    assert desk.get(policy).body["policy"]["lead"] != "9d"
+
+
 def test_an_owner_is_changed_as_they_were_seen_or_not_at_all(desk: Desk) -> None:
     place = f"{OWNERS}/team-03"
     seen = desk.get(place).headers["etag"]

@@ -151,6 +151,7 @@ def test_a_value_that_another_has_is_refused_without_the_name_of_what_one_may_no
     same = {"secret": "the-value-of-the-secret of prod-hidden-twin"}
     refused = [
         desk.ask(Role.OWNER, "POST", VAULT, {"name": "prod-guessed-token", "owners": ["team"], **same}),
+        desk.ask(Role.OWNER, "POST", ITEMS, {"name": "prod-guessed-token", "owners": ["team"], **same}),
         desk.ask(Role.OWNER, "PUT", f"{VAULT}/{shown}", same),
     ]
     for one in refused:
@@ -180,3 +181,30 @@ def test_approvals_are_done_away_with_by_who_may_give_them(desk: Desk, mode: str
                 desk.ask(Role.ADMIN, "PATCH", f"{POLICIES}/{item}", {"mode": mode})
         tightened = desk.ask(Role.OPERATOR, "PATCH", f"{POLICIES}/{item}", {"mode": "approve"})
         assert tightened.status == 200, tightened
+
+
+def test_nobody_makes_an_item_their_own_to_do_what_only_its_owner_may(desk: Desk) -> None:
+    """Neither to approve its rotation, nor to collect its next key; who says who may do what may."""
+    _, taker = token_of(desk, "taking-bot", roles=[Role.OPERATOR, Role.OWNER], owners=["team"])
+    _, approver = token_of(
+        desk, "taking-approver", roles=[Role.OPERATOR, Role.APPROVER, Role.OWNER], owners=["team"]
+    )
+    plain = add_rotated(desk, "prod-wanted-token", "others", mode="approve")
+    key = desk.ask(Role.ADMIN, "POST", VAULT, {"name": "api-key:wanted", "owners": ["others"]}).body["id"]
+    mine = {"owners": ["others", "team"]}
+    for item, holder, gained in (
+        (plain, taker, "rotation.approve"),
+        (key, taker, "rotation.approve"),
+        (key, approver, "pickup.collect"),
+    ):
+        before = len(desk.log("access.refuse"))
+        refused = desk.front.ask("PATCH", f"{ITEMS}/{item}", mine, key=holder)
+        assert (refused.status, gained in str(refused.body)) == (403, True), refused
+        assert len(desk.log("access.refuse")) == before + 1
+        assert desk.ask(Role.ADMIN, "GET", f"{ITEMS}/{item}").body["owners"] == ["others"]
+    other = add_rotated(desk, "prod-taken-token", "others", mode="approve")
+    assert desk.front.ask("PATCH", f"{ITEMS}/{other}", mine, key=approver).status == 200, "it has no such keys"
+    given = desk.ask(Role.OPERATOR, "PATCH", f"{ITEMS}/{plain}", mine)
+    assert (given.status, given.body["owners"]) == (200, ["others", "team"]), given
+    kept = desk.front.ask("PATCH", f"{ITEMS}/{plain}", {"owners": ["team"]}, key=taker)
+    assert kept.status == 200, "it is theirs already"

@@ -1,6 +1,7 @@
 """Principals, owners, routes and departures over HTTP, on a real server."""
 
 from collections.abc import Iterator
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -64,6 +65,47 @@ def test_a_token_is_kept_nowhere_for_a_second_answer(desk: Desk) -> None:
         for _ in range(2)
     )
     assert first.body["secret"] != second.body["secret"]
+
+
+@pytest.mark.parametrize("name", ["repo:shop/app:main", "new", "x/leave", "a/../b", "CORP\\ann", "50%"])
+def test_whoever_has_whichever_name_has_an_address(desk: Desk, name: str) -> None:
+    """An identity provider gives such names; a token's item is called so as far as items may be."""
+    there, owner = (f"{noun}/{quote(name, safe='')}" for noun in (PRINCIPALS, OWNERS))
+    assert desk.ask(Role.ADMIN, "POST", PRINCIPALS, {"name": name, "roles": ["viewer"]}).status == 201
+    issued = desk.ask(Role.ADMIN, "POST", f"{there}/tokens", {})
+    assert (issued.status, issued.body["principal"]) == (201, name), issued
+    assert desk.ask(Role.ADMIN, "PATCH", there, {"give": ["auditor"]}).status == 200
+    assert desk.ask(Role.AUDITOR, "GET", there).body["name"] == name
+    assert desk.ask(Role.ADMIN, "POST", f"{there}/tokens/{issued.body['id']}/revoke").status == 200
+    assert desk.ask(Role.ADMIN, "POST", f"{there}/revoke").status == 200
+    assert desk.ask(Role.ADMIN, "POST", OWNERS, {"name": name}).status == 201
+    assert desk.ask(Role.ADMIN, "PATCH", owner, {"zone": "Europe/Zurich"}).body["name"] == name
+    assert desk.ask(Role.ADMIN, "GET", f"{owner}/digest").status == 200
+    assert desk.ask(Role.ADMIN, "POST", f"{owner}/test").body == []
+    assert desk.ask(Role.ADMIN, "GET", f"{owner}/leave").body == []
+
+
+@pytest.mark.parametrize("name", ["prod/x token", "x/target", "a/../b", "api-key:a/check"])
+def test_an_item_of_whichever_name_has_an_address(desk: Desk, name: str) -> None:
+    quoted = quote(name, safe="")
+    value = {} if name.startswith("api-key:") else {"secret": f"the value of {name}"}
+    made = desk.ask(Role.ADMIN, "POST", "/workflows/vault", {"name": name, "owners": ["team"], **value})
+    assert made.status == 201, made
+    for place in (f"/workflows/vault/{quoted}", f"/nightkey/items/{quoted}"):
+        assert desk.ask(Role.OWNER, "GET", place).body["id"] == made.body["id"]
+    policy = f"/nightkey/policies/{quoted}"
+    assert desk.ask(Role.OWNER, "PATCH", policy, {"lead": "3d"}).body["item"] == name
+    assert desk.ask(Role.OWNER, "PATCH", f"{policy}/target", {"target": "crm"}).status == 403
+    assert desk.ask(Role.ADMIN, "PATCH", f"{policy}/target", {"target": "crm"}).status == 200
+    assert desk.ask(Role.OWNER, "POST", f"/nightkey/items/{quoted}/check").status == 200
+    assert desk.ask(Role.OWNER, "DELETE", f"/workflows/vault/{quoted}").status == 204
+
+
+@pytest.mark.parametrize("noun", [OWNERS, PRINCIPALS])
+def test_nobody_is_called_a_step_of_a_path(desk: Desk, noun: str) -> None:
+    for name in (".", ".."):
+        refused = desk.ask(Role.ADMIN, "POST", noun, {"name": name})
+        assert (refused.status, "step of a path" in refused.body["detail"]) == (422, True), refused
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import event
 
+from tests.ingress import define
 from tests.services.staging import Staged
 from vaultcore.access import Principal, Role, machine
 from vaultcore.errors import UnreadableError
@@ -20,6 +21,7 @@ from worker.domain.problems import ProblemKind
 from worker.rows.coming_days import Event
 from worker.services.night.coming_days import ComingDay
 from worker.services.night.workflow_views import PAGE, WorkflowStanding
+from worker.wording.nights import describe_outlook
 
 pytestmark = pytest.mark.rules
 
@@ -225,6 +227,12 @@ def test_more_than_is_shown_is_counted(vault: Services, clock: Any) -> None:
     clock.now += timedelta(hours=2)
     found = vault.overview.outlook.read(seen_by=ALL, shown=3)
     assert len(found.owners_turn) == 3
+    told = describe_outlook(found, clock.now)
+    assert [one["detail"] for one in told["owners_turn"]] == [
+        f"prod-gone-token-{number:02d} lapsed 1 hour ago" for number in range(3)
+    ]
+    assert told["owners_turn"][0]["command"].startswith("nightkey item update prod-gone-token-00")
+    assert told["more"] == found.more == 2 + before.more
     assert found.number - before.number == 5
 
 
@@ -238,3 +246,26 @@ def test_an_owner_is_told_of_the_whole_and_of_what_did_not_reach_them(vault: Ser
     assert not sees("prod-theirs-token", ProblemKind.STUCK)
     assert sees("support", ProblemKind.NOTICE_FAILED)
     assert not sees("sales", ProblemKind.NOTICE_FAILED)
+
+
+def test_a_workflow_is_looked_at_by_as_many_statements_whatever_it_uses(vault: Services) -> None:
+    asked = {}
+    for number in (2, 12):
+        names_used = [f"prod-used-{number}-{one:02d}" for one in range(number)]
+        for one in names_used:
+            add(
+                vault, one, datetime(2036, 5, 1, tzinfo=UTC), owner="sales" if one.endswith("01") else "support"
+            )
+        headers = {f"X-{one}": f"{{{{ vault['{one}'] }}}}" for one in names_used}
+        send = {"id": "send", "componentId": "webhook", "method": "GET", "url": "https://x.example.com/"}
+        file = define(f"uses-{number}", "manual_trigger", None, {**send, "headers": headers})
+        vault.runs.documents.apply([file], actor="test")
+        view = partial(vault.overview.workflows.view, f"uses-{number}", seen_by=ALL)
+        assert [(one.item.name, one.versions) for one in view().uses if one.item] == [
+            (one, (1,)) for one in names_used
+        ]
+        asked[number] = count_statements(vault, view)
+    assert asked[12] == asked[2]
+    support = Principal(actor="person:s", roles=frozenset({Role.OWNER}), owners=frozenset({"support"}))
+    uses = vault.overview.workflows.view("uses-2", seen_by=support).uses
+    assert [(one.hidden, one.versions) for one in uses] == [(False, (1,)), (True, ())]

@@ -2,10 +2,22 @@
 
 import pytest
 
-from vaultcore.access import MEANINGS, RULES, Action, Principal, Role, check, machine, may, may_ever
+from vaultcore.access import (
+    MEANINGS,
+    RULES,
+    Action,
+    Principal,
+    Role,
+    check,
+    find_gains,
+    machine,
+    may,
+    may_ever,
+)
 from vaultcore.errors import NotAllowedError
 
 ADMIN = frozenset({Role.ADMIN})
+GAINED = [Action.ROTATION_APPROVE, Action.ROTATION_ANSWER, Action.PICKUP_COLLECT]
 
 
 def someone(*roles, owners=()):
@@ -89,3 +101,18 @@ def test_who_answers_for_items_sees_those_alone():
     assert not someone(Role.OWNER, owners=["own_a"]).sees_all
     assert someone(Role.VIEWER).sees_all
     assert machine("user:root").sees_all
+
+
+@pytest.mark.parametrize(
+    ("roles", "before", "gains"),
+    [
+        ([Role.OPERATOR, Role.OWNER], ["own_b"], GAINED),
+        ([Role.OPERATOR, Role.OWNER], [], GAINED),
+        ([Role.OPERATOR, Role.OWNER], ["own_a", "own_b"], []),
+        ([Role.OPERATOR, Role.OWNER, Role.APPROVER], ["own_b"], [Action.PICKUP_COLLECT]),
+        ([Role.OPERATOR], ["own_b"], []),
+        ([Role.ADMIN, Role.OWNER], ["own_b"], []),
+    ],
+)
+def test_what_one_would_gain_by_answering_for_an_item(roles, before, gains):
+    assert find_gains(someone(*roles, owners=["own_a"]), before, ["own_a"]) == gains

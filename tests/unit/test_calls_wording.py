@@ -1,12 +1,14 @@
 """What a refusal says to who calls over HTTP: fields and calls, never an option of the command line."""
 
 import ast
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from vaultcore.errors import InvalidInputError
 from worker.domain.commands import explain_missing_expiry, replace_command
+from worker.web.codes import CODES
 from worker.wording.calls import CALLS, say_for_calls
 
 ROOT = Path(__file__).parents[2]
@@ -83,3 +85,19 @@ def test_what_is_said_holds_what_was_said_of_the_caller() -> None:
     assert say_for_calls(str(error)) == (
         "node x: field y: unset a.b: there is no such setting; here there are url"
     )
+
+
+def test_every_code_of_a_refusal_is_explained_by_its_status():
+    told = {pair for path in sorted((ROOT / "worker/web").rglob("*.py")) for pair in _find_refusals(path)}
+    assert len(told) > 20
+    assert [code for status, code in told if not CODES.get(code, "").startswith(f"{status}.")] == []
+
+
+def _find_refusals(path):
+    """A status of a refusal, with its code behind it: in calls, and in tables."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        given = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
+        constants = [one.value if isinstance(one, ast.Constant) else None for one in given]
+        for status, code in pairwise(constants):
+            if isinstance(status, int) and 400 <= status < 600 and isinstance(code, str):
+                yield status, code

@@ -89,6 +89,12 @@ def test_what_is_refused_is_shown_with_its_place(name, says):
     assert said.isprintable(), "the error itself neither turns nor steers anything"
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_step_of_a_path_is_no_name(name):
+    with pytest.raises(InvalidInputError, match="step of a path"):
+        judge(name, what="owner", least=1, most=100, example="platform")
+
+
 @given(st.text(max_size=60))
 def test_whatever_is_taken_is_shown_as_it_is_and_stays_taken(name):
     try:

@@ -1,6 +1,6 @@
 """Who is named to hear something, and reached by nobody's route."""
 
-from worker.domain.reach import Gap, Person, Unreached, find_unreached
+from worker.domain.reach import Gap, Person, Unreached, find_concerned, find_unreached
 
 
 def person(name, *, routed=True, deputy=None):
@@ -42,3 +42,11 @@ def test_a_deputy_with_a_route_reaches_who_has_none():
     assert gaps(
         person("operators", routed=False), person("ann", routed=False, deputy="bob"), person("bob")
     ) == [(Gap.OPERATORS_UNROUTED, "operators", None)]
+
+
+def test_of_the_operators_everybody_is_told_and_of_others_whom_it_concerns():
+    people = [person("operators", routed=False), person("ann", routed=False), person("eve", deputy="ann")]
+    found = find_unreached(people, "operators")
+    assert find_concerned(found, None) == found
+    assert [one.gap for one in find_concerned(found, {"bob"})] == [Gap.OPERATORS_UNROUTED]
+    assert [(one.gap, one.of) for one in find_concerned(found, {"eve"})][1:] == [(Gap.DEPUTY_UNROUTED, "eve")]

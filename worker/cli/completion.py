@@ -72,7 +72,7 @@ def find_finder(path: tuple[str, ...], parameter: str) -> Finder | None:
     """Who knows what can stand there; None: nobody does."""
     if parameter in ("name", "names"):
         return None if path[-1] in _NEW else _BY_NOUN.get(path[0])
-    return _BY_PARAMETER.get(parameter)
+    return _BY_PARAMETER.get(parameter.removeprefix("where_"))
 
 
 def complete(finder: Finder, begun: str) -> list[str]:

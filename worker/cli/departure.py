@@ -1,12 +1,10 @@
 """`nightkey owner leave`: somebody leaves, and all that they could read is replaced."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from vaultcore.errors import InvalidInputError, RefusedError
-from worker.cli.inputs import confirm
+from worker.cli.inputs import demand_yes
 from worker.cli.output import note, print_json, print_table
 from worker.cli.progress import show_progress
 from worker.cli.session import Json, ask, who
@@ -41,8 +39,7 @@ def leave(
         named = ", ".join(readable) or "-"
         note(f"{name} could read {say_count(len(readable), 'item')}: {named}")
         note("Their routes are taken away: what they would be told goes to their deputy or the operators.")
-        if not yes:
-            _confirm()
+        demand_yes("Replace them now?", yes=yes)
 
     def leave_here(services: "Services") -> Shape:
         agree([item.name for item in services.rotation.offboarding.preview(name)])
@@ -76,10 +73,3 @@ def leave(
             note(f"some of it is left: {again} goes on, and says how it stands")
     if left:
         raise typer.Exit(1)
-
-
-def _confirm() -> None:
-    if not sys.stdin.isatty():
-        raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
-    if not confirm("Replace them now?"):
-        raise RefusedError("nothing was changed")

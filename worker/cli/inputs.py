@@ -10,7 +10,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import Any
 
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.rules import parse_duration
 from vaultcore.secret import Secret
 from worker.cli.screen import screen
@@ -84,6 +84,16 @@ def confirm(question: str) -> bool:
     """Whether who sits there says yes; anything else is no."""
     print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201  # a question
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def demand_yes(question: str, *, yes: bool) -> None:
+    """Goes on where `yes` was given, or who sits there says it. `RefusedError` where they do not."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
+    if not confirm(question):
+        raise RefusedError("nothing was changed")
 
 
 def read_input(*, most: int = _FILE_MAX) -> str:

@@ -1,4 +1,4 @@
-"""`nightkey item`: create, import, list, show, check, update, delete, rotate."""
+"""`nightkey item`: create, import, list, show, impact, check, update, delete, rotate."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -7,6 +7,7 @@ from worker.cli.facts import print_facts
 from worker.cli.item_answers import ITEMS, describe_item_whole, item_facts
 from worker.cli.item_check import check
 from worker.cli.item_create import create
+from worker.cli.item_impact import impact
 from worker.cli.item_import import import_items
 from worker.cli.item_list import list_items
 from worker.cli.item_rotation import rotate
@@ -79,6 +80,7 @@ def show(name: str, *, json: Json = False) -> None:
 
 
 app.command()(check)
+app.command()(impact)
 app.command()(update)
 
 

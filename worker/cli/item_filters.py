@@ -1,9 +1,14 @@
-"""The options that say which items are meant, written once for every command that takes them."""
+"""The options that say which items are meant, written once for every command that takes them.
+
+A command that changes items has the same ones behind `--where-`, since `--owner` there says who is to answer
+for them from now on.
+"""
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import typer
 
@@ -15,6 +20,9 @@ from worker.cli.inputs import NONE, parse_time
 from worker.domain.item_states import ItemFilter, ItemState
 
 E = TypeVar("E", bound=StrEnum)
+_WHERE: Final = "where_"
+_ALSO: Final = {"--used-by": ("--where-used",)}
+"""Shorter forms of what stands behind `--where-`."""
 
 _OPTIONS: Final[Options] = {
     "text": (Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A part of its name.")], None),
@@ -82,15 +90,35 @@ def takes_filter(*, before: str) -> Callable[[Callable[..., Any]], Callable[...,
     return lambda command: add_options(command, _OPTIONS, _read, gives="wanted", before=before)
 
 
-def _read(said: dict[str, Any]) -> dict[str, Any]:
+def takes_where(*, before: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The same for a command that changes items: each behind `--where-`."""
+    options = {f"{_WHERE}{name}": _put_behind_where(*option) for name, option in _OPTIONS.items()}
+
+    def read(said: dict[str, Any]) -> dict[str, Any]:
+        plain = {name.removeprefix(_WHERE): value for name, value in said.items()}
+        return _read(plain, prefix="--where-")
+
+    return lambda command: add_options(command, options, read, gives="wanted", before=before)
+
+
+def _put_behind_where(annotation: Any, default: Any) -> tuple[Any, Any]:  # noqa: ANN401  # as typer reads them
+    kind, option = get_args(annotation)
+    named = copy(option)
+    name = option.default  # where typer keeps the first name of an option
+    named.default, named.param_decls = name.replace("--", "--where-", 1), _ALSO.get(name, ())
+    named.help = f"Which items: {option.help[:1].lower()}{option.help[1:]}"
+    return Annotated[kind, named], default
+
+
+def _read(said: dict[str, Any], *, prefix: str = "--") -> dict[str, Any]:
     rotator, now = said["rotator"], datetime.now(UTC)
     after, before = said["expires_after"], said["expires_before"]
     wanted = ItemFilter(
         text=said["text"],
         owners=frozenset(said["owners"] or ()),
         labels=frozenset(map(parse_match, said["labels"] or ())),
-        states=_read_each(ItemState, "--state", said["states"] or ()),
-        modes=_read_each(Mode, "--mode", said["modes"] or ()),
+        states=_read_each(ItemState, f"{prefix}state", said["states"] or ()),
+        modes=_read_each(Mode, f"{prefix}mode", said["modes"] or ()),
         rotator="" if rotator == NONE else rotator,
         expires_after=None if after is None else parse_time(after, now),
         expires_before=None if before is None else parse_time(before, now),

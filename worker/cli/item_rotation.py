@@ -1,15 +1,13 @@
 """`nightkey item rotate`: an item is replaced now, or in an emergency at once."""
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.model import Kind
 from worker.cli.handover import check_output
-from worker.cli.inputs import confirm
+from worker.cli.inputs import demand_yes
 from worker.cli.item_answers import ITEMS, show_key
 from worker.cli.output import note, print_json
 from worker.cli.progress import show_progress
@@ -79,9 +77,4 @@ def _confirm_harm(name: str, harm: Sequence[str], *, yes: bool) -> None:
     note(f"The value of {name} is revoked as soon as there is a new one; no workflow is tested before.")
     for line in harm:
         note(f"  {line}")
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
-    if not confirm("Go on?"):
-        raise RefusedError("nothing was changed")
+    demand_yes("Go on?", yes=yes)

@@ -1,4 +1,4 @@
-"""`nightkey item update`: what is given is changed, and nothing else."""
+"""`nightkey item update`: what is given is changed, of one item or of several, and nothing else."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,11 +22,15 @@ from worker.cli.item_answers import (
     split_policy,
     warn,
 )
+from worker.cli.item_filters import query_of, takes_where
+from worker.cli.items_at_once import ChangeOptions, carry_out, foresee_here, foresee_there
 from worker.cli.output import print_json, print_lines
 from worker.cli.policy_options import takes_policy
 from worker.cli.session import Json, ask, who
+from worker.domain.at_once import is_pattern
 from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry
+from worker.domain.item_states import ItemFilter
 from worker.domain.policies import PolicyChange
 from worker.wording.shapes import Shape, flatten_item
 from worker.wording.warnings import word_warnings
@@ -44,9 +48,13 @@ Owners = Annotated[
 ]
 
 
+@takes_where(before="dry_run")
 @takes_policy(before="value_file", changes=True)
 def update(
-    name: str,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ITEM", help="Names, ids, or patterns such as 'prod-*'."),
+    ] = None,
     *,
     rename: Annotated[str | None, typer.Option("--name", help="Its new name.")] = None,
     owner: Owners = None,
@@ -68,27 +76,55 @@ def update(
     policy: PolicyChange,
     value_file: ValueFile = None,
     new_value: Annotated[bool, typer.Option("--value", help="Ask for a new value.")] = False,
+    wanted: ItemFilter,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = (
+        False
+    ),
+    skips: Annotated[
+        bool,
+        typer.Option("--skip-refused", help="Of several: change the others where one cannot be changed."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Of several: do not ask.")] = False,
     json: Json = False,
 ) -> None:
     """Change what is given, and show what that changed. A new value (--value or --value-file) is a new version,
     current at once; its expiry follows from the policy's lifetime, or is given (--expires-at, --no-expiry).
+
+    Several items are named, meant by a pattern, or found by what they are: --where-owner, --where-label and the
+    others select as item list does without the where. It shows what will happen to them, asks once, and changes
+    them 200 at a time. Where one cannot be changed, none is.
+
+    nightkey item update 'prod-*' --where-mode notify --lead 30d --dry-run
+
+    nightkey item update --where-owner platform --owner operators --yes
     """
     if (owner and no_owner) or (expires_at is not None and no_expiry):
         raise InvalidInputError("an option and its opposite were given: choose one")
     labels = _read_labels(label or (), no_label or ())
     owners: Any = () if no_owner else owner or UNCHANGED
 
+    def wish(now: datetime) -> ItemChange:
+        expires = _read_expiry(expires_at, now, ends=not no_expiry)
+        return ItemChange(name=rename, owners=owners, expires_at=expires, policy=policy, labels=labels)
+
+    given = list(names or ())
+    if dry_run or wanted != ItemFilter() or len(given) != 1 or is_pattern(given[0]):
+        _refuse_own(rename, value=value_file is not None or new_value)
+        foreseen = ask(
+            lambda services: foresee_here(services, given, wanted, wish(services.clock())),
+            lambda server: foresee_there(
+                server, given, _leave_empty_out(query_of(wanted)), _show_wish(wish(server.clock()))
+            ),
+        )
+        carry_out(foreseen, ChangeOptions(dry_run=dry_run, yes=yes, skips=skips, json=json))
+        return
+    name = given[0]
+
     def read() -> Secret:
         return read_value(value_file, what=f"new value of {name}")
 
     def update_here(services: "Services") -> Shape:
-        change = ItemChange(
-            name=rename,
-            owners=owners,
-            expires_at=_read_expiry(expires_at, services.clock(), ends=not no_expiry),
-            policy=policy,
-            labels=labels,
-        )
+        change = wish(services.clock())
         value = None
         if value_file is not None or new_value:
             if services.items.lacks_expiry(name, change):
@@ -106,20 +142,31 @@ def update(
         }
 
     def update_there(server: "FarServer") -> Shape:
-        said = {
-            "name": UNCHANGED if rename is None else rename,
-            "owners": owners,
-            "expires_at": _read_expiry(expires_at, server.clock(), ends=not no_expiry),
-        }
-        change = {part: given for part, given in said.items() if given is not UNCHANGED} | split_policy(policy)
-        if labels:
-            change["labels"] = labels
+        change = dict(_show_wish(wish(server.clock())))
         if value_file is not None or new_value:
             change["secret"] = read()
         updated = server.patch(ITEMS, name, body=change)
         return {**updated, "changes": [read_change(row) for row in updated["changes"]]}
 
     _print_updated(ask(update_here, update_there), json=json)
+
+
+def _refuse_own(rename: str | None, *, value: bool) -> None:
+    """What one item has for itself alone is changed of one that is named, and not tried."""
+    given = "--name" if rename is not None else "--value or --value-file" if value else None
+    if given is not None:
+        raise InvalidInputError(f"{given} goes with one item, by its name, and without --dry-run")
+
+
+def _show_wish(change: ItemChange) -> Shape:
+    """As the interface takes it."""
+    said = {"name": change.name or UNCHANGED, "owners": change.owners, "expires_at": change.expires_at}
+    shown = {part: given for part, given in said.items() if given is not UNCHANGED}
+    return shown | split_policy(change.policy) | ({"labels": change.labels} if change.labels else {})
+
+
+def _leave_empty_out(query: Shape) -> Shape:
+    return {name: part for name, part in query.items() if part not in (None, [])}
 
 
 def _read_labels(given: Iterable[str], taken: Iterable[str]) -> dict[str, str | None]:

@@ -193,7 +193,7 @@ def _find_here(services: "Services", when: str | None) -> Found:
         else [summaries.get(_find_slot(when, now, find_last), seen_by=me)]
     )
     nights = [describe_whole_night(one, sees=lambda *_: True) for one in found]
-    return nights, describe_outlook(services.overview.outlook.read(seen_by=me)), now
+    return nights, describe_outlook(services.overview.outlook.read(seen_by=me), now), now
 
 
 def _find_there(server: "FarServer", when: str | None) -> Found:
@@ -241,17 +241,20 @@ def _tell_night(night: Shape, now: datetime) -> Iterator[str]:
 
 
 def _tell_open(outlook: Shape, now: datetime) -> Iterator[str]:
-    if not outlook["problems"] and not outlook["approvals"]:
+    number = outlook["more"] + sum(len(outlook[part]) for part in ("problems", "owners_turn", "approvals"))
+    if not number:
         yield "nothing needs you"
         return
-    yield f"still open ({len(outlook['problems']) + len(outlook['approvals'])}):"
-    for problem in outlook["problems"]:
+    yield f"still open ({number:,}):"
+    for problem in (*outlook["problems"], *outlook["owners_turn"]):
         command = "" if problem["command"] is None else f" ({problem['command']})"
         yield from _fill(f"{problem['detail']}{command}", "  ")
     for one in outlook["approvals"]:
         ends = "" if one["ends_at"] is None else f", {say_distance(one['ends_at'], now)} at the latest"
         command = f"nightkey rotation approve {one['id']}"
         yield from _fill(f"{one['item']} waits for an approval{ends} ({command})", "  ")
+    if outlook["more"]:
+        yield f"  and {outlook['more']:,} more: nightkey finding list"
 
 
 def _tell_coming(outlook: Shape, now: datetime) -> Iterable[str]:

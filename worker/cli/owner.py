@@ -21,7 +21,7 @@ from worker.cli.owner_routes import (
     read_route,
     show_owner,
 )
-from worker.cli.reach import warn_of_unreached
+from worker.cli.reach import take_warnings, warn_of_unreached
 from worker.cli.session import Json, ask, who
 from worker.wording.shapes import Shape, describe_owner
 
@@ -77,10 +77,8 @@ def create(
             "quiet": quiet,
             "deputy": deputy,
         }
-        made: Shape = server.post(
-            OWNERS, body={part: given for part, given in said.items() if given is not None}
-        )
-        return made
+        given = {part: text for part, text in said.items() if text is not None}
+        return take_warnings(server.post(OWNERS, body=given))
 
     show_owner(ask(create_here, create_there), json=json)
 
@@ -117,8 +115,7 @@ def update(
         said = {"zone": zone, "quiet": quiet, "deputy": deputy}
         ended = {part: None for part, ends in (("quiet", no_quiet), ("deputy", no_deputy)) if ends}
         change = {part: text for part, text in said.items() if text is not None} | ended
-        changed: Shape = server.patch(OWNERS, name, body=change)
-        return changed
+        return take_warnings(server.patch(OWNERS, name, body=change))
 
     show_owner(ask(update_here, update_there), json=json)
 
@@ -135,7 +132,7 @@ def show(name: str, *, json: Json = False) -> None:
         warn_of_unreached(services, about={name})
         return owner
 
-    owner = ask(find_here, lambda server: server.get(OWNERS, name))
+    owner = ask(find_here, lambda server: take_warnings(server.get(OWNERS, name)))
     if json:
         print_json(owner)
         return

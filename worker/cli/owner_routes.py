@@ -10,7 +10,7 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
 from worker.cli.inputs import read_text
 from worker.cli.output import print_json, print_lines, print_table
-from worker.cli.reach import warn_of_unreached
+from worker.cli.reach import take_warnings, warn_of_unreached
 from worker.cli.session import Json, ask, who
 from worker.wording.people import describe_tried_route
 from worker.wording.shapes import Shape, describe_owner
@@ -59,11 +59,9 @@ def change_routes(
     def change_there(server: "FarServer") -> Shape:
         given = read_route(route, route_file, find_secret=find_secret)
         if given is not None:
-            added: Shape = server.post(OWNERS, name, "routes", body={"route": given})
-            return added
+            return take_warnings(server.post(OWNERS, name, "routes", body={"route": given}))
         server.delete(OWNERS, name, "routes", remove or "")
-        left: Shape = server.get(OWNERS, name)
-        return left
+        return take_warnings(server.get(OWNERS, name))
 
     show_owner(ask(change_here, change_there), json=json)
 

@@ -208,7 +208,7 @@ def sort_worst_first(found: Sequence[FoundLine]) -> list[FoundLine]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Line:
+class _DigestLine:
     """A finding with those that stand beside it, and the number of others of its kind that are not named."""
 
     head: FoundLine
@@ -216,7 +216,7 @@ class _Line:
     rest: int = 0
 
 
-def _fold(ordered: Sequence[FoundLine]) -> list[_Line]:
+def _fold(ordered: Sequence[FoundLine]) -> list[_DigestLine]:
     """One line for all that is said of one item, by the worst of it; but what has to be done about a workflow,
     or to a rotation, keeps a line of its own.
     """
@@ -230,12 +230,12 @@ def _fold(ordered: Sequence[FoundLine]) -> list[_Line]:
         else:
             lines.append(line)
     return [
-        _Line(head=line, also=tuple(also[line.subject]) if heads[line.subject] is line else ())
+        _DigestLine(head=line, also=tuple(also[line.subject]) if heads[line.subject] is line else ())
         for line in lines
     ]
 
 
-def _choose(lines: Sequence[_Line], alone: Mapping[FindingKind, int], *, few: bool) -> list[_Line]:
+def _choose(lines: Sequence[_DigestLine], alone: Mapping[FindingKind, int], *, few: bool) -> list[_DigestLine]:
     """All of them where they are few; else the worst of each kind, of which the last says how many others are.
     `alone`: how many there are of each kind that stand beside nothing worse.
     """
@@ -248,7 +248,7 @@ def _choose(lines: Sequence[_Line], alone: Mapping[FindingKind, int], *, few: bo
     return chosen
 
 
-def _describe_finding(told: _Line, now: datetime) -> dict[str, Any]:
+def _describe_finding(told: _DigestLine, now: datetime) -> dict[str, Any]:
     line = told.head
     means, asks = _MEANS[line.kind]
     return {

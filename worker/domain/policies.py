@@ -37,6 +37,11 @@ class PolicyChange:
     assigned: Mapping[str, Any] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
 
+    @property
+    def redirects(self) -> bool:
+        """Whether it says where the value is sent, or what must be agreed to before that."""
+        return bool(OF_TARGET & self.parts.keys() or self.assigned or self.unset)
+
 
 def change_policy(base: Policy | None, change: PolicyChange, *, default_rotator: str | None = None) -> Policy:
     """`base` (or the default policy) as the change wants it; nothing wanted: unchanged."""

@@ -1,6 +1,6 @@
 """Who is named to hear something, and reached by nobody's route. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -55,3 +55,9 @@ def find_unreached(people: Sequence[Person], operators: str) -> list[Unreached]:
             found.append(Unreached(gap=Gap.DEPUTY_UNROUTED, name=person.deputy, of=person.name))
     order = list(Gap)
     return sorted(found, key=lambda one: order.index(one.gap))
+
+
+def find_concerned(found: Sequence[Unreached], about: Collection[str] | None) -> list[Unreached]:
+    """Of these what concerns the owners of these names, and the operators always; None: all."""
+    always = (Gap.NO_OPERATORS, Gap.OPERATORS_UNROUTED)
+    return [one for one in found if about is None or one.gap in always or {one.name, one.of} & set(about)]

@@ -39,6 +39,7 @@ from worker.domain.loosening import WHY, find_loosened
 from worker.domain.policies import PolicyChange, change_policy
 from worker.domain.proof import CANARY_AUTO
 from worker.domain.revisions import Expected, check_revision, revision_of_item
+from worker.domain.rotation import Rotation
 from worker.domain.sharing import refuse_to_part, refuse_twins
 from worker.rotators import catalog
 from worker.rotators.catalog import find_accounts, foreign_settings, parse_settings
@@ -64,6 +65,17 @@ class Updated:
     ends: str | None = None
     follow: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """An item that is to be changed, and nobody else changes before this transaction ends: its open rotation,
+    and the copies that move with it.
+    """
+
+    item: Item
+    rotation: Rotation | None
+    copies: list[Item]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,10 +207,9 @@ class Items:
         """What `update` would change, with the errors that are known of before; nothing is written."""
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
-            policy = self._resolve_copy(connection, self._policy_after(item, change), item)
+            policy = self._policy_that_may_follow(connection, item, change, allowed)
             check_policy(policy, name=item.name, kind=item.kind)
-            _refuse_loosening(item.policy, policy, allowed)
-            self._check_read(connection, item, policy)
+            self._find_new_accounts(connection, item, policy, None)
             if not isinstance(change.owners, Unchanged):
                 self._owner_ids(connection, change.owners)
             after = replace(
@@ -313,62 +324,101 @@ class Items:
         nobody is asked any more before it is replaced.
         """
         with self._database.write() as connection:
-            before = self._vault.get(connection, name)
-            rotation = self._supersession.find(connection, before)
-            copies = self._lock_family(connection, before, change)
-            item = self._vault.get(connection, name, lock=True)
-            check_revision(expected, revision_of_item(item), item.name)
-            if not allowed(Action.ITEM_REDIRECT):
-                self._refuse_redirecting(connection, item, change)
-            if change.expires_at is None and is_token(connection, item.id):
-                raise InvalidInputError(f"{item.name} is a principal's token, which always lapses: say when")
-            policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
-            _refuse_loosening(item.policy, policy, allowed)
-            if value is not None and self._lacks_expiry(item, change, policy):
-                raise InvalidInputError(explain_missing_expiry(item.name))
-            self._check_read(connection, item, policy)
-            owner_ids = (
-                UNCHANGED
-                if isinstance(change.owners, Unchanged)
-                else self._owner_ids(connection, change.owners)
+            (held,) = self.hold(connection, [name], change)
+            return self.change(
+                connection, held, change, value=value, expected=expected, allowed=allowed, actor=actor
             )
-            labels = _labels_after(connection, item, change)
-            if value is None and not _differs(item, change, policy, labels):
-                return Updated(item=item, changes=())
-            accounts = self._check_alone(connection, item, policy, value)
-            expires_at = change.expires_at
-            if value is not None:
-                says = self._vault.expiry_of_next(item, policy)
-                said = says if isinstance(expires_at, Unchanged) else expires_at
-                expires_at = self._bear(value, said, name=item.name)
-            beside = value is not None and self._supersession.check_value(connection, item, rotation)
-            after = self._vault.update(
-                connection,
-                item.id,
-                name=change.name,
-                value=value,
-                beside_pending=beside,
-                expires_at=expires_at,
-                owner_ids=owner_ids,
-                policy=None if policy == item.policy else policy,
-                accounts=accounts,
-                labels={} if labels == item.labels else change.labels,
-                actor=actor,
-            )
-            changes = compare(self._name_original(connection, item), self._name_original(connection, after))
-            if item.version is None and after.version is not None:
-                finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, after.updated_at)
-            if value is not None:
-                finding_rows.resolve(connection, FindingKind.REFUSED, item.id, after.updated_at)
-                check_rows.wake(connection, item.id, after.updated_at)
-            if policy != item.policy:
-                self._supersession.look_again(connection, rotation)
-            ends = None if value is None else self._supersession.end(connection, rotation, after)
-            joins = policy.copy_of if policy.copy_of != item.policy.copy_of else None
-            follow = self._move_copies(connection, copies, policy, actor) if joins else ()
-            moved = [after.id, *(copy.id for copy in copies)]
-            unlike = tuple(unlike_copies(connection, joins, moved)) if joins else ()
+
+    def hold(self, connection: Connection, names: Sequence[str], change: ItemChange) -> list[Held]:
+        """These items, for `change` in this transaction. Rotations are taken before items, and all items in the
+        order of their ids: as by whoever else works on them.
+        """
+        found = sorted((self._vault.get(connection, name) for name in names), key=lambda one: one.id)
+        rotations = [self._supersession.find(connection, item) for item in found]
+        families = [self._lock_family(connection, item, change) for item in found]
+        return [
+            Held(item=self._vault.get(connection, item.id, lock=True), rotation=rotation, copies=copies)
+            for item, rotation, copies in zip(found, rotations, families, strict=True)
+        ]
+
+    def change(
+        self,
+        connection: Connection,
+        held: Held,
+        change: ItemChange,
+        *,
+        value: Secret | None = None,
+        expected: Expected | None = None,
+        allowed: Callable[[Action], bool] = lambda _: True,
+        actor: str,
+    ) -> Updated:
+        """As `update`, in the caller's transaction, of an item that `hold` has given."""
+        item, rotation = held.item, held.rotation
+        check_revision(expected, revision_of_item(item), item.name)
+        if not allowed(Action.ITEM_REDIRECT):
+            self._refuse_redirecting(connection, item, change)
+        policy = self._policy_that_may_follow(connection, item, change, allowed, lock=True)
+        if value is not None and self._lacks_expiry(item, change, policy):
+            raise InvalidInputError(explain_missing_expiry(item.name))
+        owner_ids = (
+            UNCHANGED if isinstance(change.owners, Unchanged) else self._owner_ids(connection, change.owners)
+        )
+        labels = _labels_after(connection, item, change)
+        if value is None and not _differs(item, change, policy, labels):
+            return Updated(item=item, changes=())
+        if value is not None or policy != item.policy:
+            self._audit.take_turn(connection)
+        accounts = self._find_new_accounts(connection, item, policy, value)
+        expires_at = change.expires_at
+        if value is not None:
+            says = self._vault.expiry_of_next(item, policy)
+            said = says if isinstance(expires_at, Unchanged) else expires_at
+            expires_at = self._bear(value, said, name=item.name)
+        beside = value is not None and self._supersession.check_value(connection, item, rotation)
+        after = self._vault.update(
+            connection,
+            item.id,
+            name=change.name,
+            value=value,
+            beside_pending=beside,
+            expires_at=expires_at,
+            owner_ids=owner_ids,
+            policy=None if policy == item.policy else policy,
+            accounts=accounts,
+            labels={} if labels == item.labels else change.labels,
+            actor=actor,
+        )
+        changes = compare(self._name_original(connection, item), self._name_original(connection, after))
+        if item.version is None and after.version is not None:
+            finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, after.updated_at)
+        if value is not None:
+            finding_rows.resolve(connection, FindingKind.REFUSED, item.id, after.updated_at)
+            check_rows.wake(connection, item.id, after.updated_at)
+        if policy != item.policy:
+            self._supersession.look_again(connection, rotation)
+        ends = None if value is None else self._supersession.end(connection, rotation, after)
+        joins = policy.copy_of if policy.copy_of != item.policy.copy_of else None
+        follow = self._move_copies(connection, held.copies, policy, actor) if joins else ()
+        moved = [after.id, *(copy.id for copy in held.copies)]
+        unlike = tuple(unlike_copies(connection, joins, moved)) if joins else ()
         return Updated(item=after, changes=changes, ends=ends, follow=follow, unlike=unlike)
+
+    def _policy_that_may_follow(
+        self,
+        connection: Connection,
+        item: Item,
+        change: ItemChange,
+        allowed: Callable[[Action], bool],
+        *,
+        lock: bool = False,
+    ) -> Policy:
+        """What its policy is to be, where nothing is in the way of that, nor of an item that never lapses."""
+        if change.expires_at is None and is_token(connection, item.id):
+            raise InvalidInputError(f"{item.name} is a principal's token, which always lapses: say when")
+        policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=lock)
+        _refuse_loosening(item.policy, policy, allowed)
+        self._check_read(connection, item, policy)
+        return policy
 
     def _refuse_redirecting(self, connection: Connection, item: Item, change: ItemChange) -> None:
         """By a name that somebody waits for, they are sent the value of the item that gets it. A new item is
@@ -380,7 +430,7 @@ class Items:
             return
         raise NotAllowedError(Action.ITEM_REDIRECT, sorted(RULES[Action.ITEM_REDIRECT].anywhere))
 
-    def _check_alone(
+    def _find_new_accounts(
         self, connection: Connection, item: Item, policy: Policy, value: Secret | None
     ) -> frozenset[str] | Unchanged:
         """What it changes on the other side from now on, refused where that, or its value, is another item's;
@@ -388,7 +438,6 @@ class Items:
         """
         if value is None and policy == item.policy:
             return UNCHANGED
-        self._audit.take_turn(connection)
         accounts = find_accounts(policy)
         leaves = item.policy.copy_of is not None and policy.copy_of != item.policy.copy_of
         new = accounts if leaves else accounts - accounts_of(connection, item.id)
@@ -471,8 +520,12 @@ class Items:
         return find_nearest(expires_at, own)
 
     def _policy_after(self, item: Item, change: ItemChange) -> Policy:
+        """Its settings are checked where they, or anything else of it, change: what its rotator no longer takes
+        stands in no other owner's way.
+        """
         policy = change_policy(item.policy, change.policy, default_rotator=_default_rotator(item.name))
-        _check_settings(policy, item.policy, name=item.name)
+        if policy != item.policy:
+            _check_settings(policy, item.policy, name=item.name)
         return policy
 
     def make_first_key(self, name: str, *, actor: str) -> tuple[Item, Collected]:

@@ -11,12 +11,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from vaultcore.access import Action, Principal, Role, check, covers, may
+from vaultcore.access import RULES, Action, Principal, Role, check, covers, find_gains, may
 from vaultcore.database import Database
 from vaultcore.errors import AmbiguousError, NotAllowedError, NotFoundError, RefusedError, UnreadableError
-from vaultcore.model import Consumers, Item, Mode, PrincipalKind
+from vaultcore.model import Consumers, Item, Kind, Mode, PrincipalKind, Unchanged
 from vaultcore.principals import Principals, StoredPrincipal
-from vaultcore.rules import API_KEY_PREFIX, NAME_MAX
+from vaultcore.rules import API_KEY_PREFIX, NAME_MAX, make_nameable
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
@@ -34,6 +34,7 @@ _NOBODYS: Final = "-"
 """No item has this id."""
 _CHANGES: Final = frozenset({Action.ITEM_UPDATE, Action.ITEM_REPLACE, Action.ITEM_REDIRECT, Action.ITEM_DELETE})
 """What decides how long a token opens, and who is given the next one."""
+_ONES_OWN: Final = "by this change you would answer for the item yourself: let somebody else give it to you"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,13 +170,17 @@ class PrincipalAccess:
         """`NotAllowedError` where there is nothing that the principal may do this to."""
         self.check(principal, action, owners=principal.owners)
 
-    def check(self, principal: Principal, action: Action, *, owners: Collection[str] = ()) -> None:
-        """As `vaultcore.access.check`, and every refusal stands in the record."""
+    def check(
+        self, principal: Principal, action: Action, *, owners: Collection[str] = (), noted: bool = True
+    ) -> None:
+        """As `vaultcore.access.check`, and every refusal stands in the record, unless it is only asked what
+        would be refused.
+        """
         try:
             check(principal, action, owners=owners)
-        except NotAllowedError:
-            with self._database.write() as connection:
-                self._principals.note_refusal(connection, principal, action)
+        except NotAllowedError as error:
+            if noted:
+                self.note_refusal(principal, error)
             raise
 
     def may(self, principal: Principal, action: Action, *, owners: Collection[str]) -> bool:
@@ -202,7 +207,7 @@ class PrincipalAccess:
         self.check_token(principal, found.id, action)
         return found
 
-    def check_token(self, principal: Principal, item_id: str, action: Action) -> None:
+    def check_token(self, principal: Principal, item_id: str, action: Action, *, noted: bool = True) -> None:
         """Where the item is a principal's token: changing it takes who manages principals; its next key goes to
         that principal, and to whom it gives nothing that they may not do already.
         """
@@ -216,7 +221,7 @@ class PrincipalAccess:
         is_own = bearer.actor == principal.actor
         if action is Action.PICKUP_COLLECT and (is_own or covers(principal, bearer)):
             return
-        self.check(principal, Action.PRINCIPAL_MANAGE)
+        self.check(principal, Action.PRINCIPAL_MANAGE, noted=noted)
 
     @contextmanager
     def without_names(self, principal: Principal) -> Iterator[None]:
@@ -245,25 +250,33 @@ class PrincipalAccess:
     ) -> Updated:
         """`Items.update` of what `find_item` gave, as the principal: a refusal stands in the record."""
         try:
+            refuse_ones_own(principal, item, change)
             with self.without_names(principal):
                 return self._items.update(
                     item.id,
                     change,
                     value=value,
                     expected=expected,
-                    allowed=self._allowed(principal, item),
+                    allowed=self.allowed(principal, item),
                     actor=principal.actor,
                 )
         except NotAllowedError as error:
-            with self._database.write() as connection:
-                self._principals.note_refusal(connection, principal, Action(error.action))
+            self.note_refusal(principal, error)
             raise
+
+    def note_refusal(self, principal: Principal, error: NotAllowedError) -> None:
+        """In the record, what was refused within a transaction that came to nothing."""
+        with self._database.write() as connection:
+            self._principals.note_refusal(connection, principal, Action(error.action))
 
     def preview_item(self, principal: Principal, item: Item, change: ItemChange) -> tuple[Change, ...]:
         """What `update_item` would change; nothing is written, and no refusal either."""
-        return self._items.preview(item.id, change, allowed=self._allowed(principal, item))
+        refuse_ones_own(principal, item, change)
+        with self.without_names(principal):
+            return self._items.preview(item.id, change, allowed=self.allowed(principal, item))
 
-    def _allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
+    def allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
+        """What else the principal may do to the item."""
         return lambda action: may(principal, action, owners=item.owners)
 
     def check_about(self, principal: Principal, item_id: str | None, action: Action) -> None:
@@ -296,8 +309,8 @@ class PrincipalAccess:
         return TokenView(item=item, last_used_at=max(used, default=None))
 
     def _find_name(self, connection: Connection, principal: str) -> str:
-        """A name for the token that no item has."""
-        number = 1
+        """A name for the token that no item has: as the principal's, as far as items may be called so."""
+        number, principal = 1, make_nameable(principal)
         while True:
             ending = "" if number == 1 else f"-{number}"
             name = API_KEY_PREFIX + principal[: NAME_MAX - len(API_KEY_PREFIX) - len(ending)] + ending
@@ -306,3 +319,18 @@ class PrincipalAccess:
             except NotFoundError:
                 return name
             number += 1
+
+
+def refuse_ones_own(principal: Principal, item: Item, change: ItemChange) -> None:
+    """Nobody gives themselves, with an item, what they may not do to it: its owner approves its rotations, and
+    collects its keys.
+    """
+    if isinstance(change.owners, Unchanged):
+        return
+    gained = [
+        one
+        for one in find_gains(principal, item.owners, change.owners)
+        if one is not Action.PICKUP_COLLECT or item.kind is Kind.API_KEY
+    ]
+    if gained:
+        raise NotAllowedError(gained[0], sorted(RULES[gained[0]].anywhere), why=_ONES_OWN)

@@ -16,7 +16,7 @@ from functools import partial
 
 import structlog
 from celery.platforms import SecurityWarning
-from celery.signals import task_postrun, task_prerun, worker_ready
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready
 
 from vaultcore.errors import ConfigurationError
 from vaultcore.troubles import explain
@@ -50,6 +50,7 @@ def become(kind: PulseKind, settings: Settings, *, pipe: int, parent: int) -> in
 def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
     # Celery warns of root because of pickle; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    setup_logging.connect(_keep_logging, weak=False)
     app = make_app(settings)
     services = Services(settings)
     services.check()
@@ -77,6 +78,10 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def _keep_logging(**_: object) -> None:
+    """Celery sets up no logging of its own where somebody listens to this: what it says has our form."""
 
 
 def _let_be_seen(services: Services, kind: PulseKind, pulse: Pulse, parent: int) -> None:

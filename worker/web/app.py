@@ -17,11 +17,13 @@ from worker.bootstrap import Services
 from worker.web import codes
 from worker.web.answers import HttpProblem, answer
 from worker.web.api import (
+    changes,
     comparisons,
     consumers,
     departures,
     documents,
     findings,
+    impacts,
     item_changes,
     item_checks,
     item_import,
@@ -80,6 +82,7 @@ from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
 from worker.web.probes import Probes
 from worker.web.refusals import Refusals
+from worker.web.slashes import keep_slashes
 
 _log = structlog.get_logger(__name__)
 
@@ -91,6 +94,8 @@ NOUNS = (
     item_changes,
     item_checks,
     item_import,
+    changes,
+    impacts,
     items,
     documents,
     consumers,
@@ -176,7 +181,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
         app.include_router(noun.router)
     describe_calls(app)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
-    return _end_at_the_edge(app)
+    return _end_at_the_edge(keep_slashes(app))
 
 
 def _is_there(services: Services) -> bool:

@@ -6,8 +6,8 @@ that there is no such workflow (404), or that no role of theirs runs one (403).
 A key is presented as `Authorization: Bearer wfk_…`, as `X-API-Key`, or, for webhooks, in the address. Whatever
 is wrong with it (none, unknown, malformed, revoked, another workflow's, of one that is not active or not
 there), the answer is the same 401, found by the same steps (`InboundCalls.find`, then
-`PrincipalAccess.authenticate`) and given before any of the body is waited for. Exactly the stages of its
-versions decide: a key opens while it is current or previous.
+`PrincipalAccess.authenticate`) and given before any of the body is waited for; later, where an address has
+failed often. Exactly the stages of its versions decide: a key opens while it is current or previous.
 
 Both kinds are answered when their runs have ended, or wait at a delay. What a run needs to go on is stored
 then; before, its payload is nowhere, so that what is started in the background could be lost with this process:
@@ -21,7 +21,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import structlog
 from anyio import CapacityLimiter, to_thread
@@ -41,6 +41,7 @@ from worker.web.bearers import authenticate, presented_key
 from worker.web.connections import ConnectionLimits, name_peer
 from worker.web.payload import Sent, check_payload, read_body
 from worker.web.places import Places
+from worker.web.refusals import hold_refusal
 
 CHECKS_MAX = 4
 RUNS_MAX = 16
@@ -99,7 +100,7 @@ class Ingress:
         key = presented_key(request) if token is None else Secret(token)
         opened = await self._find(key, Entrance.WEBHOOK)
         if not opened:
-            raise _unauthorized(request)
+            await _refuse(request, key)
         sent = await self._take(request, opened[0])
         outcomes = await asyncio.gather(*(self._run(called, sent, key) for called in opened))
         return answer({"runs": [_describe(one) for one in outcomes]}, status=202)
@@ -119,7 +120,7 @@ class Ingress:
         """
         principal = await to_thread.run_sync(authenticate, self._services, token)
         if principal is None:
-            raise _unauthorized(request)
+            await _refuse(request, token)
         await to_thread.run_sync(self._services.principals.check, principal, Action.WORKFLOW_RUN)
         return await to_thread.run_sync(self._inbound_calls.find_for, principal, name)
 
@@ -154,6 +155,13 @@ class Ingress:
 
 def _describe(outcome: RunOutcome) -> dict[str, str]:
     return {"id": outcome.run_id, "workflow": outcome.workflow, "status": outcome.status}
+
+
+async def _refuse(request: Request, key: Secret) -> NoReturn:
+    """Who guesses is answered later, as everywhere."""
+    if len(key):
+        await hold_refusal(request)
+    raise _unauthorized(request)
 
 
 def _unauthorized(request: Request) -> HttpProblem:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+import worker.web.slashes  # noqa: F401  # the route has a parameter of its kind
 from worker.bootstrap import Services
 from worker.web.answers import HttpProblem, answer
 
@@ -24,7 +25,7 @@ class PublishedKeySets:
         self._looks = CapacityLimiter(_LOOKS_MAX)
 
     def routes(self) -> list[Route]:
-        return [Route("/workflows/vault/{item}/jwks.json", self.show, methods=["GET"])]
+        return [Route("/workflows/vault/{item:name}/jwks.json", self.show, methods=["GET"])]
 
     async def show(self, request: Request) -> Response:
         found = await to_thread.run_sync(

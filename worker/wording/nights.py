@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from vaultcore.errors import UnreadableError
+from vaultcore.model import Kind
+from worker.domain.commands import value_command
 from worker.domain.reasons import show_reason
 from worker.domain.rotation import Rotation
 from worker.domain.states import NightOutcome
+from worker.wording.coming import say_turn
 from worker.wording.parts import say_count
 from worker.wording.problems import describe_apart
 from worker.wording.reasons import say, say_each
@@ -125,6 +128,7 @@ def _describe_rotation(rotation: Rotation) -> dict[str, Any]:
 
 def describe_outlook(
     outlook: Any,  # noqa: ANN401  # as above
+    now: datetime,
 ) -> dict[str, Any]:
     """What waits for somebody, and the coming nights."""
     return {
@@ -137,6 +141,17 @@ def describe_outlook(
             {"id": one.id, "item": one.item, "item_id": one.item_id, "ends_at": one.next_at}
             for one in outlook.approvals
         ],
+        "owners_turn": [
+            {
+                "item": one.name,
+                "item_id": one.id,
+                "expires_at": one.expires_at,
+                "detail": f"{one.name} {say_turn(one, now)}",
+                "command": value_command(one, now) if one.kind is Kind.SECRET else None,
+            }
+            for one in outlook.owners_turn
+        ],
+        "more": outlook.more,
         "items": outlook.items,
         "next_expiry_at": outlook.next_expiry,
         "nights": [{"slot": one.slot, "due": one.due, "lapse": one.lapse} for one in outlook.nights],

@@ -1,5 +1,5 @@
-"""What a program is given of principals and their tokens, of routes that were tried, and of who leaves. Command
-line and interface share it; what they describe lies in rooms above.
+"""What a program is given of principals and their tokens, of routes that were tried, of who is reached by none,
+and of who leaves. Command line and interface share it; what they describe lies in rooms above.
 """
 
 from collections.abc import Iterable
@@ -8,6 +8,8 @@ from typing import Any
 from vaultcore.crypto import apikeys
 from vaultcore.model import Item
 from vaultcore.secret import Secret
+from worker.domain.commands import quote_word
+from worker.domain.reach import Gap, Unreached
 from worker.wording.reasons import say
 
 
@@ -78,3 +80,21 @@ def describe_presented(key: Secret, found: tuple[Item, int] | None) -> dict[str,
         return {"valid": False, "checksum": real, "item": None, "item_id": None, "version": None}
     item, number = found
     return {"valid": True, "checksum": True, "item": item.name, "item_id": item.id, "version": number}
+
+
+def describe_unreached(one: Unreached) -> str:
+    """What is missing, what comes of it, and the command that mends it."""
+    word = quote_word(one.name)
+    route = f"nightkey owner route {word} --route-file PATH"
+    match one.gap:
+        case Gap.NO_OPERATORS:
+            return (
+                f"the setting operators names {one.name!r}, which no owner is called, so nobody hears of whole "
+                f"nights or of what nobody owns: change it, or nightkey owner create {word} --route-file PATH"
+            )
+        case Gap.OPERATORS_UNROUTED:
+            return f"{one.name}, who hear of what nobody owns and of whole nights, have no route: {route}"
+        case Gap.UNREACHED:
+            return f"{one.name} has no route, and neither a deputy nor the operators have one: {route}"
+        case Gap.DEPUTY_UNROUTED:
+            return f"{one.name}, deputy of {one.of}, has no route: {route}"

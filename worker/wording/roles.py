@@ -14,7 +14,8 @@ command line of the vault's own machine, which whoever may read the keyring has.
 What is a principal's token is changed by who has `principal.manage`; its next key is collected by that
 principal, or by who may do all that it may. A name that a workflow waits for is given to an item with
 `item.redirect`. With mode `auto` in place of another nobody is asked any more: that takes `rotation.approve`,
-or `item.redirect` where the policy has `four_eyes`.
+or `item.redirect` where the policy has `four_eyes`. Nobody makes an item their own by themselves, and so may
+approve what an owner may: somebody else, or an admin, gives it to them.
 
 This page is what `nightkey principal roles` prints.
 """

@@ -221,7 +221,7 @@ def test_a_broken_record_is_said_to_be_where_it_breaks(told: House) -> None:
 
 def test_an_admin_makes_a_principal_with_a_token_that_is_shown_once(told: House) -> None:
     browser = told.browser("admin")
-    form = browser.open("/console/principals/new")
+    form = browser.open("/console/principals-new")
     refused = browser.press(form, "Create the principal", name="deploy-bot", role=["owner"])
     assert (refused.status, "give both, or neither" in refused.text) == (422, True)
     made = browser.press(refused, "Create the principal", name="deploy-bot", role=["operator"])
@@ -240,6 +240,18 @@ def test_an_admin_makes_a_principal_with_a_token_that_is_shown_once(told: House)
     assert "let in no more" in gone.text
     wrong = browser.press(browser.open("/console/principals/viewer"), "Make a token", lifetime="soon")
     assert wrong.status == 422
+
+
+@pytest.mark.parametrize("name", ["new", "repo:shop/app:main", "a/../b"])
+def test_a_principal_of_whichever_name_has_its_page(told: House, name: str) -> None:
+    browser = told.browser("admin")
+    browser.press(browser.open("/console/principals-new"), "Create the principal", name=name)
+    page = browser.follow(browser.open("/console/principals"), name)
+    assert (page.status, page.title) == (200, f"{name} · Nightkey"), page.url
+    shown = browser.press(page, "Make a token")
+    back = browser.follow(shown, "I have stored it")
+    assert "opens nothing any more" in browser.press(back, "Revoke it").text
+    assert "let in no more" in browser.press(browser.open(back.path), f"Revoke {name}").text
 
 
 def test_who_may_do_what_is_shown_to_the_auditor_who_changes_nothing(told: House) -> None:

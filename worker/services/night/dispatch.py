@@ -4,7 +4,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
+from worker.domain.rotation import Rotation
 from worker.domain.work import (
     Task,
     Work,
@@ -61,27 +63,54 @@ class Dispatch:
             case Task.SCHEDULE:
                 return after_schedule((*self._runs.open_due(), *self._runs.due_runs()))
             case Task.ROTATE:
-                advanced = self._rotations.advance(work.about)
-                return [] if advanced is None else follow(advanced, self._clock())
+                return self._advance(work.about)
             case Task.CHECK:
                 following = self._credential_checks.run(work.about)
                 return [] if following is None else after_check(following)
             case Task.RUN:
-                outcome = self._runs.execute(work.about, actor=ACTOR)
-                return after_run(() if outcome is None else outcome.begun)
+                return self._run(work.about)
             case Task.DELIVER:
                 self._delivery.deliver()
             case Task.BEAT:
                 self._heartbeat.send(work.about)
         return []
 
+    def _advance(self, rotation_id: str) -> list[Work]:
+        with bound_contextvars(rotation=rotation_id):
+            advanced = self._rotations.advance(rotation_id)
+        if advanced is None:
+            return []
+        if advanced.moved:
+            _tell_moved(advanced.rotation)
+        return follow(advanced, self._clock())
+
+    def _run(self, run_id: str) -> list[Work]:
+        with bound_contextvars(run=run_id):
+            outcome = self._runs.execute(run_id, actor=ACTOR)
+        if outcome is None:
+            return []
+        _log.info("run.moved", run=run_id, workflow=outcome.workflow, status=outcome.status.value)
+        return after_run(outcome.begun)
+
     def _begin_night(self) -> list[Work]:
         slot = self._night_schedule.due_night()
         opened = None if slot is None else self._nights.begin(slot)
         if slot is None or opened is None:
             return []
-        _log.info("night.begun", slot=slot.isoformat(), rotations=len(opened))
+        _log.info("night.begun", night=slot.isoformat(), rotations=len(opened))
         return after_night(opened, self._credential_checks.find_ready())
+
+
+def _tell_moved(rotation: Rotation) -> None:
+    _log.info(
+        "rotation.moved",
+        rotation=rotation.id,
+        item=rotation.item,
+        item_id=rotation.item_id,
+        night=None if rotation.night is None else rotation.night.isoformat(),
+        state=rotation.state.value,
+        cause=rotation.last_cause if rotation.failing_since is not None else None,
+    )
 
 
 def follow(advanced: Advanced, now: datetime) -> list[Work]:

@@ -55,7 +55,6 @@ def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
         coming_days=ComingDays(database=database, owners=core.owners, settings=settings, clock=clock),
         workflows=WorkflowViews(
             database=database,
-            vault=core.vault,
             versions=core.versions,
             references=core.references,
             clock=clock,

@@ -1,8 +1,7 @@
 """Workflows for who looks: what they use, which of it is stale by now, and what helps."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,19 +11,20 @@ from sqlalchemy import Connection
 from vaultcore.access import Action, Principal, may
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import NotFoundError, UnreadableError
+from vaultcore.errors import UnreadableError
 from vaultcore.model import Item, Reference, Stage
 from vaultcore.rows import owners_of
-from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.findings import Finding
 from worker.rows import runs as run_rows
+from worker.rows.whole_items import read_items
 from worker.services.night.stale import walk_stale
 from worker.services.runs.definitions import Definitions
 from worker.workflows.workflow import Workflow
 
 PAGE: Final = 50
 _STALE_PAGE: Final = 500
+_ITEMS_PAGE: Final = 500
 _IN_USE: Final = frozenset({Stage.CURRENT, Stage.PREVIOUS})
 
 
@@ -78,13 +78,11 @@ class WorkflowViews:
         self,
         *,
         database: Database,
-        vault: Vault,
         versions: Versions,
         references: References,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._vault = vault
         self._versions = versions
         self._references = references
         self._definitions = Definitions()
@@ -121,10 +119,11 @@ class WorkflowViews:
             stale_of: dict[str | None, list[Finding]] = defaultdict(list)
             for finding in stale:
                 stale_of[finding.item].append(finding)
-            items: dict[str, Item] = {}
+            references = self._references.of_consumer(connection, workflow.id)
+            items, versions = self._find_items(connection, references, seen_by=seen_by)
             uses = []
-            for reference in self._references.of_consumer(connection, workflow.id):
-                item = self._find_item(connection, reference.item_id, items)
+            for reference in references:
+                item = items.get(reference.item_id or "")
                 hidden = item is not None and not may(seen_by, Action.ITEM_SEE, owners=item.owners)
                 name = reference.written if item is None else item.name
                 uses.append(
@@ -132,7 +131,7 @@ class WorkflowViews:
                         reference=reference,
                         item=None if hidden else item,
                         hidden=hidden,
-                        versions=() if item is None or hidden else self._find_versions(connection, item),
+                        versions=() if item is None else versions.get(item.id, ()),
                         stale=tuple(stale_of[name]),
                     )
                 )
@@ -142,15 +141,26 @@ class WorkflowViews:
                 last_runs=tuple(run_rows.last_runs(connection, workflow.id)),
             )
 
-    def _find_item(self, connection: Connection, item_id: str | None, known: dict[str, Item]) -> Item | None:
-        if item_id is not None and item_id not in known:
-            with suppress(NotFoundError):
-                known[item_id] = self._vault.get(connection, item_id)
-        return None if item_id is None else known.get(item_id)
-
-    def _find_versions(self, connection: Connection, item: Item) -> tuple[int, ...]:
-        found = self._versions.of_item(connection, item.id)
-        return tuple(one.number for one in found if one.filled and one.stage in _IN_USE)
+    def _find_items(
+        self, connection: Connection, references: Sequence[Reference], *, seen_by: Principal
+    ) -> tuple[dict[str, Item], dict[str, tuple[int, ...]]]:
+        """What these use, by id; and of what is shown to who looks, the versions that it could be pinned to."""
+        ids = sorted({one.item_id for one in references if one.item_id is not None})
+        items: dict[str, Item] = {}
+        versions: dict[str, tuple[int, ...]] = {}
+        for start in range(0, len(ids), _ITEMS_PAGE):
+            for one in read_items(connection, ids[start : start + _ITEMS_PAGE]).values():
+                if isinstance(one, UnreadableError):
+                    raise one
+                items[one.id] = one
+        shown = [one.id for one in items.values() if may(seen_by, Action.ITEM_SEE, owners=one.owners)]
+        for start in range(0, len(shown), _ITEMS_PAGE):
+            found = self._versions.of_items(connection, shown[start : start + _ITEMS_PAGE])
+            versions |= {
+                item_id: tuple(one.number for one in those if one.filled and one.stage in _IN_USE)
+                for item_id, those in found.items()
+            }
+        return items, versions
 
     def _find_stale(
         self, connection: Connection, workflow_ids: Collection[str], *, seen_by: Principal

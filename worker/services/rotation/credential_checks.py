@@ -148,7 +148,7 @@ class CredentialChecks:
         try:
             self._run(turn, begun)
         except ConflictError as error:
-            _log.warning("check.conflict", item=item_id, problem=str(error))
+            _log.warning("check.conflict", item_id=item_id, problem=str(error))
             return None
         with self._database.read() as connection:
             waiting_there = [one for one in check_rows.list_waiting(connection) if one.target == turn.target]
@@ -215,7 +215,7 @@ class CredentialChecks:
             with self._database.write() as connection:
                 check_rows.forget(connection, turn.item_id)
         except (UnreadableError, TamperedError):  # the scan, or the check of all rows, makes a finding of it
-            _log.error("check.unreadable", item=turn.item_id)
+            _log.error("check.unreadable", item_id=turn.item_id)
         if item is None or not asks:
             with self._database.write() as connection:
                 check_rows.leave_item(connection, turn.item_id)
@@ -268,7 +268,7 @@ class CredentialChecks:
                 version=item.version,
                 outcome=answer.outcome.value,
             )
-        _log.info("check.done", item=item.id, outcome=answer.outcome.value)
+        _log.info("check.done", item=item.name, item_id=item.id, outcome=answer.outcome.value)
         return True
 
     def _write(self, connection: Connection, item: Item, answer: CheckAnswer, now: datetime) -> None:

@@ -66,7 +66,9 @@ class Repetitions:
             workflow = self._runs.find_active(connection, run.workflow_id)
             kept = self._find_kept(connection, run)
             opened = self._runs.open_kept(connection, workflow, begin(workflow, kept))
-        _log.info("run.opened", run=opened, again=run_id, workflow=workflow.id, actor=actor)
+        _log.info(
+            "run.opened", run=opened, again=run_id, workflow=workflow.name, workflow_id=workflow.id, actor=actor
+        )
         return opened
 
     def _find_kept(self, connection: Connection, run: ListedRun) -> KeptPayload:

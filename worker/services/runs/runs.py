@@ -125,7 +125,7 @@ class Runs:
                     "leave it out"
                 )
             run_id = self.open_kept(connection, workflow, {"context": dict(context)})
-        _log.info("run.opened", run=run_id, workflow=workflow.id, actor=actor)
+        _log.info("run.opened", run=run_id, workflow=workflow.name, workflow_id=workflow.id, actor=actor)
         return run_id
 
     def open_kept(self, connection: Connection, workflow: Workflow, kept: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+import worker.web.slashes  # noqa: F401  # routes may have parameters of its kind
 from vaultcore.access import Action, Principal
 from vaultcore.errors import NoKeyError, Trouble, TroubleError
 from worker.bootstrap import Services

@@ -63,7 +63,7 @@ def compare(request: Request, wanted: WantedItems) -> list[ComparedItem]:
     return [_show(one) for one in services.rotation.comparison.compare_now(wanted.items)]
 
 
-@router.post("/{item}/accept", **asks(Action.ROTATION_ANSWER))
+@router.post("/{item:name}/accept", **asks(Action.ROTATION_ANSWER))
 def accept(request: Request, principal: Asker, item: str) -> ComparedItem:
     """Answers for an item that differs: Nightkey goes on with what the vault holds."""
     services = services_of(request)

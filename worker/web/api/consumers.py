@@ -78,7 +78,7 @@ class Pin(BaseModel):
     pinned: int | None
 
 
-@router.post("/{workflow}/test", **starts(Action.WORKFLOW_RUN))
+@router.post("/{workflow:name}/test", **starts(Action.WORKFLOW_RUN))
 def test(request: Request, principal: Asker, workflow: str, wanted: WantedTest) -> WorkflowTest:
     """Really executes it, or one node of it, as a test: that proves no production run."""
     services = services_of(request)
@@ -92,7 +92,7 @@ def test(request: Request, principal: Asker, workflow: str, wanted: WantedTest) 
     return WorkflowTest(**describe_test(result, node=wanted.node))
 
 
-@router.post("/{workflow}/pin", **asks(Action.WORKFLOW_PIN))
+@router.post("/{workflow:name}/pin", **asks(Action.WORKFLOW_PIN))
 def pin(request: Request, principal: Asker, workflow: str, wanted: PinnedVersion) -> Pin:
     """Lets it stay on one version of an item, until it is unpinned."""
     pins = services_of(request).runs.pins
@@ -100,7 +100,7 @@ def pin(request: Request, principal: Asker, workflow: str, wanted: PinnedVersion
     return Pin(**describe_pin(*pinned, pinned=wanted.version))
 
 
-@router.post("/{workflow}/unpin", **asks(Action.WORKFLOW_PIN))
+@router.post("/{workflow:name}/unpin", **asks(Action.WORKFLOW_PIN))
 def unpin(request: Request, principal: Asker, workflow: str, wanted: UnpinnedItem) -> Pin:
     """Lets it follow an item's current version again."""
     unpinned = services_of(request).runs.pins.unpin(workflow, wanted.item, actor=principal.actor)

@@ -45,14 +45,14 @@ class ShownDeparture(BaseModel):
     finished_at: datetime | None
 
 
-@router.get("/{leaver}/leave", **asks(Action.OWNER_MANAGE))
+@router.get("/{leaver:name}/leave", **asks(Action.OWNER_MANAGE))
 def preview(request: Request, leaver: str) -> list[ReadableItem]:
     """What the owner, or login, of that name could read: what they own, gave or collected."""
     found = services_of(request).rotation.offboarding.preview(leaver)
     return [ReadableItem(item=one.name, item_id=one.id) for one in found]
 
 
-@router.post("/{leaver}/leave", status_code=202, **starts(Action.OWNER_MANAGE))
+@router.post("/{leaver:name}/leave", status_code=202, **starts(Action.OWNER_MANAGE))
 def leave(request: Request, principal: Asker, leaver: str, wanted: WantedDeparture) -> ShownDeparture:
     """Takes their routes away, and opens the replacement of each item, or goes on with that; whoever works on
     the vault drives it. Asked again, it says how it stands.

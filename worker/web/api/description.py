@@ -10,7 +10,7 @@ from worker.web.api.answer_schemas import SCHEMAS, describe_error
 from worker.web.api.asking import ONCE
 from worker.web.api.inbound import INBOUND
 
-_ALWAYS: Final = (400, 401, 403, 408, 409, 413, 415, 500, 503)
+_ALWAYS: Final = (400, 401, 403, 408, 409, 413, 415, 429, 500, 503)
 _GENERATED: Final = ("HTTPValidationError", "ValidationError")
 """What FastAPI would answer for a wrong field; we answer in our own forms."""
 
@@ -51,7 +51,9 @@ def _complete_call(path: str, call: dict[str, Any], schemas: Mapping[str, Any]) 
     answers.pop("422", None)
     given = body is not None or call.get("parameters")
     named = body is not None or any(one["in"] != "header" for one in call.get("parameters", ()))
-    for status in (*_ALWAYS, *((404,) if named else ()), *((422,) if given or call.get(ONCE) else ())):
+    changes = any(one["name"].lower() == "if-match" for one in call.get("parameters", ()))
+    more = {404: named, 412: changes, 422: given or call.get(ONCE)}
+    for status in (*_ALWAYS, *(status for status, may_be in more.items() if may_be)):
         answers[str(status)] = describe_error(path, status)
 
 

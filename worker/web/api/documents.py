@@ -164,7 +164,7 @@ def lint(request: Request, given: GivenFiles) -> list[AppliedDocument]:
     return [_show(one) for one in foreseen]
 
 
-@router.get("/workflows/{workflow}", **asks(Action.WORKFLOW_SEE))
+@router.get("/workflows/{workflow:name}", **asks(Action.WORKFLOW_SEE))
 def get_workflow(request: Request, workflow: str) -> WholeWorkflow:
     """A workflow with its document, what it uses, and its last runs."""
     return WholeWorkflow(**describe_whole_workflow(services_of(request).views.view_workflow(workflow)))

@@ -6,7 +6,7 @@ from vaultcore.access import Action
 from worker.web.api.answer_schemas import describe_error
 from worker.web.api.asking import ACTION
 
-_FROM_OUTSIDE: Final = (400, 401, 408, 413, 415, 422, 500, 503)
+_FROM_OUTSIDE: Final = (400, 401, 408, 413, 415, 422, 429, 500, 503)
 _RUN: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["id", "workflow", "status"],

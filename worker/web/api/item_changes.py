@@ -1,5 +1,6 @@
 """`/nightkey/items`: all of them with their plan, and one made or changed at once, with value and plan."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -51,17 +52,36 @@ class WantedItem(ItemParts):
     )
 
 
-class ItemChanges(ItemParts):
+class SharedChanges(BaseModel):
     """What is left out stays as it is; `expires_at` null: it never lapses. Of `labels` those that have a value
     are set, and those that are null taken away; others stay.
     """
 
-    name: str = Field(**LEFT_OUT, min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    plan: PolicyPlan = Field(default=PolicyPlan(), examples=[{"mode": "approve", "lifetime": "90d"}])
+    target: PolicyTarget = Field(default=PolicyTarget(), examples=[{}])
     owners: list[str] = Field(**LEFT_OUT, max_length=100, examples=[["platform"]])
     labels: dict[str, str | None] = Field(
         default={}, max_length=2 * LABELS_MAX, examples=[{"env": "prod", "team": None}]
     )
     expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
+
+    @property
+    def wanted(self) -> ItemChange:
+        named = self.model_fields_set
+        return ItemChange(
+            owners=self.owners if "owners" in named else UNCHANGED,
+            expires_at=self.expires_at if "expires_at" in named else UNCHANGED,
+            policy=change_of(self.target, self.plan),
+            labels=self.labels,
+        )
+
+
+class ItemChanges(SharedChanges, ItemParts):
+    """As `SharedChanges`, and what an item has for itself alone."""
+
+    name: str = Field(**LEFT_OUT, min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
 
 
 class KeptItem(WholeItem):
@@ -103,21 +123,22 @@ def make_item(request: Request, principal: Asker, new: WantedItem) -> KeptItem:
     services, given = services_of(request), _value(new)
     services.principals.check(principal, Action.ITEM_CREATE, owners=new.owners)
     _check_target(request, principal, new.target, new.owners)
-    created, first = services.items.create(
-        new.name,
-        read_value=None if given is None else lambda: given,
-        owners=new.owners,
-        expires_at=new.expires_at,
-        policy=change_of(new.target, new.plan),
-        labels=read_labels(new.labels),
-        actor=principal.actor,
-    )
+    with services.principals.without_names(principal):
+        created, first = services.items.create(
+            new.name,
+            read_value=None if given is None else lambda: given,
+            owners=new.owners,
+            expires_at=new.expires_at,
+            policy=change_of(new.target, new.plan),
+            labels=read_labels(new.labels),
+            actor=principal.actor,
+        )
     warned = word_warnings(created.name, services.items.warn(created, [] if given is None else [given]))
     secret = None if first is None else first.key.expose()
     return KeptItem(**show_whole(request, created), warnings=warned, secret=secret)
 
 
-@router.patch("/{item}", **asks(Action.ITEM_UPDATE))
+@router.patch("/{item:name}", **asks(Action.ITEM_UPDATE))
 def change_item(
     request: Request, response: Response, principal: Asker, item: str, change: ItemChanges, seen: Seen
 ) -> UpdatedItem:
@@ -127,13 +148,7 @@ def change_item(
     if value is not None:
         services.principals.check(principal, Action.ITEM_REPLACE, owners=found.owners)
     _check_target(request, principal, change.target, found.owners)
-    wanted = ItemChange(
-        name=change.name if "name" in named else None,
-        owners=change.owners if "owners" in named else UNCHANGED,
-        expires_at=change.expires_at if "expires_at" in named else UNCHANGED,
-        policy=change_of(change.target, change.plan),
-        labels=change.labels,
-    )
+    wanted = replace(change.wanted, name=change.name if "name" in named else None)
     updated = services.principals.update_item(principal, found, wanted, value=value, expected=seen)
     show_revision(revision_of_item(updated.item), response)
     warned = services.items.warn(updated.item, [] if value is None else [value])

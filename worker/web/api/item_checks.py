@@ -24,7 +24,7 @@ class CheckedItem(BaseModel):
     command: str | None
 
 
-@router.post("/{item}/check", **starts(Action.ITEM_CHECK))
+@router.post("/{item:name}/check", **starts(Action.ITEM_CHECK))
 def check(request: Request, principal: Asker, item: str) -> CheckedItem:
     """Logs in at its target with the current value, and changes nothing there. A refusal is a finding."""
     services = services_of(request)

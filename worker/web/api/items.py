@@ -15,10 +15,10 @@ from vaultcore.errors import NotFoundError
 from vaultcore.model import Item
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
-from worker.domain.revisions import revision_of_item
+from worker.domain.revisions import Expected, revision_of_item
 from worker.services.items import Updated
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.wire import leave_out, show_revision
+from worker.web.api.wire import Seen, leave_out, show_revision
 from worker.wording.harm import list_harm
 from worker.wording.shapes import describe_policy, describe_whole_item, to_plain
 
@@ -189,7 +189,7 @@ class ChangedPolicy(ItemPolicy):
     changes: list[Changed]
 
 
-@router.get("/items/{item}", **asks(Action.ITEM_SEE))
+@router.get("/items/{item:name}", **asks(Action.ITEM_SEE))
 def get_item(request: Request, response: Response, principal: Asker, item: str) -> WholeItem:
     """An item with its policy, its versions and who uses it."""
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
@@ -206,28 +206,37 @@ def list_policies(request: Request, response: Response, principal: Asker) -> lis
     return [_show(item, names) for item in found if services.principals.sees(principal, item.owners)]
 
 
-@router.get("/policies/{item}", tags=["policies"], **asks(Action.ITEM_SEE))
-def get_policy(request: Request, principal: Asker, item: str) -> ItemPolicy:
+@router.get("/policies/{item:name}", tags=["policies"], **asks(Action.ITEM_SEE))
+def get_policy(request: Request, response: Response, principal: Asker, item: str) -> ItemPolicy:
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
+    show_revision(revision_of_item(found), response)
     return _show(services_of(request).items.view(found.id).item, _name_original(request, found))
 
 
-@router.patch("/policies/{item}", tags=["policies"], **asks(Action.ITEM_UPDATE))
-def change_plan(request: Request, principal: Asker, item: str, plan: PolicyPlan) -> ChangedPolicy:
-    """When and how it is rotated; where its value is sent takes `…/target`. With mode `auto` in place of
-    another nobody is asked any more: that takes who may approve.
-    """
-    found = services_of(request).principals.find_item(principal, item, Action.ITEM_UPDATE)
-    return _change(request, found, PolicyChange(parts=given_in(plan)), principal)
-
-
-@router.patch("/policies/{item}/target", tags=["policies"], **asks(Action.ITEM_REDIRECT))
-def redirect(request: Request, principal: Asker, item: str, wanted: PolicyTarget) -> ChangedPolicy:
+@router.patch("/policies/{item:name}/target", tags=["policies"], **asks(Action.ITEM_REDIRECT))
+def redirect(
+    request: Request, response: Response, principal: Asker, item: str, wanted: PolicyTarget, seen: Seen
+) -> ChangedPolicy:
     """Its rotator, the rotator's settings, its target: as good as reading the value, so an item's owner may
     not.
     """
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_REDIRECT)
-    return _change(request, found, change_of(wanted), principal)
+    updated = _change(request, found, change_of(wanted), principal, seen)
+    show_revision(revision_of_item(updated.item), response)
+    return _show_change(request, updated)
+
+
+@router.patch("/policies/{item:name}", tags=["policies"], **asks(Action.ITEM_UPDATE))
+def change_plan(
+    request: Request, response: Response, principal: Asker, item: str, plan: PolicyPlan, seen: Seen
+) -> ChangedPolicy:
+    """When and how it is rotated; where its value is sent takes `…/target`. With mode `auto` in place of
+    another nobody is asked any more: that takes who may approve.
+    """
+    found = services_of(request).principals.find_item(principal, item, Action.ITEM_UPDATE)
+    updated = _change(request, found, PolicyChange(parts=given_in(plan)), principal, seen)
+    show_revision(revision_of_item(updated.item), response)
+    return _show_change(request, updated)
 
 
 def change_of(wanted: PolicyTarget, plan: PolicyPlan | None = None) -> PolicyChange:
@@ -240,8 +249,14 @@ def given_in(change: BaseModel) -> dict[str, Any]:
     return {name: getattr(change, name) for name in change.model_fields_set}
 
 
-def _change(request: Request, item: Item, change: PolicyChange, principal: Principal) -> ChangedPolicy:
-    updated = services_of(request).principals.update_item(principal, item, ItemChange(policy=change))
+def _change(
+    request: Request, item: Item, change: PolicyChange, principal: Principal, seen: Expected | None
+) -> Updated:
+    wanted = ItemChange(policy=change)
+    return services_of(request).principals.update_item(principal, item, wanted, expected=seen)
+
+
+def _show_change(request: Request, updated: Updated) -> ChangedPolicy:
     shown = _show(updated.item, _name_original(request, updated.item))
     return ChangedPolicy(**shown.model_dump(), changes=show_changes(updated))
 

@@ -55,7 +55,7 @@ def get_template(request: Request, kind: str) -> TemplateText:
     return TemplateText(kind=kind, text=services_of(request).notices.letters.source(kind))
 
 
-@router.get("/owners/{name}/digest", **asks(Action.ITEM_SEE))
+@router.get("/owners/{name:name}/digest", **asks(Action.ITEM_SEE))
 def preview_digest(request: Request, principal: Asker, name: str, at: Time | None = None) -> Digest:
     """What the owner would read after the next night, or after one at that time; nothing is written or sent."""
     services = services_of(request)

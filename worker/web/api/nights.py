@@ -94,6 +94,18 @@ class WaitingApproval(BaseModel):
     ends_at: datetime | None
 
 
+class OwnersTurn(BaseModel):
+    """An item that has lapsed and nobody has said that they know of; asked for by its owner, also one that is
+    due and theirs to replace. `detail`: a sentence.
+    """
+
+    item: str
+    item_id: str
+    expires_at: datetime | None
+    detail: str
+    command: str | None
+
+
 class ShownComingNight(BaseModel):
     """`due`: items whose replacement it begins or asks for; `lapse`: those that lapse before it, and after the
     one before.
@@ -105,12 +117,14 @@ class ShownComingNight(BaseModel):
 
 
 class ShownOutlook(BaseModel):
-    """`problems` and `approvals`: what waits for somebody now. All is of what you may see, the first 200 of
-    each; `next_expiry_at` null: nothing lapses.
+    """`problems`, `approvals` and `owners_turn`: what waits for somebody now. All is of what you may see, the
+    first 200 of each; `more`: how many there are beside those. `next_expiry_at` null: nothing lapses.
     """
 
     problems: list[OpenProblem]
     approvals: list[WaitingApproval]
+    owners_turn: list[OwnersTurn]
+    more: int
     items: int
     next_expiry_at: datetime | None
     nights: list[ShownComingNight]
@@ -161,8 +175,9 @@ def get_night(request: Request, principal: Asker, slot: Time) -> WholeNight:
 @router.get("/outlook", **asks(Action.NIGHT_SEE))
 def show_outlook(request: Request, principal: Asker) -> ShownOutlook:
     """What waits for somebody now, and what the next seven nights hold."""
-    found = services_of(request).overview.outlook.read(seen_by=principal)
-    return ShownOutlook(**describe_outlook(found))
+    services = services_of(request)
+    found = services.overview.outlook.read(seen_by=principal)
+    return ShownOutlook(**describe_outlook(found, services.clock()))
 
 
 def _list_subjects(night: Night) -> set[str]:

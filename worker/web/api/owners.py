@@ -9,10 +9,11 @@ from vaultcore.access import Action
 from vaultcore.model import UNCHANGED, Owner
 from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
+from worker.domain.reach import find_concerned
 from worker.domain.revisions import revision_of_owner
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.wire import Seen, leave_out, show_revision
-from worker.wording.people import describe_tried_route
+from worker.wording.people import describe_tried_route, describe_unreached
 from worker.wording.shapes import describe_owner
 
 router = APIRouter(prefix="/nightkey/owners", tags=["owners"], route_class=AskedRoute)
@@ -31,6 +32,12 @@ class ShownOwner(BaseModel):
     quiet: str | None
     deputy: str | None
     created_at: datetime
+
+
+class WarnedOwner(ShownOwner):
+    """`warnings`: who would be told something of them, and has no way to be."""
+
+    warnings: list[str]
 
 
 class NewRoute(BaseModel):
@@ -81,7 +88,7 @@ def list_owners(request: Request, response: Response) -> list[ShownOwner]:
 
 
 @router.post("", status_code=201, **asks(Action.OWNER_MANAGE))
-def create_owner(request: Request, response: Response, principal: Asker, new: NewOwner) -> ShownOwner:
+def create_owner(request: Request, response: Response, principal: Asker, new: NewOwner) -> WarnedOwner:
     owner = services_of(request).notices.address_book.create(
         new.name,
         route=None if new.route is None else Secret(new.route.get_secret_value().strip()),
@@ -91,20 +98,20 @@ def create_owner(request: Request, response: Response, principal: Asker, new: Ne
         actor=principal.actor,
     )
     show_revision(revision_of_owner(owner), response)
-    return _show(owner)
+    return _show_warned(request, owner)
 
 
-@router.get("/{name}", **asks(Action.OWNER_SEE))
-def get_owner(request: Request, response: Response, name: str) -> ShownOwner:
+@router.get("/{name:name}", **asks(Action.OWNER_SEE))
+def get_owner(request: Request, response: Response, name: str) -> WarnedOwner:
     owner = services_of(request).notices.address_book.get(name)
     show_revision(revision_of_owner(owner), response)
-    return _show(owner)
+    return _show_warned(request, owner)
 
 
-@router.patch("/{name}", **asks(Action.OWNER_UPDATE))
+@router.patch("/{name:name}", **asks(Action.OWNER_UPDATE))
 def update_owner(
     request: Request, response: Response, principal: Asker, name: str, change: ChangedOwner, seen: Seen
-) -> ShownOwner:
+) -> WarnedOwner:
     """Their time zone, quiet hours and deputy; routes, which lead notices somewhere, take more."""
     services, given = services_of(request), change.model_fields_set
     services.principals.check(principal, Action.OWNER_UPDATE, owners=[name])
@@ -118,30 +125,35 @@ def update_owner(
         actor=principal.actor,
     )
     show_revision(revision_of_owner(changed), response)
-    return _show(changed)
+    return _show_warned(request, changed)
 
 
-@router.post("/{name}/routes", status_code=201, **asks(Action.OWNER_MANAGE))
-def add_route(request: Request, response: Response, principal: Asker, name: str, new: NewRoute) -> ShownOwner:
+@router.post("/{name:name}/routes", status_code=201, **asks(Action.OWNER_MANAGE))
+def add_route(request: Request, response: Response, principal: Asker, name: str, new: NewRoute) -> WarnedOwner:
     """One more way to tell them; refused where it could not be delivered to."""
     route = Secret(new.route.get_secret_value().strip())
     owner = services_of(request).notices.address_book.add_route(name, route, actor=principal.actor)
     show_revision(revision_of_owner(owner), response)
-    return _show(owner)
+    return _show_warned(request, owner)
 
 
-@router.delete("/{name}/routes/{route_id}", status_code=204, **asks(Action.OWNER_MANAGE))
+@router.delete("/{name:name}/routes/{route_id}", status_code=204, **asks(Action.OWNER_MANAGE))
 def remove_route(request: Request, principal: Asker, name: str, route_id: str) -> Response:
     services_of(request).notices.address_book.remove_route(name, route_id, actor=principal.actor)
     return Response(status_code=204)
 
 
-@router.post("/{name}/test", **starts(Action.OWNER_UPDATE))
+@router.post("/{name:name}/test", **starts(Action.OWNER_UPDATE))
 def try_routes(request: Request, principal: Asker, name: str) -> list[TriedRoute]:
     """Sends a test message to each recipient, and says what came of each; none: they have no route."""
     services = services_of(request)
     services.principals.check(principal, Action.OWNER_UPDATE, owners=[name])
     return [TriedRoute(**describe_tried_route(one)) for one in services.notices.route_test.check(name)]
+
+
+def _show_warned(request: Request, owner: Owner) -> WarnedOwner:
+    found = find_concerned(services_of(request).views.find_unreached(), {owner.name})
+    return WarnedOwner(**describe_owner(owner), warnings=[describe_unreached(one) for one in found])
 
 
 def _show(owner: Owner) -> ShownOwner:

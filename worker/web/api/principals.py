@@ -101,12 +101,12 @@ def create_principal(request: Request, principal: Asker, new: NewPrincipal) -> S
     return ShownPrincipal(**describe_principal(made))
 
 
-@router.get("/{principal}", **asks(Action.PRINCIPAL_SEE))
+@router.get("/{principal:name}", **asks(Action.PRINCIPAL_SEE))
 def get_principal(request: Request, principal: str) -> Bearer:
     return Bearer(**describe_bearer(*services_of(request).principals.view(principal)))
 
 
-@router.patch("/{principal}", **asks(Action.PRINCIPAL_MANAGE))
+@router.patch("/{principal:name}", **asks(Action.PRINCIPAL_MANAGE))
 def change_roles(request: Request, asker: Asker, principal: str, change: ChangedRoles) -> ShownPrincipal:
     """Gives and takes roles, and says for which owners it answers."""
     if not change.model_fields_set:
@@ -121,7 +121,7 @@ def change_roles(request: Request, asker: Asker, principal: str, change: Changed
     return ShownPrincipal(**describe_principal(changed))
 
 
-@router.post("/{principal}/tokens", status_code=201, **asks(Action.PRINCIPAL_MANAGE))
+@router.post("/{principal:name}/tokens", status_code=201, **asks(Action.PRINCIPAL_MANAGE))
 def issue_token(request: Request, asker: Asker, principal: str, wanted: WantedToken) -> IssuedToken:
     """A new token. This answer alone has it: it is kept as a digest, and `Idempotency-Key` is not heeded, since
     then it would be kept for a day.
@@ -134,16 +134,16 @@ def issue_token(request: Request, asker: Asker, principal: str, wanted: WantedTo
     return IssuedToken(**shown, principal=principal, secret=first.key.expose())
 
 
-@router.post("/{principal}/revoke", **asks(Action.PRINCIPAL_MANAGE))
+@router.post("/{principal:name}/tokens/{token}/revoke", **asks(Action.PRINCIPAL_MANAGE))
+def revoke_token(request: Request, asker: Asker, principal: str, token: str) -> RevokedToken:
+    """One of its tokens opens nothing any more, at once."""
+    item = services_of(request).principals.revoke_token(principal, token, actor=asker.actor)
+    return RevokedToken(principal=principal, token=item.name, revoked=True)
+
+
+@router.post("/{principal:name}/revoke", **asks(Action.PRINCIPAL_MANAGE))
 def revoke(request: Request, asker: Asker, principal: str) -> ShownPrincipal:
     """Lets it in no more, at once, by whatever token or session."""
     return ShownPrincipal(
         **describe_principal(services_of(request).principals.revoke(principal, actor=asker.actor))
     )
-
-
-@router.post("/{principal}/tokens/{token}/revoke", **asks(Action.PRINCIPAL_MANAGE))
-def revoke_token(request: Request, asker: Asker, principal: str, token: str) -> RevokedToken:
-    """One of its tokens opens nothing any more, at once."""
-    item = services_of(request).principals.revoke_token(principal, token, actor=asker.actor)
-    return RevokedToken(principal=principal, token=item.name, revoked=True)

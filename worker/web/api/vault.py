@@ -57,12 +57,13 @@ class ChangedItem(BaseModel):
     expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
 
 
-class ItemQuery(PageQuery):
+class ItemWhere(BaseModel):
     """Which items: those that are all of this; of several owners, states or modes, one is enough. `label`: each
     of them, as `KEY=VALUE`, or `KEY` for whichever value. `rotator` empty: those without one. `search`: a part
-    of the name, `begins` its beginning, in any case. Without `limit` and `cursor` all of them come at once, as
-    clients of that vault expect.
+    of the name, `begins` its beginning, in any case.
     """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     owner: list[str] = Field(default=[], max_length=100, examples=[["platform"]])
     label: list[str] = Field(default=[], max_length=LABELS_MAX, examples=[["env=prod", "team"]])
@@ -94,6 +95,10 @@ class ItemQuery(PageQuery):
         )
 
 
+class ItemQuery(ItemWhere, PageQuery):
+    """As `ItemWhere`. Without `limit` and `cursor` all come at once, as clients of that vault expect."""
+
+
 @router.get("", **asks(Action.ITEM_SEE))
 def list_items(
     request: Request, response: Response, principal: Asker, query: Annotated[ItemQuery, Query()]
@@ -107,7 +112,7 @@ def list_items(
     return [_show(one.item) for one in give_page(page, request, response)]
 
 
-@router.post("", status_code=201, response_model_exclude_none=True, **asks(Action.ITEM_CREATE))
+@router.post("", status_code=201, response_model_exclude_unset=True, **asks(Action.ITEM_CREATE))
 def create_item(request: Request, response: Response, principal: Asker, new: NewItem) -> CreatedItem:
     """A new item. One whose name begins with `api-key:` takes no secret: it generates its own."""
     services = services_of(request)
@@ -124,18 +129,18 @@ def create_item(request: Request, response: Response, principal: Asker, new: New
             actor=principal.actor,
         )
     show_revision(revision_of_item(created), response)
-    secret = None if first is None else first.key.expose()
-    return CreatedItem(**_show(created).model_dump(), secret=secret)
+    once = {} if first is None else {"secret": first.key.expose()}
+    return CreatedItem(**_show(created).model_dump(), **once)
 
 
-@router.get("/{vault_id}", **asks(Action.ITEM_SEE))
+@router.get("/{vault_id:name}", **asks(Action.ITEM_SEE))
 def get_item(request: Request, response: Response, principal: Asker, vault_id: str) -> VaultItem:
     item = _find(request, principal, vault_id, Action.ITEM_SEE)
     show_revision(revision_of_item(item), response)
     return _show(item)
 
 
-@router.put("/{vault_id}", **asks(Action.ITEM_UPDATE))
+@router.put("/{vault_id:name}", **asks(Action.ITEM_UPDATE))
 def update_item(
     request: Request, response: Response, principal: Asker, vault_id: str, change: ChangedItem, seen: Seen
 ) -> VaultItem:
@@ -154,7 +159,7 @@ def update_item(
     return _show(updated.item)
 
 
-@router.delete("/{vault_id}", status_code=204, **asks(Action.ITEM_DELETE))
+@router.delete("/{vault_id:name}", status_code=204, **asks(Action.ITEM_DELETE))
 def delete_item(request: Request, principal: Asker, vault_id: str, seen: Seen) -> Response:
     """The item and every value of it are gone; refused while anything uses it."""
     item = _find(request, principal, vault_id, Action.ITEM_DELETE)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from fastapi import Depends
+from fastapi import Depends, Header
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -83,8 +83,17 @@ def show_revision(revision: str, response: Response) -> None:
     response.headers["ETag"] = f'"{revision}"'
 
 
-def expect_revision(request: Request) -> Expected | None:
-    """What `If-Match` says; None: nothing. A weak mark is none of ours, and so is never met."""
+_IF_MATCH: Final = Header(
+    alias="If-Match",
+    description="The ETag of an earlier answer: changed is only what is still as it was then; otherwise 412.",
+    examples=['"3f2a91c04b5d6e7f"'],
+)
+
+
+def expect_revision(request: Request, _given: Annotated[str | None, _IF_MATCH] = None) -> Expected | None:
+    """What `If-Match` says, in however many lines it came; None: nothing. A weak mark is none of ours, and so
+    is never met.
+    """
     said = request.headers.getlist("If-Match")
     if not said:
         return None

@@ -148,6 +148,7 @@ def _templates() -> Environment:
         "item_path": ways.item_path,
         "owner_path": ways.owner_path,
         "digest_path": ways.digest_path,
+        "principal_path": ways.principal_path,
     }
     environment.globals |= {"console": CONSOLE, "asset": asset, "count": _count}
     return environment

@@ -12,6 +12,7 @@ from vaultcore.access import Action
 from vaultcore.errors import NightkeyError
 from vaultcore.model import UNCHANGED, Item
 from worker.bootstrap import Services
+from worker.domain.at_once import PAGE, ItemOutcome
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.revisions import Expected, revision_of_item
@@ -35,7 +36,6 @@ from worker.wording.forms import say_for_forms
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 
-MOST: Final = 200
 OWNER, PLAN, LABELS, ROTATE = "owner", "plan", "labels", "rotate"
 _ACTIONS: Final = {
     OWNER: Action.ITEM_UPDATE,
@@ -46,7 +46,7 @@ _ACTIONS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemOutcome:
+class ToldItem:
     """Of one item: what will happen, or has; `stays`: nothing does; `stands`: it is refused. `revision`: as it
     was looked at.
     """
@@ -104,7 +104,7 @@ def _preview(request: Request, visitor: Visitor, form: FormData) -> Response:
     if not ids:
         return go(f"{CONSOLE}/items", said="none-chosen")
     what = read_text(form, "what")
-    steps: list[ItemOutcome] = []
+    steps: list[ToldItem] = []
     filled, status = Filled(given=dict(form.items())), 200
     if "ready" in form or what == ROTATE:
         try:
@@ -112,20 +112,7 @@ def _preview(request: Request, visitor: Visitor, form: FormData) -> Response:
         except (FieldError, NightkeyError) as error:
             filled, status = refill(form, error), status_of(error)
         else:
-
-            def foresee(item: Item) -> Sequence[str]:
-                if wanted.what == ROTATE:
-                    services.rotation.opening.check_request(item.id)
-                    asks = (
-                        "it waits for somebody else's approval"
-                        if item.policy.four_eyes
-                        else "it is replaced now"
-                    )
-                    return [asks]
-                changes = services.principals.preview_item(visitor.principal, item, wanted.change)
-                return [say_change(one) for one in changes]
-
-            steps = [_step(services, visitor, one, what, foresee) for one in ids]
+            steps = _foresee(services, visitor, ids, wanted)
     return show(
         request,
         "items_at_once.html",
@@ -144,8 +131,32 @@ def _preview(request: Request, visitor: Visitor, form: FormData) -> Response:
     )
 
 
+def _foresee(services: Services, visitor: Visitor, ids: Sequence[str], wanted: _Wanted) -> list[ToldItem]:
+    if wanted.what != ROTATE:
+        foreseen = services.items_at_once.foresee(visitor.principal, ids, wanted.change)
+        return [_tell(one) for one in foreseen]
+
+    def ask_for(item: Item) -> Sequence[str]:
+        services.rotation.opening.check_request(item.id)
+        return ["it waits for somebody else's approval" if item.policy.four_eyes else "it is replaced now"]
+
+    return [_step(services, visitor, one, wanted.what, ask_for) for one in ids]
+
+
+def _tell(one: ItemOutcome) -> ToldItem:
+    says = [say_change(change) for change in one.changes] if one.why is None else [say_for_forms(one.why)]
+    return ToldItem(
+        id=one.id,
+        name=one.name,
+        says=tuple(says),
+        stays=one.stays,
+        stands=one.why is not None,
+        revision=one.revision,
+    )
+
+
 def _ids(form: FormData) -> list[str]:
-    return list(dict.fromkeys(one for one in form.getlist("item") if isinstance(one, str)))[:MOST]
+    return list(dict.fromkeys(one for one in form.getlist("item") if isinstance(one, str)))[:PAGE]
 
 
 def _seen(form: FormData) -> dict[str, Expected]:
@@ -190,14 +201,14 @@ def _step(
     item_id: str,
     what: str,
     act: Callable[[Item], Sequence[str]],
-) -> ItemOutcome:
+) -> ToldItem:
     """One item's, whatever stands in the way of it: the others have theirs."""
     name = item_id
     try:
         item = services.principals.find_item(visitor.principal, item_id, _ACTIONS[what])
         name = item.name
         says, revision = tuple(act(item)), revision_of_item(item)
-        return ItemOutcome(id=item.id, name=name, says=says, stays=not says, revision=revision)
+        return ToldItem(id=item.id, name=name, says=says, stays=not says, revision=revision)
     except NightkeyError as error:
         status_of(error)  # what failed here is no answer for one item
-        return ItemOutcome(id=item_id, name=name, says=(say_for_forms(str(error)),), stands=True)
+        return ToldItem(id=item_id, name=name, says=(say_for_forms(str(error)),), stands=True)

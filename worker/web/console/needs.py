@@ -16,7 +16,7 @@ from worker.domain.problems import Problem, ProblemKind
 from worker.domain.rotation import Rotation
 from worker.web.console.frame import CONSOLE, Visitor
 from worker.wording import describe_apart
-from worker.wording.coming import say_lapse
+from worker.wording.coming import say_turn
 from worker.wording.times import say_distance
 
 _REPLACE = ("Replace its value", "/items/{item}/value", Action.ITEM_REPLACE)
@@ -135,12 +135,10 @@ def show_turn(item: Item, visitor: Visitor, now: datetime) -> Need:
     gives = item.kind is Kind.SECRET and visitor.may(Action.ITEM_REPLACE, item.owners)
     words, path, _ = _REPLACE if gives else _ITEM
     lapsed = item.expires_at is not None and item.expires_at <= now
-    verb, comma, unless = say_lapse(item, now).partition(",")
-    away = "" if item.expires_at is None else f" {say_distance(item.expires_at, now)}"
     return Need(
         kind="wrong" if lapsed else "waits",
         item=item.name,
-        sentence=f" {verb}{away}{comma}{unless}",
+        sentence=f" {say_turn(item, now)}",
         command=value_command(item, now) if gives else None,
         way=WayOut(words=words, path=CONSOLE + path.format(item=item.id, subject=quote(item.name, safe=""))),
     )

@@ -1,7 +1,5 @@
 """People and services that may ask: their roles, and the tokens by which they are known."""
 
-from urllib.parse import quote
-
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
@@ -14,6 +12,7 @@ from worker.services.rotation.pickups import Collected
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, go, show
 from worker.web.console.visits import Looks, PageRoute, Sent, fields_of
+from worker.web.console.ways import principal_path
 from worker.wording.roles import COLUMNS, mark_role
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
@@ -33,12 +32,12 @@ def list_principals(request: Request) -> Response:
     )
 
 
-@router.get("/principals/new", **asks(Action.PRINCIPAL_MANAGE))
+@router.get("/principals-new", **asks(Action.PRINCIPAL_MANAGE))
 def new_principal(request: Request) -> Response:
     return _show_new(request, {"kind": PrincipalKind.SERVICE.value}, {})
 
 
-@router.post("/principals/new", **asks(Action.PRINCIPAL_MANAGE))
+@router.post("/principals-new", **asks(Action.PRINCIPAL_MANAGE))
 def create(request: Request, visitor: Looks, sent: Sent) -> Response:
     """Without a token: it gets one of its own on its page."""
     given = fields_of(sent, several=("role", "owner"))
@@ -53,15 +52,15 @@ def create(request: Request, visitor: Looks, sent: Sent) -> Response:
     except (InvalidInputError, RefusedError) as error:
         field = "roles" if "role owner" in str(error) else "name"
         return _show_new(request, given, {field: str(error)}, status=422)
-    return go(_path(made.name), said="principal-created")
+    return go(principal_path(made.name), said="principal-created")
 
 
-@router.get("/principals/{name}", **asks(Action.PRINCIPAL_SEE))
+@router.get("/principals/{name:path}", **asks(Action.PRINCIPAL_SEE))
 def show_principal(request: Request, name: str) -> Response:
     return _show(request, name)
 
 
-@router.post("/principals/{name}/roles", **asks(Action.PRINCIPAL_MANAGE))
+@router.post("/principals/{name:path}/roles", **asks(Action.PRINCIPAL_MANAGE))
 def change_roles(request: Request, visitor: Looks, name: str, sent: Sent) -> Response:
     """Those that are ticked, and no others."""
     given = fields_of(sent, several=("role", "owner"))
@@ -76,10 +75,10 @@ def change_roles(request: Request, visitor: Looks, name: str, sent: Sent) -> Res
         )
     except InvalidInputError as error:
         return _show(request, name, wrong={"roles": str(error)}, status=422)
-    return go(_path(name), said="roles-changed")
+    return go(principal_path(name), said="roles-changed")
 
 
-@router.post("/principals/{name}/token", **asks(Action.PRINCIPAL_MANAGE))
+@router.post("/principals/{name:path}/token", **asks(Action.PRINCIPAL_MANAGE))
 def issue_token(request: Request, visitor: Looks, name: str, sent: Sent) -> Response:
     """A new one, shown this once."""
     services, given = services_of(request), fields_of(sent)
@@ -89,22 +88,22 @@ def issue_token(request: Request, visitor: Looks, name: str, sent: Sent) -> Resp
     except InvalidInputError as error:
         return _show(request, name, wrong={"lifetime": str(error)}, lifetime=lifetime, status=422)
     if first is None:
-        return go(_path(name))
+        return go(principal_path(name))
     return _show_once(request, name, item.name, first)
 
 
-@router.post("/principals/{name}/revoke", **asks(Action.PRINCIPAL_MANAGE))
-def revoke(request: Request, visitor: Looks, name: str) -> Response:
-    """Lets it in no more, at once, by whatever token or session."""
-    services_of(request).principals.revoke(name, actor=visitor.principal.actor)
-    return go(_path(name), said="principal-revoked")
-
-
-@router.post("/principals/{name}/tokens/{token}/revoke", **asks(Action.PRINCIPAL_MANAGE))
+@router.post("/principals/{name:path}/tokens/{token}/revoke", **asks(Action.PRINCIPAL_MANAGE))
 def revoke_token(request: Request, visitor: Looks, name: str, token: str) -> Response:
     """One of its tokens opens nothing any more."""
     services_of(request).principals.revoke_token(name, token, actor=visitor.principal.actor)
-    return go(_path(name), said="token-revoked")
+    return go(principal_path(name), said="token-revoked")
+
+
+@router.post("/principals/{name:path}/revoke", **asks(Action.PRINCIPAL_MANAGE))
+def revoke(request: Request, visitor: Looks, name: str) -> Response:
+    """Lets it in no more, at once, by whatever token or session."""
+    services_of(request).principals.revoke(name, actor=visitor.principal.actor)
+    return go(principal_path(name), said="principal-revoked")
 
 
 def _show(
@@ -146,7 +145,9 @@ def _show_new(
 def _show_once(request: Request, name: str, token: str, first: Collected) -> Response:
     """Until its first use, and for an hour at most, the way of a pickup gives it once more."""
     key = first.key.expose()
-    return show(request, "principal_token.html", principal=name, token=token, key=key, back=_path(name))
+    return show(
+        request, "principal_token.html", principal=name, token=token, key=key, back=principal_path(name)
+    )
 
 
 def _name_owners(request: Request) -> list[str]:
@@ -156,7 +157,3 @@ def _name_owners(request: Request) -> list[str]:
 
 def _read_roles(sent: FormData) -> list[Role]:
     return [Role(str(one)) for one in sent.getlist("role") if str(one) in set(Role)]
-
-
-def _path(name: str) -> str:
-    return f"{CONSOLE}/principals/{quote(name, safe='')}"

@@ -10,7 +10,7 @@ from vaultcore.rules import ITEM_ID_FORM
 CONSOLE: Final = "/console"
 NEW_ITEM: Final = f"{CONSOLE}/items-new"
 AT_ONCE: Final = f"{CONSOLE}/items-at-once"
-"""Neither stands under `/items/`: an item may be called almost anything."""
+"""None stands under `/items/` or `/principals/`: those may be called almost anything."""
 
 
 class _ItemId(Convertor[str]):
@@ -38,6 +38,11 @@ def item_path(name: str) -> str:
 def owner_path(name: str) -> str:
     """An owner's page, by their name, which may have a `/` in it, too."""
     return f"{CONSOLE}/owners/{quote(name, safe='')}"
+
+
+def principal_path(name: str) -> str:
+    """A principal's page, by its name: that may be an address, or a path, of an identity provider."""
+    return f"{CONSOLE}/principals/{quote(name, safe='')}"
 
 
 def digest_path(name: str) -> str:

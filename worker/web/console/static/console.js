@@ -30,7 +30,15 @@
     if (counter) counter.textContent = `${[...field.value].length.toLocaleString("en")} of ${Number(field.dataset.most).toLocaleString("en")}`;
   };
 
+  // A table that fits needs no box that scrolls: then its head stays in sight while the page is scrolled
+  const boxes = new ResizeObserver((seen) => {
+    for (const box of new Set(seen.map((one) => one.target.closest(".scrolls")))) {
+      box?.classList.toggle("fits", box.scrollWidth <= box.clientWidth);
+    }
+  });
+
   const makeLive = (within) => {
+    for (const one of within.querySelectorAll(".scrolls:not(.graph-frame), .scrolls > table")) boxes.observe(one);
     for (const one of within.querySelectorAll("[data-copy], [data-copy-of]")) {
       one.tabIndex = 0;
       one.setAttribute("role", "button");

@@ -1,0 +1,131 @@
+"""`nightkey item update` of several items, as a person types it: shown, asked about once, and done by pages."""
+
+import sys
+
+import pytest
+
+from tests.acceptance.conftest import Nightkey
+from tests.furnished import NOW, furnish
+from tests.terminals import at_terminal, press_ctrl_c
+from worker.cli.items_at_once import ChangeOptions, Foreseen, carry_out
+from worker.domain.at_once import PAGE, ItemOutcome
+from worker.domain.changes import Change
+from worker.services.items_at_once import StoppedError
+
+COMMAND = [sys.executable, "-c", "from worker.cli.entry import main; main()"]
+NUMBER = PAGE + 30
+CHANGED = Change(field="owners", before=("a",), after=("b",))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Nightkey:
+    """A vault of more items than are changed in one transaction."""
+    nightkey = Nightkey(tmp_path_factory.mktemp("full") / "home")
+    furnish(nightkey.home, NUMBER)
+    return nightkey
+
+
+def owned(nightkey: Nightkey, owner: str) -> int:
+    return len(nightkey.json("item", "list", "--owner", owner))
+
+
+def test_a_question_is_asked_once_and_heeded(full: Nightkey) -> None:
+    words = ("item", "update", "*", "--where-owner", "team-00", "--label", "asked=yes")
+    question = f"Change {NUMBER // 2} items? [y/N]: "
+    for answer, status, changed in (("n", 3, 0), ("y", 0, NUMBER // 2)):
+        with at_terminal(words, full.environment, columns=80, at=NOW) as terminal:
+            terminal.wait_for(question)
+            assert f"{NUMBER // 2} items change\n" in terminal.shown
+            terminal.type(f"{answer}\n")
+            assert terminal.end() == status
+        assert len(full.json("item", "list", "--label", "asked")) == changed
+        assert ("nothing was changed" in terminal.shown) is (answer == "n")
+
+
+def test_pages_follow_each_other_and_the_same_command_finds_nothing_left(full: Nightkey) -> None:
+    words = ("item", "update", "*", "--owner", "team-07", "--label", "paged=yes", "--yes")
+    done = full(*words).stdout.splitlines()
+    assert done[-1] == f"{NUMBER} items changed"
+    assert owned(full, "team-07") == NUMBER
+    assert full(*words).stdout == f"no item changes, {NUMBER} are so already\n"
+    assert len(full.json("item", "list", "--owner", "team-07", "--limit", "5")) == 5
+
+
+def test_ctrl_c_at_the_question_changes_nothing(full: Nightkey) -> None:
+    environment = {**full.environment, "TERM": "xterm"}
+    words = [*COMMAND, "item", "update", "*", "--label", "never=yes"]
+    shown, status = press_ctrl_c(words, environment, after="[y/N]: ")
+    assert (shown.splitlines()[-1], status) == ("nightkey: interrupted", 130)
+    assert full.json("item", "list", "--label", "never") == []
+
+
+def test_with_one_that_is_refused_none_is_changed_unless_it_is_left_out(nightkey: Nightkey) -> None:
+    for name, lead in (("prod-short-token", "20d"), ("prod-long-token", "200d")):
+        plan = ("--lifetime", lead, "--expires-at", "300d", "--value-file", "-")
+        nightkey("item", "create", name, "--owner", "operators", *plan, value=f"value of {name}")
+    words = ("item", "update", "prod-*-token", "--lead", "100d")
+
+    refused = nightkey(*words, "--yes", status=3)
+
+    assert "1 item changes, 1 is refused" in refused.stdout
+    assert "nothing was changed, since 1 item cannot be, such as" in refused.stderr
+    assert "--skip-refused changes the others" in refused.stderr
+    tried = nightkey.json(*words, "--dry-run", status=1)
+    assert [(one["name"], one["outcome"], one["done"]) for one in tried["items"]] == [
+        ("prod-long-token", "changes", False),
+        ("prod-short-token", "refused", False),
+    ]
+    done = nightkey.json(*words, "--skip-refused", "--yes", status=1)
+    assert [(one["name"], one["done"]) for one in done["items"]] == [
+        ("prod-long-token", True),
+        ("prod-short-token", False),
+    ]
+    assert nightkey.json("item", "show", "prod-long-token")["lead"] == "100d"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "say which items are meant"),
+        (("*", "--owner", "operators"), "there is no terminal to ask: add --yes"),
+        (("*", "--name", "prod-other-token"), "--name goes with one item"),
+        (("prod-crm-token", "--value-file", "-", "--dry-run"), "--value or --value-file goes with one item"),
+        (("--where-state", "odd", "--no-owner"), "--where-state 'odd': use one of well"),
+        (("--where-mode", "odd", "--no-owner"), "--where-mode 'odd': use one of auto"),
+        (("odd-*", "--no-owner"), "no item is called like 'odd-*'"),
+        (("prod-odd-token", "prod-crm-token", "--no-owner"), "prod-odd-token"),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, tuple) else "",
+)
+def test_what_is_not_meant_so_is_told_and_nothing_changed(
+    full: Nightkey, words: tuple[str, ...], says: str
+) -> None:
+    done = full("item", "update", *words, status=2, value="")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_none_that_is_like_that_is_no_failure(full: Nightkey) -> None:
+    done = full("item", "update", "--where-label", "no-such-label", "--no-owner", "--yes")
+    assert done.stdout == "no item is like that\n"
+
+
+def test_what_comes_up_at_a_later_page_says_how_far_it_went(capsys: pytest.CaptureFixture[str]) -> None:
+    foreseen = [ItemOutcome(id=f"{n}", name=f"item-{n}", changes=(CHANGED,)) for n in range(2 * PAGE + 1)]
+    pages: list[int] = []
+
+    def change(page: object) -> list[ItemOutcome]:
+        assert isinstance(page, list)
+        if len(pages) == 1:
+            raise StoppedError("item-250 is not as you have seen it")
+        pages.append(len(page))
+        return page
+
+    options = ChangeOptions(dry_run=False, yes=True, skips=False, json=False)
+    with pytest.raises(Exception, match="item-250 is not as you have seen it") as caught:
+        carry_out(Foreseen(outcomes=foreseen, unread=[], change=change), options)
+    assert str(caught.value).endswith(
+        "200 items changed, and 201 left as they were: the same command does the rest"
+    )
+    assert pages == [PAGE]
+    assert "401 items change" in capsys.readouterr().out
