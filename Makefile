@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Where containers set it, each process that a test begins, and each worker of pytest, would compile all of it anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test types tests cover databases servers faults damage chaos fuzz bench env lock clean
+.PHONY: run test types tests cover databases servers stories faults damage chaos fuzz bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo $(if $(STAY),--stay)
@@ -38,6 +38,11 @@ databases: env
 # files, for each of them is begun once for all tests of its file
 servers: env
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m long tests/integration
+
+# The longest stories, by processes of their own: the demonstration, an `up` whose processes are killed, and a hunt
+# for values after a whole night
+stories: env
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m long tests/acceptance tests/contract
 
 # Kills at every point of every story of a rotation, and more chaos, on both databases (make faults ONLY=sqlite:
 # on one), and an `up` whose wall clock jumps

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Row,
+    Select,
     String,
     Table,
     Text,
@@ -53,32 +54,45 @@ class Damage:
     row: Row[*tuple[Any, ...]]
 
 
-def find_damage(
-    connection: Connection,
+@dataclass(frozen=True, kw_only=True)
+class DamageSelect:
+    """Asks a table for its damaged rows: made once, since that takes longer than the answer. `fields`: what it
+    looks at, in order.
+    """
+
+    table: str
+    fields: tuple[str, ...]
+    keys: int
+    query: Select[*tuple[Any, ...]]
+
+    def find(self, connection: Connection, values: Mapping[str, Any]) -> Iterator[Damage]:
+        """With the values of the parameters that its rules have."""
+        for row in connection.execute(self.query, values):
+            fields = tuple(name for name, is_good in zip(self.fields, row, strict=False) if not is_good)
+            key = " ".join(str(value) for value in row[len(self.fields) : len(self.fields) + self.keys])
+            yield Damage(table=self.table, key=key, fields=fields, row=row)
+
+
+def select_damage(
     table: Table,
+    dialect: str,
     *,
     where: ColumnElement[bool],
     beside: Mapping[str, ColumnElement[Any]],
     rules: Mapping[str, ColumnElement[bool]],
-) -> Iterator[Damage]:
+) -> DamageSelect:
     """The damaged rows of a table, or of those of them that count; `beside` is read with each.
 
     `rules` are what must hold beside the types, by the name of the field that is wrong where one does not.
     """
-    dialect = connection.dialect.name
     sound = {column.name: is_sound(column, dialect) for column in table.columns}
     for name, rule in rules.items():
         sound[name] = and_(sound.get(name, true()), func.coalesce(rule, false()))
     checks = [check.label(f"sound_{position}") for position, check in enumerate(sound.values())]
     keys = [column.label(f"key_{column.name}") for column in table.primary_key]
     others = [column.label(f"beside_{name}") for name, column in beside.items()]
-    rows = connection.execute(
-        select(*checks, *keys, *others).where(where, not_(and_(*sound.values()))).limit(_FOUND_MAX)
-    )
-    for row in rows:
-        fields = tuple(name for name, is_good in zip(sound, row, strict=False) if not is_good)
-        key = " ".join(str(value) for value in row[len(checks) : len(checks) + len(keys)])
-        yield Damage(table=table.name, key=key, fields=fields, row=row)
+    query = select(*checks, *keys, *others).where(where, not_(and_(*sound.values()))).limit(_FOUND_MAX)
+    return DamageSelect(table=table.name, fields=tuple(sound), keys=len(keys), query=query)
 
 
 def is_whole(connection: Connection, table: Table) -> ColumnElement[bool]:

@@ -8,9 +8,10 @@ a new generation: these are signed once, and nothing else is.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Table, and_, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, select, update
 
 from vaultcore.audit import AuditLog
 from vaultcore.damage import is_sound
@@ -41,11 +42,20 @@ def page_after(
     connection: Connection, table: Table, last: Sequence[Any] | None, *, size: int, columns: Sequence[Any] = ()
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """Rows of such a table by primary key, after that one, with the columns that their digest is of."""
+    query = _pages_of(table, connection.dialect.name, tuple(columns), size)
+    if last is not None:
+        query = select_page(query.order_by(None), list(table.primary_key), last, size=size)
+    return connection.execute(query).all()
+
+
+@cache
+def _pages_of(table: Table, dialect: str, columns: tuple[Any, ...], size: int) -> Select[*tuple[Any, ...]]:
+    """The first of them: made once, since that takes longer than the answer."""
     keys = list(table.primary_key)
     query = select(*(table.c[name] for name in columns_of(table)), table.c[MAC], *columns).where(
-        *(is_sound(key, connection.dialect.name) for key in keys)
+        *(is_sound(key, dialect) for key in keys)
     )
-    return connection.execute(select_page(query, keys, last, size=size)).all()
+    return select_page(query, keys, None, size=size)
 
 
 def is_signed(own: OwnRow) -> bool:

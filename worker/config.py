@@ -11,6 +11,7 @@ from vaultcore.errors import ConfigurationError
 from worker.origins import HOME_VARIABLE as HOME_VARIABLE  # noqa: PLC0414  # it is named with the settings
 from worker.origins import PREFIX, explain_setting, find_origin, find_unknown, read_file
 from worker.ownership import check_folder
+from worker.settings import STORED
 from worker.settings import Settings as Settings  # noqa: PLC0414  # what this module reads
 
 DEFAULT_HOME = Path("~/.nightkey")
@@ -51,18 +52,17 @@ def _read(home: Path | None, overrides: Mapping[str, Any]) -> Settings | list[st
     file = folder / SETTINGS_FILE
     check_folder(folder, "the data folder")
     stored = read_file(file)
+    given = STORED.set(stored)
     try:
-
-        class Located(Settings):
-            _stored = stored
-
-        return Located(home=folder, **overrides)
+        return Settings(home=folder, **overrides)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
         return [
             explain_setting(one, file=file, environment=os.environ, known=Settings.model_fields)
             for one in found
         ]
+    finally:
+        STORED.reset(given)
 
 
 def unknown_variables() -> dict[str, str]:

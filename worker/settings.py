@@ -1,13 +1,14 @@
 """The settings: what each means, what it may hold, and what the rest of the worker makes of it."""
 
 import re
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -25,6 +26,9 @@ from worker.domain.limits import Breaker, Caps
 from worker.domain.saga import Limits
 from worker.domain.windows import Window, parse_window, show_window
 from worker.origins import PREFIX, read_list
+
+STORED: ContextVar[dict[str, Any]] = ContextVar("STORED")
+"""What `nightkey.toml` says, while the settings are made."""
 
 # Services that a person reads. Left out: what runs programs, writes files or talks to this desktop.
 ROUTE_SCHEMES = (
@@ -196,7 +200,7 @@ class Settings(BaseSettings):
         description="DEBUG, INFO, WARNING or ERROR: the least that is logged.",
     )
 
-    _stored: ClassVar[dict[str, Any]] = {}
+    _stored: dict[str, Any] = PrivateAttr(default_factory=STORED.get)
 
     @field_validator("night_at")
     @classmethod
@@ -325,7 +329,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, env_settings, InitSettingsSource(settings_cls, cls._stored))
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, STORED.get()))
 
     @property
     def database(self) -> str:

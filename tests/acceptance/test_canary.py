@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+import pytest
+
 from nightkey_demo.http_sink import HttpSink
 from nightkey_demo.target_systems import TargetSystems
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
@@ -61,6 +63,7 @@ def test_the_hunt_finds_every_encoding() -> None:
     assert hunt({"it": value}, {"there": b"nothing of the kind"}) == []
 
 
+@pytest.mark.long
 def test_no_value_is_found_anywhere_after_a_whole_night(
     tmp_path: Path, nightkey: Nightkey, targets: TargetSystems
 ) -> None:

@@ -36,6 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Nightkey, str]:
     return nightkey, "".join(shown)
 
 
+@pytest.mark.long
 def test_the_demo_shows_a_night_and_ends_well(demo: tuple[Nightkey, str]) -> None:
     nightkey, shown = demo
     assert "WRONG" not in shown
@@ -68,6 +69,7 @@ def test_the_demo_shows_a_night_and_ends_well(demo: tuple[Nightkey, str]) -> Non
     assert nightkey.json("audit", "verify")["whole"] is True
 
 
+@pytest.mark.long
 def test_the_pickup_that_the_demo_shows_opens_until_its_key_is_used(demo: tuple[Nightkey, str]) -> None:
     nightkey, shown = demo
     token = re.search(r"nightkey pickup .*: (clm_\w+)\)", shown)

@@ -22,6 +22,7 @@ def open_home(nightkey: Nightkey) -> Iterator[Path]:
     os.umask(before)
 
 
+@pytest.mark.long
 def test_forged_files_end_nobody_and_are_told_once(tmp_path: Path, nightkey: Nightkey, open_home: Path) -> None:
     folder = open_home / "broker" / "messages"
     for each in (folder.parent, folder):

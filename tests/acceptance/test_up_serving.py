@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.running_up import is_gone, kill, run_up
@@ -15,6 +16,7 @@ ONE = {"NIGHTKEY_CONCURRENCY": "1"}
 """What serves and what works know nothing of each other: a second worker would show nothing else."""
 
 
+@pytest.mark.long
 def test_the_server_is_begun_again_and_its_callers_notice_nothing(tmp_path: Path) -> None:
     nightkey = Nightkey(tmp_path / "home", settings={"NIGHTKEY_LISTEN": "127.0.0.1:0", **ONE})
     nightkey("init")

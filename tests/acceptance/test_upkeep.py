@@ -30,6 +30,7 @@ def alone(ringing: Nightkey) -> Nightkey:
     return ringing
 
 
+@pytest.mark.long
 def test_up_goes_on_whatever_is_killed_or_taken_away_and_leaves_nobody_behind(
     tmp_path: Path, ringing: Nightkey
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_fresh_vault_begins_no_night_when_it_is_started(tmp_path: Path, alone:
     assert ask(alone, "SELECT count(*) FROM rotations") == [(0,)]
 
 
+@pytest.mark.long
 def test_a_night_missed_while_nobody_was_there_is_made_up_after_hours_and_not_after_days(
     tmp_path: Path, alone: Nightkey
 ) -> None:
@@ -135,6 +137,7 @@ def test_a_night_missed_while_nobody_was_there_is_made_up_after_hours_and_not_af
         up.stop()
 
 
+@pytest.mark.long
 def test_a_worker_that_hangs_does_not_hold_up_the_end(tmp_path: Path, alone: Nightkey) -> None:
     """Stopped dead, with nothing to do: it is killed after some seconds, not after a minute."""
     with run_up(alone) as up:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nightkey_demo.http_sink import HttpSink
 from tests.acceptance.conftest import Nightkey, write_workflow
 from tests.acceptance.running_up import ask, kill, run_up
@@ -92,6 +94,7 @@ def test_a_run_waits_goes_on_and_begins_another_and_no_value_of_it_is_seen(
     assert logs.count("[masked]") >= 3
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_after_the_delay_leaves_a_run_that_ends_as_lost(
     nightkey: Nightkey, tmp_path: Path
 ) -> None:

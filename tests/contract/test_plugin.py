@@ -59,6 +59,7 @@ def test_it_is_listed_and_shown_with_its_page_settings_and_example(nightkey: Any
         assert part in shown
 
 
+@pytest.mark.long
 def test_an_item_and_a_workflow_may_use_it_and_its_settings_are_checked(nightkey: Any, tmp_path: Path) -> None:
     given = ["--owner", "ops", "--value-file", "-", "--expires-at", "9d"]
     admin = ["item", "create", "prod-acme-admin-token", *given, "--mode", "notify"]

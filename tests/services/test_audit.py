@@ -15,6 +15,9 @@ from vaultcore.errors import AuditError, ConflictError, InvalidInputError, NotFo
 from vaultcore.tables import audit, audit_head, items
 from vaultcore.versions import Purpose
 
+pytestmark = pytest.mark.rules
+
+
 SECOND = timedelta(seconds=1)
 
 
@@ -227,6 +230,7 @@ def test_a_change_that_is_taken_back_takes_its_audit_row_along(moves: Moves) -> 
     assert moves.verify().whole
 
 
+@pytest.mark.both
 def test_writers_at_once_leave_one_gapless_chain(moves: Moves) -> None:
     writers, changes = 4, 25
     for writer in range(writers):

@@ -21,6 +21,9 @@ from worker.domain.saga import WATCHED, State, is_moving
 from worker.rows.tables import run_versions
 from worker.wording import say_each
 
+pytestmark = pytest.mark.rules
+
+
 KEY, DAY = "api-key:prod-shop", timedelta(days=1)
 _STEPS_MAX = 50
 POLICY = {"mode": "auto", "rotator": "workflow-api-key", "lifetime": "90d", "overlap": "1d"}
@@ -94,6 +97,7 @@ def _collect(organisation: Organisation) -> str:
     return organisation.collect(token, actor="shop").key.expose()
 
 
+@pytest.mark.both
 def test_a_caller_works_on_through_a_rotation(caller: Caller, clock: Any) -> None:
     organisation = caller.organisation
     old = _create_key(caller)

@@ -120,7 +120,8 @@ def read(vault: Vault) -> dict[str, Rotation]:
 
 
 def test_each_sentence_of_a_rotation_becomes_its_code_and_its_row_stays_ours(vault: Vault) -> None:
-    sentences = [sentence for _, sentence in OLD if sentence]
+    today = {sentence: say(reason) for reason, sentence in OLD if sentence}
+    sentences = list(today)
     reasons = [sentence for sentence in sentences if len(sentence) <= 100]
     for number, sentence in enumerate(reasons):
         vault.rotation(f"rot_a{number:03d}", sentence)
@@ -131,13 +132,17 @@ def test_each_sentence_of_a_rotation_becomes_its_code_and_its_row_stays_ours(vau
     assert f"keyed digests of {len(reasons) + len(sentences) + 1} rows" in made[-1]
     assert vault.wrong() == []
     found = read(vault)
-    assert [say(found[f"rot_a{number:03d}"].reason) for number in range(len(reasons))] == reasons
+    assert [say(found[f"rot_a{number:03d}"].reason) for number in range(len(reasons))] == [
+        today[sentence] for sentence in reasons
+    ]
     assert all(found[f"rot_a{number:03d}"].reason.code is not Code.OTHER for number in range(len(reasons)))
-    assert say_each(found["rot_b"].waits_for) == sentences
+    assert say_each(found["rot_b"].waits_for) == list(today.values())
     assert all(one.code is not Code.OTHER for one in found["rot_b"].waits_for)
     assert (found["rot_b"].reason.code, found["rot_b"].last_error) != (Code.OTHER, None)
     assert say(found["rot_b"].reason) == "a word that nobody of us wrote"
-    assert [say(found[f"rot_c{number:03d}"].last_error) for number in range(len(sentences))] == sentences
+    assert [say(found[f"rot_c{number:03d}"].last_error) for number in range(len(sentences))] == list(
+        today.values()
+    )
     assert {one.last_error.code for one in found.values() if one.last_error} >= {
         Code.NIGHT_STOPPED,
         Code.NOBODY_APPROVED,

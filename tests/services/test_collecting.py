@@ -20,6 +20,9 @@ from worker.rows.tables import pickups
 from worker.services.notices.pickup_token import pickup_token
 from worker.services.rotation.pickups import Collected
 
+pytestmark = pytest.mark.rules
+
+
 KEY = "api-key:partner-portal"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 ROTATION = "rot_01jq8zk4m5n6p7q8r9s0t1v2w3"
@@ -99,6 +102,7 @@ def test_both_sweeps_forget_what_arrived(moves: Moves, clock: Any, waiting: Wait
     assert row.record is None
 
 
+@pytest.mark.both
 def test_what_arrived_is_found_by_index(moves: Moves, database_url: str) -> None:
     if not database_url.startswith("sqlite"):
         pytest.skip("a table without rows is read whole on PostgreSQL")
@@ -155,6 +159,7 @@ def test_somebody_else_is_told_by_whom_and_when_it_was_collected(
     assert moves.verify().whole
 
 
+@pytest.mark.both
 def test_of_two_who_collect_at_once_one_gets_the_key(moves: Moves, waiting: Waiting) -> None:
     outcomes = race(2, lambda number: moves.collect(waiting.token, actor=f"user:{number}"))
     (collected,) = [outcome for outcome in outcomes if isinstance(outcome, Collected)]
@@ -224,6 +229,7 @@ def test_the_token_of_a_pickup_that_never_was_gives_nothing(moves: Moves, waitin
         moves.collect(token)
 
 
+@pytest.mark.both
 def test_a_pickup_that_was_withdrawn_gives_nothing(moves: Moves, waiting: Waiting) -> None:
     with moves.services.database.write() as connection:
         moves.services.rotation.pickups.withdraw(connection, ROTATION)

@@ -21,6 +21,9 @@ from worker.rows import findings as finding_rows
 from worker.services.rotation.offboarding import Fate
 from worker.wording import say, say_each
 
+pytestmark = pytest.mark.rules
+
+
 DAY = timedelta(days=1)
 NAME, WORKFLOW = "prod-orders-webhook-secret", "ticket-sync"
 RANDOM = {"mode": "auto", "rotator": "random"}
@@ -62,6 +65,7 @@ def kinds(organisation: Organisation) -> set[str]:
 
 
 @pytest.mark.parametrize("mode", ["auto", "approve"])
+@pytest.mark.both
 def test_what_nothing_reads_is_not_made_one_that_is_replaced_here(
     services: Services, moves: Moves, mode: str
 ) -> None:
@@ -103,6 +107,7 @@ def test_what_nothing_reads_does_not_become_one_that_is_replaced_here(services: 
     assert services.items.update(NAME, lead, actor="test").changes, "one that is so already may be changed"
 
 
+@pytest.mark.both
 def test_the_rotator_of_another_item_reads_it_and_its_own_does_not(services: Services, moves: Moves) -> None:
     call = {"url": "https://x.example.org/", "headers": {"A": f"{{{{ vault.{NAME} }}}}"}}
     http = {"rotator": "http", "settings": {"issue": call, "verify": call, "revoke": call}}

@@ -17,6 +17,9 @@ from worker.bootstrap import Services
 from worker.rows.notices import list_notices
 from worker.rows.tables import sweeps
 
+pytestmark = pytest.mark.rules
+
+
 MINUTES = timedelta(minutes=16)
 
 
@@ -84,6 +87,7 @@ def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sin
     assert beats(services, sink) == ["/start", "/fail"], "once a night"
 
 
+@pytest.mark.both
 def test_what_is_over_in_the_second_try_ends_well(services: Services, clock: Any, sink: HttpSink) -> None:
     slot = clock.now
     take_away(services, "pickups")

@@ -8,6 +8,9 @@ from vaultcore.access import Action, Principal, Role, machine
 from vaultcore.errors import AmbiguousError, NotFoundError
 from worker.bootstrap import Services
 
+pytestmark = pytest.mark.rules
+
+
 NUMBER = 210
 EVERYBODY = machine("test")
 BEGINNING = "01k00002"
@@ -20,6 +23,7 @@ def filled(services: Services, clock: Clock) -> Services:
     return services
 
 
+@pytest.mark.both
 def test_a_beginning_that_is_one_things_alone_is_that_one(filled: Services) -> None:
     complete = filled.lists.complete_id
     assert complete(f"rot_{BEGINNING}", seen_by=EVERYBODY) == make_id("rot", 200)
@@ -54,6 +58,7 @@ def test_a_whole_id_is_not_looked_for(filled: Services) -> None:
         filled.views.get_item("vlt_01k00099")
 
 
+@pytest.mark.both
 def test_nobody_learns_what_they_may_not_see(filled: Services) -> None:
     """What others have neither makes a beginning ambiguous nor completes it."""
     mine = 200

@@ -19,6 +19,9 @@ from worker.domain.incoming import Arrival, Contents, JudgedEntry, sort_out
 from worker.importing.vault_list import read_vault_list
 from worker.services.upkeep import item_import
 
+pytestmark = pytest.mark.rules
+
+
 IDS = [f"vlt_01j9z3k4m5n6p7q8r9s0t1v2{number:02d}" for number in range(10)]
 NAME, OTHER, KEY = "My App's API Token", "stripe_production_key", "api-key:incoming-webhook-key"
 MADE = "2025-07-01T08:30:00.123456Z"
@@ -171,6 +174,7 @@ def test_a_page_of_which_one_cannot_be_stored_is_not_stored_at_all(
     assert moves.sql(select(func.count()).select_from(references)) == [(0,)]
 
 
+@pytest.mark.both
 def test_two_at_the_same_time_bring_each_item_in_once(services: Services, moves: Moves) -> None:
     given = [entry(number, f"prod-service-{number}-token") for number in range(8)]
     done = race(2, lambda _: take_in(services, *given))
@@ -226,6 +230,7 @@ def test_an_item_that_is_created_under_a_name_is_found_by_it_as_before(
 # Many
 
 
+@pytest.mark.both
 def test_thousands_come_in_page_by_page(services: Services, moves: Moves, clock: Clock) -> None:
     given = [
         {"id": new_id("vlt", clock()), "name": f"prod-service-{number}-token", "created_at": MADE,

@@ -22,6 +22,9 @@ from worker.importing.recognising import read_file
 from worker.rows import rotations as rotation_rows
 from worker.services.upkeep import item_import
 
+pytestmark = pytest.mark.rules
+
+
 DAY = timedelta(days=1)
 HEADER = "name,value,expires_at,owner,lifetime"
 
@@ -177,6 +180,7 @@ def test_what_is_there_is_left_alone_and_another_value_of_it_is_told(
     assert reveal(services, "prod-x-token") == "the-value"
 
 
+@pytest.mark.both
 def test_two_at_the_same_time_bring_each_in_once(services: Services, moves: Moves, take_in: Any) -> None:
     rows = [f"prod-service-{number}-token,value-of-{number},never,," for number in range(8)]
     done = race(2, lambda _: take_in(*rows))

@@ -18,6 +18,9 @@ from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, build_policy
 from worker.services.items import Updated
 
+pytestmark = pytest.mark.rules
+
+
 NAME, DAY = "prod-orders-webhook-secret", timedelta(days=1)
 CALL = {"method": "POST", "url": "https://x.example.org/tokens", "headers": {"A": "1"}}
 HTTP = {
@@ -84,6 +87,7 @@ def test_what_changes_nothing_writes_nothing(services: Services, moves: Moves) -
     assert moves.sql(select(func.count()).select_from(audit)) == rows
 
 
+@pytest.mark.both
 def test_who_changes_one_setting_at_the_same_time_as_others_loses_none_of_theirs(
     services: Services, moves: Moves
 ) -> None:

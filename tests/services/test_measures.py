@@ -2,12 +2,16 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import update
 
 from tests.conftest import Clock
 from tests.services.staging import Staged, add_route, begin_by_hand
 from worker.domain.changes import ItemChange
 from worker.rows.tables import rotations
+
+pytestmark = pytest.mark.rules
+
 
 TOKEN = "prod-ticketing-api-token"
 
@@ -40,6 +44,7 @@ def test_the_last_good_night_grows_older(staged: Staged, clock: Clock) -> None:
     assert timedelta(hours=30) <= last < timedelta(hours=31)
 
 
+@pytest.mark.both
 def test_a_lease_that_lapses_is_counted_once(staged: Staged, clock: Clock) -> None:
     organisation, _ = staged
     services = organisation.services

@@ -23,6 +23,9 @@ from worker.services.night.coming_days import ComingDay
 from worker.services.night.workflow_views import PAGE, WorkflowStanding
 from worker.wording.nights import describe_outlook
 
+pytestmark = pytest.mark.rules
+
+
 ALL = machine("user:test")
 ZURICH = ZoneInfo("Europe/Zurich")
 DAY = timedelta(days=1)
@@ -63,6 +66,7 @@ def names(day: ComingDay, event: Event) -> list[str]:
     ]
 
 
+@pytest.mark.both
 def test_a_day_is_that_of_the_reader_from_its_first_moment(vault: Services) -> None:
     midnight = datetime(2030, 3, 10, tzinfo=ZURICH)
     for name, moment in [
@@ -78,6 +82,7 @@ def test_a_day_is_that_of_the_reader_from_its_first_moment(vault: Services) -> N
     assert (before.lapse, day.lapse, after.lapse) == (0, 2, 1)
 
 
+@pytest.mark.both
 def test_what_is_due_is_on_the_day_of_the_night_that_has_it(vault: Services, clock: Any) -> None:
     """The next night has all that is due by then, however long it was; one that has begun has nothing more."""
     clock.now = datetime(2030, 5, 1, 12, tzinfo=UTC)
@@ -104,6 +109,7 @@ def test_a_day_is_counted_whole_and_listed_in_parts(vault: Services) -> None:
     assert (day.lapse, day.entries) == (5, ())
 
 
+@pytest.mark.both
 def test_who_sees_their_own_items_sees_those_days(vault: Services) -> None:
     when = datetime(2031, 2, 5, 12, tzinfo=UTC)
     add(vault, "prod-support-token", when)
@@ -115,6 +121,7 @@ def test_who_sees_their_own_items_sees_those_days(vault: Services) -> None:
     assert look(vault, when.date(), seen_by=nobody)[0].lapse == 0
 
 
+@pytest.mark.both
 def test_a_night_is_summed_up_from_what_it_opened(staged: Staged) -> None:
     """For who sees all, and for an owner of one item of two."""
     organisation, _ = staged
@@ -142,6 +149,7 @@ def test_a_night_is_summed_up_from_what_it_opened(staged: Staged) -> None:
     assert (theirs.opened, theirs.rotated, theirs.waiting) == (1, 0, 1)
 
 
+@pytest.mark.both
 def test_workflows_come_in_pages_with_what_is_stale(staged: Staged) -> None:
     organisation, _ = staged
     services = organisation.services
@@ -160,6 +168,7 @@ def test_workflows_come_in_pages_with_what_is_stale(staged: Staged) -> None:
     assert (len(rest.rows), rest.next) == (1, None)
 
 
+@pytest.mark.both
 def test_ninety_days_cost_no_more_statements_than_one(vault: Services) -> None:
     for number in range(3):
         add(vault, f"prod-far-token-{number}", datetime(2032, 1, 5 + number, 12, tzinfo=UTC))
@@ -186,6 +195,7 @@ def count_statements(services: Services, do: Callable[[], object]) -> int:
     return len(asked)
 
 
+@pytest.mark.both
 def test_what_lapsed_needs_somebody_until_somebody_says_that_they_know(vault: Services, clock: Any) -> None:
     clock.now = datetime(2033, 5, 1, 12, tzinfo=UTC)
     add(vault, "prod-over-token", clock.now + timedelta(days=1))

@@ -33,6 +33,9 @@ from worker.installation import make_restores
 from worker.services.rotation.offboarding import Fate
 from worker.wording import describe, say, say_each
 
+pytestmark = pytest.mark.rules
+
+
 ID = "vlt_01j9z3k4m5n6p7q8r9s0t1v2w3"
 NAME, KEY, USER = "prod-ticketing-api-token", "api-key:partner-portal", "ticket-sync"
 GIVE = f"nightkey item update {NAME} --value-file PATH"
@@ -372,6 +375,7 @@ def test_a_rotation_of_another_item_whose_rotator_needs_it_says_what_is_missing(
     )
 
 
+@pytest.mark.both
 def test_it_has_no_key_set(services: Services, moves: Moves) -> None:
     wait(services)
     policy = build_policy(
@@ -383,6 +387,7 @@ def test_it_has_no_key_set(services: Services, moves: Moves) -> None:
     assert services.runs.key_sets.published(NAME) is None
 
 
+@pytest.mark.both
 def test_a_calendar_has_its_expiry_and_what_to_do(services: Services) -> None:
     wait(services)
     written, problems = services.overview.calendar.write(None)
@@ -418,6 +423,7 @@ def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
     assert read.finished_at is not None
 
 
+@pytest.mark.both
 def test_a_key_that_is_made_after_somebody_left_is_none_that_they_knew(
     organisation: Organisation, services: Services
 ) -> None:

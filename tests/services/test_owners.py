@@ -11,10 +11,14 @@ from vaultcore.model import Owner, Route
 from vaultcore.secret import Secret
 from vaultcore.tables import owners, routes, versions
 
+pytestmark = pytest.mark.rules
+
+
 URL = "slacks://a-token/another-token/the-third-token/#support"
 SHOWN = "slacks://a...n/****/****"
 
 
+@pytest.mark.both
 def test_an_owner_is_made_found_and_listed_by_name(moves: Moves) -> None:
     made = _create(moves, "support")
     _create(moves, "Grand'mère & 友")

@@ -17,6 +17,9 @@ from worker.outbound import Response, held_at_most_until
 from worker.outbound.pace import HELD_MAX
 from worker.rows.tables import held_places
 
+pytestmark = pytest.mark.rules
+
+
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -94,6 +97,7 @@ def test_a_limit_that_is_used_up_holds_for_the_whole_place_and_is_no_rejection(
         assert call(another, elsewhere).status == 200
 
 
+@pytest.mark.both
 def test_a_hostile_word_is_kept_to_for_an_hour_at_most(services: Services, busy: Busy, clock: Clock) -> None:
     busy.ask_to_wait(503, Retry_After="315360000")
     asked = call(services, busy).retry_at

@@ -18,6 +18,9 @@ from worker.bootstrap import Services
 from worker.rows.tables import rotations
 from worker.services.principals import TokenView
 
+pytestmark = pytest.mark.rules
+
+
 ACTOR = "user:root"
 
 
@@ -39,6 +42,7 @@ def tokens_of(services: Services, name: str) -> list[str]:
     return [one.item.name for one in dict(read_all(services))[name]]
 
 
+@pytest.mark.both
 def test_a_token_lets_its_bearer_in_with_the_roles_of_now(services: Services) -> None:
     create(services, "deploy-bot", Role.VIEWER)
     token = issue(services)
@@ -55,6 +59,7 @@ def test_a_token_lets_its_bearer_in_with_the_roles_of_now(services: Services) ->
     assert found.roles == {Role.OPERATOR}
 
 
+@pytest.mark.both
 def test_who_has_the_role_owner_answers_for_owners_that_are_named(services: Services) -> None:
     with services.database.write() as connection:
         services.owners.create(connection, "team", actor=ACTOR)
@@ -76,6 +81,7 @@ def test_a_key_that_is_no_token_lets_nobody_in(services: Services, moves: Moves)
     assert services.principals.authenticate(Secret("wfk_nothing")) is None
 
 
+@pytest.mark.both
 def test_a_token_ends_at_once_when_it_or_its_principal_is_revoked(services: Services) -> None:
     create(services, "deploy-bot", Role.VIEWER)
     first, second = issue(services), issue(services)

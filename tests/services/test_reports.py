@@ -27,6 +27,9 @@ from worker.domain.saga import State
 from worker.rows.tables import runs
 from worker.services.runs.reports import Report, Reported
 
+pytestmark = pytest.mark.rules
+
+
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 WORKFLOW, OTHER = "ticket-sync", "ticket-report"
 REFUSED: dict[str, Any] = {"status": "failed", "node": "call", "cause": Cause.REJECTED, "message": "401 there"}
@@ -216,6 +219,7 @@ def test_an_id_of_a_run_of_another_workflow_is_refused_and_not_taken_for_told(
     assert look(organisation, rotation).state is State.ROLLED_BACK
 
 
+@pytest.mark.both
 def test_of_two_who_tell_of_one_run_at_once_one_is_heard(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     rotation = watch(staged, clock)

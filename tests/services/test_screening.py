@@ -15,6 +15,9 @@ from worker.domain.problems import ProblemKind
 from worker.rows.tables import sweeps
 from worker.wording import describe
 
+pytestmark = pytest.mark.rules
+
+
 DAY = timedelta(days=1)
 
 
@@ -70,6 +73,7 @@ def test_the_night_after_it_is_no_good_one_and_the_next_is(organisation: Organis
     assert problems(organisation) == []
 
 
+@pytest.mark.both
 def test_a_row_of_it_that_is_damaged_is_counted_on(organisation: Organisation) -> None:
     organisation.services.notices.foreign_messages.tell({MessageFault.NO_JSON: 5})
     with organisation.services.database.write() as connection:

@@ -18,6 +18,9 @@ from worker.rows.tables import run_logs, run_states, run_versions, runs
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.subworkflows import CHAIN_MAX, LEVELS_MAX
 
+pytestmark = pytest.mark.rules
+
+
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
 AUTH = {"Authorization": "Bearer {{ vault.prod-orders-token }}"}
 WORKFLOW, SUBFLOW = "workflow_trigger", "subflow_trigger"
@@ -89,6 +92,7 @@ def test_a_workflow_that_was_changed_before_a_run_of_it_began_does_not_begin(
     assert sink.requests == []
 
 
+@pytest.mark.both
 def test_a_workflow_that_was_made_inactive_before_its_time_was_served_does_not_begin(
     services: Services, clock: Any, sink: HttpSink
 ) -> None:

@@ -36,6 +36,9 @@ from worker.rows.row_checks import CheckedUpTo
 from worker.rows.tables import checks, rotations, row_checks, waivers, workflows
 from worker.wording import say
 
+pytestmark = pytest.mark.rules
+
+
 WORKFLOW = "ticket-sync"
 Edit = Callable[[Any, Organisation], None]
 
@@ -365,6 +368,7 @@ def test_a_value_is_revealed_to_nobody_by_an_edited_row(ours: Staged) -> None:
     assert services.upkeep.row_verification.check_all().wrong == ()
 
 
+@pytest.mark.both
 def test_a_notice_does_not_leave_by_a_route_that_was_given_to_another(ours: Staged) -> None:
     organisation, _ = ours
     services = organisation.services
@@ -444,6 +448,7 @@ def test_what_was_put_right_is_no_finding_any_more(ours: Staged, clock: Any) -> 
     assert tampered(services) == []
 
 
+@pytest.mark.both
 def test_nights_with_a_small_budget_come_to_every_row_in_turn(ours: Staged, monkeypatch: Any) -> None:
     organisation, _ = ours
     services = organisation.services

@@ -23,6 +23,9 @@ from worker.domain.saga import State
 from worker.rows.tables import comparisons
 from worker.wording import say
 
+pytestmark = pytest.mark.rules
+
+
 __all__ = ["made", "staged"]
 
 
@@ -86,6 +89,7 @@ def test_a_rotation_that_is_open_stops_at_an_edited_comparison(
     assert f"accept-row comparisons {item_id}" in str(say(rotation.last_error))
 
 
+@pytest.mark.both
 def test_a_comparison_that_is_made_again_makes_no_edited_row_ours(differing: Staged, clock: Any) -> None:
     organisation, _ = differing
     services, item_id = organisation.services, organisation.item(TOKEN).id

@@ -21,6 +21,9 @@ from worker.rows import comparisons as comparison_rows
 from worker.rows import credential_checks as credential_rows
 from worker.rows.tables import checks, heartbeats, pickups, row_checks, waivers
 
+pytestmark = pytest.mark.rules
+
+
 NOBODYS = ["abc", "x y", "-1", "9" * 30, "1" * 5000, "a\0b", "\ud800", "", " "]
 
 
@@ -61,6 +64,7 @@ def full(staged: Staged, clock: Any) -> Services:
     return services
 
 
+@pytest.mark.both
 def test_a_row_of_every_table_is_found_again_and_answered_for(full: Services) -> None:
     checking = full.upkeep.row_verification
     for table in kept_tables():

@@ -19,6 +19,8 @@ from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.rows.tables import deliveries, notices
 
+pytestmark = pytest.mark.rules
+
 
 @pytest.fixture
 def organisation(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Organisation]:
@@ -48,6 +50,7 @@ def heard(organisation: Organisation, what: str) -> list[str]:
     return [one.path for one in organisation.targets.sink.requests if f"{what}." in str(one.body)]
 
 
+@pytest.mark.both
 def test_an_edited_notice_does_not_leave_and_stops_no_other(organisation: Organisation) -> None:
     services = organisation.services
     for name in notices.info["decides"]:
@@ -120,6 +123,7 @@ def test_a_delivery_of_another_notice_is_none_of_it(organisation: Organisation) 
     assert first is not None
 
 
+@pytest.mark.both
 def test_forged_notices_that_wait_for_a_route_hold_up_nobody(organisation: Organisation) -> None:
     services = organisation.services
     with services.database.write() as connection:

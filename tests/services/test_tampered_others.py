@@ -34,6 +34,9 @@ from worker.rows.tables import (
 from worker.services.rotation.offboarding import Departure, Fate
 from worker.wording import say
 
+pytestmark = pytest.mark.rules
+
+
 SECOND_GENERATION = (pickups, notices, deliveries, runs, run_versions, departures, departure_items, heartbeats)
 PATH = "/ping/1"
 
@@ -54,6 +57,7 @@ def begin_leaving(services: Services) -> Departure:
     return services.rotation.offboarding.begin("support", emergency=False, actor="user:boss")
 
 
+@pytest.mark.both
 def test_an_edited_departure_goes_on_with_nothing(organisation: Organisation) -> None:
     services = organisation.services
     departure = begin_leaving(services)
@@ -97,6 +101,7 @@ def test_an_edited_item_of_a_departure_is_passed_over_and_told(organisation: Org
     assert opened == [TOKEN], "the other goes on, and nothing is done by what was edited"
 
 
+@pytest.mark.both
 def test_an_edited_heartbeat_says_nothing_and_stops_no_other(
     organisation: Organisation, clock: Any, sink: HttpSink
 ) -> None:

@@ -18,6 +18,9 @@ from vaultcore.tables import items, versions
 from worker.bootstrap import Services
 from worker.rows.tables import deliveries, notices, pickups
 
+pytestmark = pytest.mark.rules
+
+
 MINE = "api-key:mine"
 
 
@@ -138,6 +141,7 @@ def test_nobody_collects_another_key_that_waits(own: Services) -> None:
         own.rotation.pickups.collect(token, actor="me", show=lambda _: pytest.fail("shown"))
 
 
+@pytest.mark.both
 def test_forged_pickups_that_have_arrived_hold_up_none(own: Services, clock: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("worker.services.rotation.pickups._PAGE", 2)
     collect(own, token := open_pickup(own, MINE))

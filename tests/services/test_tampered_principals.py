@@ -11,6 +11,8 @@ from vaultcore.errors import TamperedError
 from vaultcore.tables import principals, tokens
 from worker.bootstrap import Services
 
+pytestmark = pytest.mark.rules
+
 
 @pytest.mark.parametrize("name", principals.info["decides"])
 def test_an_edited_principal_is_let_in_by_nothing(services: Services, name: str) -> None:

@@ -31,6 +31,9 @@ from worker.rows.tables import run_versions, runs, workflows
 from worker.services.runs.reports import Report
 from worker.wording import say
 
+pytestmark = pytest.mark.rules
+
+
 FIRST, SECOND = "ticket-sync", "second"
 
 
@@ -185,6 +188,7 @@ def test_an_edited_run_is_not_begun_and_holds_up_no_other(staged: Staged, clock:
             connection.execute(runs.delete().where(runs.c.id == edited))
 
 
+@pytest.mark.both
 def test_a_lost_run_ends_though_another_was_edited(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     services = organisation.services
@@ -215,6 +219,7 @@ def test_a_run_whose_row_was_edited_while_it_ran_proves_nothing(staged: Staged) 
     assert wrong(services) == ["runs"]
 
 
+@pytest.mark.both
 def test_a_report_is_not_taken_for_one_that_was_forged(staged: Staged) -> None:
     organisation, _ = staged
     services = organisation.services

@@ -16,6 +16,9 @@ from worker.domain.saga import State
 from worker.rows.tables import workflows
 from worker.wording import say, say_each
 
+pytestmark = pytest.mark.rules
+
+
 SECOND = (
     references.c.consumer_id == select(workflows.c.id).where(workflows.c.name == "second").scalar_subquery()
 )

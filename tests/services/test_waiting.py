@@ -31,6 +31,9 @@ from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.wording import say_each
 from worker.workflows.nodes import catalog
 
+pytestmark = pytest.mark.rules
+
+
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
 MINUTES = timedelta(minutes=1)
 AUTH = {"Authorization": "Bearer {{ vault.prod-orders-token }}"}
@@ -91,6 +94,7 @@ def test_a_run_waits_without_a_worker_and_goes_on_when_its_time_has_come(
     assert services.runs.runs.due_runs() == []
 
 
+@pytest.mark.both
 def test_two_workers_never_go_on_with_the_same_run(services: Services, clock: Any, sink: HttpSink) -> None:
     apply(services, chain("sync", wait(5), post(sink.url)))
     run_id = start(services).run_id
@@ -101,6 +105,7 @@ def test_two_workers_never_go_on_with_the_same_run(services: Services, clock: An
     assert len(sink.requests) == 1
 
 
+@pytest.mark.both
 def test_it_goes_on_with_the_versions_that_it_began_with(
     services: Services, clock: Any, sink: HttpSink
 ) -> None:

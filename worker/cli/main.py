@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from functools import cache
+from typing import Annotated, cast
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from worker.cli.commands import Commands, Home
 from worker.cli.edge import check_words, describe_error, shorten
@@ -47,6 +50,12 @@ def nightkey(
     _ = home, version  # their callbacks have taken effect
 
 
+@cache
+def build_command() -> TyperGroup:
+    """The whole of it, made once of what its functions say of themselves: that takes a while."""
+    return cast("TyperGroup", get_command(app))
+
+
 def main(clock: Callable[[], datetime] = utc_now) -> None:
     """The entry point: runs the command and turns whatever went wrong into one line. `clock` is for tests."""
     os.umask(0o077)  # what a command makes is its user's alone, unless it says otherwise
@@ -79,7 +88,7 @@ def _run() -> None:
     """
     interrupted = False
     try:
-        app()
+        build_command()()
     except SystemExit as ended:
         interrupted = isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt)
         if not interrupted:

@@ -7,12 +7,13 @@ nothing any more. The audit log is `nightkey audit verify`'s business.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, exists, null, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, case, exists, null, or_, select, true
 
 from vaultcore import tables as vault
-from vaultcore.damage import find_damage, is_sound, number_in, text_in
+from vaultcore.damage import DamageSelect, is_sound, number_in, select_damage, text_in
 from vaultcore.model import Hygiene, Stage
 from worker.domain.saga import FINISHED
 from worker.domain.states import BeatState, DeliveryState, RunStatus
@@ -20,6 +21,7 @@ from worker.rows import tables as ours
 
 _FAR = timedelta(days=400)
 """Nothing is put off for longer than the year in which a window must open."""
+_FAR_AHEAD = bindparam("far", type_=vault.UtcDateTime())
 
 _FINISHED = [state.value for state in FINISHED]
 
@@ -56,14 +58,9 @@ class _Check:
 
 def walk_damage(connection: Connection, now: datetime) -> Iterator[DamagedRow]:
     """Every row that decides something and holds what none of us wrote."""
-    dialect = connection.dialect.name
-    for check in _checks(now, dialect):
-        live = check.live
-        if check.over is not None:
-            over = check.table.c[check.over]
-            live = or_(over.is_(None), ~is_sound(over, dialect))
-        beside = {"item": check.item, "name": check.name, "workflow": check.workflow}
-        for damage in find_damage(connection, check.table, where=live, beside=beside, rules=check.rules):
+    values = {_FAR_AHEAD.key: now + _FAR}
+    for asked in _selects(connection.dialect.name):
+        for damage in asked.find(connection, values):
             yield DamagedRow(
                 table=damage.table,
                 key=damage.key,
@@ -74,8 +71,20 @@ def walk_damage(connection: Connection, now: datetime) -> Iterator[DamagedRow]:
             )
 
 
-def _checks(now: datetime, dialect: str) -> list[_Check]:
-    far = now + _FAR
+@cache
+def _selects(dialect: str) -> list[DamageSelect]:
+    asked = []
+    for check in _checks(dialect):
+        live = check.live
+        if check.over is not None:
+            over = check.table.c[check.over]
+            live = or_(over.is_(None), ~is_sound(over, dialect))
+        beside = {"item": check.item, "name": check.name, "workflow": check.workflow}
+        asked.append(select_damage(check.table, dialect, where=live, beside=beside, rules=check.rules))
+    return asked
+
+
+def _checks(dialect: str) -> list[_Check]:
     none = null()
     i, v, r = vault.items.c, vault.versions.c, vault.references.c
     rot, pickup, kept = ours.rotations.c, ours.pickups.c, ours.run_states.c
@@ -93,7 +102,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
                     and_(i.expires_at.is_(None), i.due_at.is_(None)),
                     and_(i.expires_at.is_not(None), i.due_at <= i.expires_at),
                 ),
-                "hold_until": _not_beyond(i.hold_until, far),
+                "hold_until": _not_beyond(i.hold_until),
                 "overlap_seconds": case(
                     (
                         i.life_seconds.is_(None),
@@ -117,7 +126,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
                 "stage": v.stage != Stage.DESTROYED.value,
                 "superseded_at": and_(
                     or_(v.stage != Stage.PREVIOUS.value, v.superseded_at.is_not(None)),
-                    _not_beyond(v.superseded_at, far),
+                    _not_beyond(v.superseded_at),
                     _not_before(v.superseded_at, v.created_at),
                 ),
                 "activated_at": or_(v.stage == Stage.PENDING.value, v.activated_at.is_not(None)),
@@ -171,8 +180,8 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
                 "run_id": select(ours.runs.c.id)
                 .where(ours.runs.c.id == kept.run_id, ours.runs.c.completed_at.is_(None))
                 .exists(),
-                "kept_at": kept.kept_at <= far,
-                "resume_at": kept.resume_at <= far,
+                "kept_at": kept.kept_at <= _FAR_AHEAD,
+                "resume_at": kept.resume_at <= _FAR_AHEAD,
             },
         ),
         _Check(
@@ -182,8 +191,8 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             over="finished_at",
             rules={
                 "state": rot.state.not_in(_FINISHED),
-                "next_at": or_(_not_beyond(rot.next_at, far), rot.state == "requested"),
-                "lease_until": _not_beyond(rot.lease_until, far),
+                "next_at": or_(_not_beyond(rot.next_at), rot.state == "requested"),
+                "lease_until": _not_beyond(rot.lease_until),
             },
         ),
         _Check(
@@ -220,7 +229,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
                 "notice_id": select(ours.notices.c.id)
                 .where(ours.notices.c.id == ours.deliveries.c.notice_id)
                 .exists(),
-                "next_at": _not_beyond(ours.deliveries.c.next_at, far),
+                "next_at": _not_beyond(ours.deliveries.c.next_at),
             },
         ),
         _Check(
@@ -230,7 +239,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             live=ours.heartbeats.c.state.not_in(
                 [BeatState.SENT.value, BeatState.FAILED.value, BeatState.OUTDATED.value]
             ),
-            rules={"next_at": _not_beyond(ours.heartbeats.c.next_at, far)},
+            rules={"next_at": _not_beyond(ours.heartbeats.c.next_at)},
         ),
         _Check(table=ours.sweeps, item=none, name=none, over="done_at"),
         _Check(table=ours.row_checks, item=none, name=none),
@@ -254,8 +263,8 @@ def _waits(notice_id: ColumnElement[Any]) -> ColumnElement[bool]:
     return select(d.notice_id).where(d.notice_id == notice_id, d.state == DeliveryState.WAITING.value).exists()
 
 
-def _not_beyond(time: ColumnElement[Any], far: datetime) -> ColumnElement[bool]:
-    return or_(time.is_(None), time <= far)
+def _not_beyond(time: ColumnElement[Any]) -> ColumnElement[bool]:
+    return or_(time.is_(None), time <= _FAR_AHEAD)
 
 
 def _not_before(time: ColumnElement[Any], earlier: ColumnElement[Any]) -> ColumnElement[bool]:
