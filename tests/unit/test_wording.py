@@ -736,7 +736,7 @@ PIECES = [*(text for _, text in OLD), ": ", ", ", "in 3 days"]
 def test_no_stored_sentence_is_lost(text: str) -> None:
     for stored in (read_sentence(text), read_sentence(text, failed=True)):
         assert write_sentence(stored) == text
-        assert say(read_reason(stored)) == text
+        assert stored["code"] in FORMER or say(read_reason(stored)) == text
 
 
 @given(st.text())

@@ -212,7 +212,6 @@ class Items:
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
             policy = self._policy_that_may_follow(connection, item, change, allowed)
-            check_policy(policy, name=item.name, kind=item.kind)
             self._find_new_accounts(connection, item, policy, None)
             if not isinstance(change.owners, Unchanged):
                 self._owner_ids(connection, change.owners)
@@ -438,10 +437,10 @@ class Items:
         if change.expires_at is None and is_token(connection, item.id):
             raise InvalidInputError(f"{item.name} is a principal's token, which always lapses: say when")
         policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=lock)
-        if policy.named is not None and policy.named != item.policy.named:
-            if lock:
-                self._audit.take_turn(connection)  # it is not deleted meanwhile
+        if lock and policy.named is not None and policy.named != item.policy.named:
+            self._audit.take_turn(connection)  # it is not deleted meanwhile
             self._named_policies.get(connection, policy.named)
+        check_policy(policy, name=item.name, kind=item.kind)
         _refuse_loosening(item.policy, policy, allowed)
         self._check_read(connection, item, policy)
         return policy
