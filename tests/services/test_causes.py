@@ -390,7 +390,7 @@ def test_a_mistake_of_ours_is_not_tried_again_and_reaches_the_owner_at_once(stag
     [
         (_name_what_is_not_there, "its settings name what has no value: no-such-item"),
         (_name_a_key_of_ours, "its settings name what has no value: api-key:prod-callers"),
-        (_leave_out_the_rest, "rotator http, setting verify: Field required"),
+        (_leave_out_the_rest, "rotator http, setting verify: it is required, and missing"),
     ],
 )
 def test_what_cannot_begin_is_cancelled_with_one_line_and_asks_nobody(

@@ -105,9 +105,9 @@ def test_a_rotator_whose_package_is_missing_says_which(monkeypatch):
         ),
         ("random", {"lenght": 40}, "lenght: there is no such setting"),
         ("workflow-api-key", {"length": 40}, "length: there is no such setting"),
-        ("http", {}, "issue: Field required"),
+        ("http", {}, "issue: it is required, and missing"),
         ("http", HTTP_SETTINGS | {"issue": "s3cr3t"}, "issue: Input should be"),
-        ("http", HTTP_SETTINGS | {"verify": {}}, "verify.url: Field required"),
+        ("http", HTTP_SETTINGS | {"verify": {}}, "verify.url: it is required, and missing"),
         ("http", HTTP_SETTINGS | {"revoke": REQUEST | {"method": "BREW"}}, "revoke.method: Input should be"),
         (
             "http",

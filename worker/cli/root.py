@@ -13,6 +13,7 @@ from typer.main import get_command, get_group
 
 from worker.cli.commands import Commands
 from worker.cli.completion import Finder, complete, find_finder
+from worker.cli.examples import EXAMPLES, write_epilog
 from worker.cli.nouns import NOUNS, SECTIONS, Noun
 
 
@@ -41,7 +42,7 @@ class _Nouns(MutableMapping[str, Any]):
             noun = NOUNS[name]
             command = _make(noun, getattr(import_module(f"worker.cli.{noun.module}"), noun.attribute))
             command.name = name
-            _complete_words(command, (name,))
+            _furnish(command, (name,))
             command.help = command.help or noun.says
             self._made[name] = command
         return self._made[name]
@@ -67,10 +68,12 @@ def _make(noun: Noun, found: Any) -> Any:  # noqa: ANN401  # typer's command
     return get_command(alone)
 
 
-def _complete_words(command: Any, path: tuple[str, ...]) -> None:  # noqa: ANN401  # likewise
-    """Names of the vault are offered by shells wherever one can stand."""
+def _furnish(command: Any, path: tuple[str, ...]) -> None:  # noqa: ANN401  # likewise
+    """Help ends with examples, and shells offer names of the vault wherever one can stand."""
     for name, other in getattr(command, "commands", {}).items():
-        _complete_words(other, (*path, name))
+        _furnish(other, (*path, name))
+    if " ".join(path) in EXAMPLES:
+        command.epilog = write_epilog(" ".join(path))
     for parameter in command.params:
         finder = find_finder(path, parameter.name)
         if finder is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -51,6 +51,10 @@ def load_rotator(name: str) -> Rotator:
     return find_rotator(name)
 
 
+_SAID: Final = {"extra_forbidden": "there is no such setting", "missing": "it is required, and missing"}
+"""A validator's messages as a person reads them, by their kind."""
+
+
 def parse_settings(name: str, given: Mapping[str, Any]) -> RotatorSettings:
     """The settings, checked; the error names the rotator and the field, never what was given."""
     try:
@@ -58,8 +62,7 @@ def parse_settings(name: str, given: Mapping[str, Any]) -> RotatorSettings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(show_name(part) for part in first["loc"])
-        said = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        said = said.removeprefix("Value error, ")
+        said = _SAID.get(first["type"], first["msg"]).removeprefix("Value error, ")
         problem = f"{field}: {said}" if field else said  # what fits no single one names it itself
     raise InvalidInputError(f"rotator {name}, setting {problem}")
 
