@@ -43,7 +43,7 @@ class Up:
         return [int(child) for child in listed if _command(child).endswith(kind)]
 
     def wait_until_ready(self, workers: int = 2) -> None:
-        self.wait_until(lambda: self.said().count(" ready.") >= workers and "beat: Starting" in self.said())
+        self.wait_until(lambda: self.said().count("worker.ready") >= workers and "beat.begun" in self.said())
 
     def stop(self, seconds: float = SECONDS) -> int | None:
         """Its exit status; None: it did not end in time."""

@@ -100,7 +100,7 @@ def test_the_workers_of_a_supervisor_of_ones_own_go_with_what_began_them(
     tmp_path: Path, alone: Nightkey
 ) -> None:
     with run_up(alone, "--only", "worker") as up:
-        up.wait_until(lambda: " ready." in up.said())
+        up.wait_until(lambda: "worker.ready" in up.said())
         workers = up.children("worker")
         assert len(workers) == 1
         assert up.children("beat") == []

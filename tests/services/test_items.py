@@ -59,9 +59,7 @@ def test_a_part_of_a_setting_leaves_its_other_parts(services: Services, moves: M
     }
     assert shown(updated) == {"settings.verify.url": (CALL["url"], "https://y.example.org/account")}
     assert change(services, unset=("verify.headers.A",)).item.policy.settings["verify"]["headers"] == {}
-    with pytest.raises(
-        InvalidInputError, match=r"http, setting verify\.url: it is required, and missing"
-    ):
+    with pytest.raises(InvalidInputError, match=r"http, setting verify\.url: it is required, and missing"):
         change(services, unset=("verify.url",))
 
 

@@ -61,11 +61,13 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
         beat = app.Beat(
             scheduler=partial(Bells, pulse=pulse), loglevel=settings.log_level, quiet=True, socket_timeout=None
         )
+        _log.info("beat.begun")
         beat.run()
         return 0
     task_prerun.connect(pulse.begin, weak=False)
     task_postrun.connect(pulse.end, weak=False)
     worker_ready.connect(pulse.follow, weak=False)
+    worker_ready.connect(_tell_ready, weak=False)
     worker = app.Worker(
         concurrency=1,
         pool="solo",
@@ -82,6 +84,10 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
 
 def _keep_logging(**_: object) -> None:
     """Celery sets up no logging of its own where somebody listens to this: what it says has our form."""
+
+
+def _tell_ready(**_: object) -> None:
+    _log.info("worker.ready", process=os.getpid())
 
 
 def _let_be_seen(services: Services, kind: PulseKind, pulse: Pulse, parent: int) -> None:
