@@ -44,6 +44,8 @@ class Action(StrEnum):
     ITEM_DELETE = "item.delete"
     ITEM_ROTATE = "item.rotate"
     ITEM_EMERGENCY = "item.emergency"
+    METADATA_SEE = "metadata.see"
+    METADATA_APPLY = "metadata.apply"
     WORKFLOW_SEE = "workflow.see"
     WORKFLOW_APPLY = "workflow.apply"
     WORKFLOW_RUN = "workflow.run"
@@ -80,6 +82,8 @@ MEANINGS: Final[Mapping[Action, str]] = {
     Action.ITEM_DELETE: "delete it",
     Action.ITEM_ROTATE: "ask for its rotation",
     Action.ITEM_EMERGENCY: "rotate it without tests and overlap",
+    Action.METADATA_SEE: "have all of it as files, and see what files would change",
+    Action.METADATA_APPLY: "change it as files say; each change takes its own right as well",
     Action.WORKFLOW_SEE: "list and show workflows and their runs",
     Action.WORKFLOW_APPLY: "store a workflow, and so say where values are sent",
     Action.WORKFLOW_RUN: "run or test a workflow or a node",
@@ -131,6 +135,8 @@ RULES: Final[Mapping[Action, Rule]] = {
     Action.ITEM_DELETE: _rule(Role.OPERATOR, theirs=True),
     Action.ITEM_ROTATE: _rule(Role.OPERATOR, theirs=True),
     Action.ITEM_EMERGENCY: _rule(Role.OPERATOR, theirs=True),
+    Action.METADATA_SEE: _rule(*_EVERYBODY),
+    Action.METADATA_APPLY: _rule(Role.OPERATOR),
     Action.WORKFLOW_SEE: _rule(*_EVERYBODY, Role.OWNER),
     Action.WORKFLOW_APPLY: _rule(),
     Action.WORKFLOW_RUN: _rule(Role.OPERATOR),

@@ -68,10 +68,10 @@ CASES = {
     "days left 0 to 7": Case(ItemFilter(days_left=(0, 7))),
     "used by a workflow": Case(ItemFilter(used_by=make_id("fl", 7))),
     "begins with prod-service-9": Case(ItemFilter(begins="prod-service-9")),
-    "name contains 999": Case(ItemFilter(text="999"), most_ms=SEARCH_MS),
-    "name contains what is nowhere": Case(ItemFilter(text="no such name"), most_ms=SEARCH_MS),
+    "name contains 999": Case(ItemFilter(search="999"), most_ms=SEARCH_MS),
+    "name contains what is nowhere": Case(ItemFilter(search="no such name"), most_ms=SEARCH_MS),
     "owner, mode, state and search": Case(
-        ItemFilter(owners={"team-00"}, modes={Mode.NOTIFY}, states={ItemState.LAPSED}, text="prod")
+        ItemFilter(owners={"team-00"}, modes={Mode.NOTIFY}, states={ItemState.LAPSED}, search="prod")
     ),
 }
 SORTS = [*ITEMS.sorts, *(f"-{name}" for name in ITEMS.sorts)]

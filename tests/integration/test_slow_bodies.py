@@ -61,7 +61,12 @@ def call_well(front: Front, key: str, path: str = PATH) -> int:
 def test_made_up_keys_are_refused_before_their_bodies_and_keep_nobody_out(door: OpenDoor) -> None:
     made_up = [apikeys.generate().expose() for _ in range(MANY)]
     limits = ConnectionLimits(
-        head_seconds=EVER, waiting=MANY, waiting_per_peer=MANY, body_seconds=EVER, body_grace=EVER
+        head_seconds=EVER,
+        waiting=MANY,
+        waiting_per_peer=MANY,
+        body_seconds=EVER,
+        body_grace=EVER,
+        failures=10 * MANY,
     )
     with serve(door.services, limits) as front, bodyless(front, made_up) as callers:
         assert call_well(front, door.key) == 200

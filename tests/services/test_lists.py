@@ -90,7 +90,7 @@ def lets_through(wanted: ItemFilter, one: Known, now: datetime) -> bool:
         and (least is None or (left is not None and left >= least))
         and (most is None or (left is not None and left <= most))
         and (wanted.used_by is None or wanted.used_by in one.users)
-        and fold(wanted.text or "") in fold(item.name)
+        and fold(wanted.search or "") in fold(item.name)
         and fold(item.name).startswith(fold(wanted.begins or ""))
     )
 
@@ -291,7 +291,7 @@ def test_a_filter_names_what_there_is(filled: Services) -> None:
         with pytest.raises(NotFoundError, match=says):
             filled.lists.page_items(wanted, PageRequest(), seen_by=ALL)
     with pytest.raises(InvalidInputError, match="text: holds"):
-        filled.lists.page_items(ItemFilter(text="a\0b"), PageRequest(), seen_by=ALL)
+        filled.lists.page_items(ItemFilter(search="a\0b"), PageRequest(), seen_by=ALL)
 
 
 def test_owners_see_what_is_theirs_and_who_has_no_role_nothing(filled: Services) -> None:
@@ -428,7 +428,7 @@ def test_every_order_of_items_is_that_of_an_index_whatever_the_filter(filled: Se
         ItemFilter(),
         ItemFilter(modes={Mode.AUTO}),
         ItemFilter(rotator="http"),
-        ItemFilter(text="7", begins="prod"),
+        ItemFilter(search="7", begins="prod"),
         ItemFilter(days_left=(0, 90)),
         *(
             ItemFilter(states={state})

@@ -46,7 +46,7 @@ def _help(group: TyperGroup, *path: str) -> str:
 @pytest.mark.parametrize(("path", "group"), list(_groups(ROOT))[1:], ids=str)
 def test_a_list_of_commands_says_each_in_a_whole_sentence(path: tuple[str, ...], group: TyperGroup) -> None:
     _, commands = _help(group, *path).split("Commands:\n")
-    lines = commands.splitlines()
+    lines = commands.split("\n\n")[0].splitlines()
     assert len(lines) == sum(not command.hidden for command in group.commands.values())
     assert [line for line in lines if "..." in line or not line.endswith((".", "…")) or len(line) > 80] == []
 

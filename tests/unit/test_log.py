@@ -61,7 +61,7 @@ def test_what_a_library_says_has_the_same_form_and_no_text_of_an_exception(
     monkeypatch: pytest.MonkeyPatch, watched: bool
 ) -> None:
     screen = listen(monkeypatch, watched=watched)
-    library = logging.getLogger("kombu.test")
+    library = logging.getLogger("a-library-of-this-test")
     library.info("Connected")
     library.error("a line\nand another", exc_info=OSError("a-secret-in-a-text"))
 
@@ -69,7 +69,7 @@ def test_what_a_library_says_has_the_same_form_and_no_text_of_an_exception(
     assert "a line and another" in line
     assert "OSError" in line
     assert "a-secret" not in line
-    assert watched or json.loads(line)["event"] == "kombu.test"
+    assert watched or json.loads(line)["event"] == "a-library-of-this-test"
 
 
 def test_a_line_at_a_terminal_is_one_line_whatever_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +81,6 @@ def test_a_line_at_a_terminal_is_one_line_whatever_it_holds(monkeypatch: pytest.
 
 def test_debug_lets_libraries_say_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = listen(monkeypatch, watched=False, level="DEBUG")
-    logging.getLogger("kombu.test").debug("a detail")
+    logging.getLogger("a-library-of-this-test").debug("a detail")
 
-    assert json.loads(screen.getvalue())["says"] == "a detail"
+    assert "a detail" in [json.loads(line)["says"] for line in screen.getvalue().splitlines()]

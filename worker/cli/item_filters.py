@@ -25,7 +25,7 @@ _ALSO: Final = {"--used-by": ("--where-used",)}
 """Shorter forms of what stands behind `--where-`."""
 
 _OPTIONS: Final[Options] = {
-    "text": (Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A part of its name.")], None),
+    "search": (Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A part of its name.")], None),
     "owners": (
         Annotated[list[str] | None, typer.Option("--owner", help="Who answers for it; of several, one.")],
         None,
@@ -114,7 +114,7 @@ def _read(said: dict[str, Any], *, prefix: str = "--") -> dict[str, Any]:
     rotator, now = said["rotator"], datetime.now(UTC)
     after, before = said["expires_after"], said["expires_before"]
     wanted = ItemFilter(
-        text=said["text"],
+        search=said["search"],
         owners=frozenset(said["owners"] or ()),
         labels=frozenset(map(parse_match, said["labels"] or ())),
         states=_read_each(ItemState, f"{prefix}state", said["states"] or ()),
@@ -138,7 +138,7 @@ def _read_each(kind: type[E], option: str, given: Iterable[str]) -> frozenset[E]
 def query_of(wanted: ItemFilter) -> dict[str, Any]:
     """As the interface is asked for the same."""
     return {
-        "search": wanted.text,
+        "search": wanted.search,
         "begins": wanted.begins,
         "owner": sorted(wanted.owners),
         "label": sorted(map(show_label, wanted.labels)),

@@ -82,7 +82,7 @@ class ItemFilter:
 
     `owners`: names. `labels`: it has each of them. `rotator`: its name, or empty for those that have none.
     `days_left`: at least and at most so many whole days until it lapses. `used_by`: a workflow, by name or id.
-    `text`: a part of its name, and `begins` its beginning, in any case.
+    `search`: a part of its name, and `begins` its beginning, in any case.
     """
 
     owners: Collection[str] = frozenset()
@@ -94,5 +94,5 @@ class ItemFilter:
     expires_after: datetime | None = None
     expires_before: datetime | None = None
     used_by: str | None = None
-    text: str | None = None
+    search: str | None = None
     begins: str | None = None

@@ -156,8 +156,8 @@ def _here(wanted: ItemFilter, c: Columns, now: datetime) -> list[ColumnElement[b
         where += [c["sought"] >= begins, c["sought"] < begins + _LAST]
     if wanted.states and not _is_of_rotations(wanted.states):
         where.append(or_(*(_stands(state, c, now) for state in sorted(wanted.states))))
-    if wanted.text:
-        where.append(c["sought"].contains(fold(wanted.text), autoescape=True))
+    if wanted.search:
+        where.append(c["sought"].contains(fold(wanted.search), autoescape=True))
     return where
 
 

@@ -94,7 +94,7 @@ class MetadataExchange:
         self._principals = principals
 
     def export(self, principal: Principal) -> Exported:
-        self._principals.check(principal, Action.ITEM_SEE)
+        self._principals.check(principal, Action.METADATA_SEE)
         with self._database.read() as connection:
             standing, errors = self._look(connection)
         document = write_document(
@@ -120,7 +120,7 @@ class MetadataExchange:
 
     def plan(self, document: Document, *, prune: bool, principal: Principal) -> MetadataPlan:
         """What would be done; nothing is written. Everything that stands in its way is told at once."""
-        self._principals.check(principal, Action.ITEM_SEE)
+        self._principals.check(principal, Action.METADATA_SEE)
         wanted, faults = read_metadata(document)
         with self._database.read() as connection:
             standing, errors = self._look(connection)

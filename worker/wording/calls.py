@@ -15,6 +15,10 @@ _COMMAND: Final = re.compile(rf"`nightkey ([^`\n]+)`|(?<![\w/`'\"])nightkey ([a-
 """In backquotes up to their end, else up to the next sign of punctuation."""
 _OPTION: Final = re.compile(r"(?<![\w'\"-])--([a-z]+(?:-[a-z]+)*)")
 
+WORDS_HEADER: Final = "Nightkey-Words"
+COMMANDS: Final = "commands"
+"""What a caller sends that shows answers to a person who types commands: it gets the sentences as they are."""
+
 CALLS: Final = {
     "audit anchor": "POST /nightkey/audit/anchor",
     "audit export": "GET /nightkey/audit/export",

@@ -46,6 +46,10 @@ def test_axe_finds_nothing_serious_on_any_page(morning: Morning, page: Page) -> 
     assert found == []
 
 
+_TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""What follows a change of size is drawn by then."""
+
+
 def judge(page: Page, path: str) -> list[str]:
     found = []
     for scheme, asked in SCHEMES.items():
@@ -56,6 +60,7 @@ def judge(page: Page, path: str) -> list[str]:
         ]
         found += [f"{path} {scheme} {one['id']}: {one['nodes'][0]['html'][:200]}" for one in wrong]
     page.set_viewport_size({"width": 360, "height": 800})
+    page.evaluate(_TWO_FRAMES)
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     tall = page.evaluate(_TALLEST)
     found += [f"{path} is {wider} px wider than a small screen"] if wider > 0 else []

@@ -14,6 +14,7 @@ from worker.domain.guard import build_guard
 from worker.outbound.answers import Response, say_status
 from worker.outbound.http import HttpClient
 from worker.outbound.network import Network
+from worker.wording.calls import COMMANDS, WORDS_HEADER
 from worker.wording.shapes import to_plain
 
 EVERYWHERE: Final = build_guard((), ("0.0.0.0/0", "::/0"))
@@ -135,6 +136,7 @@ class FarServer:
         headers: dict[str, str] = {
             "Authorization": f"Bearer {self._token.expose()}",
             "Accept": "application/json, application/problem+json",
+            WORDS_HEADER: COMMANDS,
         }
         content: bytes | None = None
         if body is not None:

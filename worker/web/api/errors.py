@@ -26,7 +26,7 @@ from vaultcore.errors import (
 from vaultcore.troubles import explain
 from worker.web.answers import HttpProblem, tell_problem
 from worker.web.console.frame import CONSOLE, show_problem
-from worker.wording.calls import say_for_calls
+from worker.wording.calls import COMMANDS, WORDS_HEADER, say_for_calls
 
 _log = structlog.get_logger(__name__)
 _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
@@ -73,7 +73,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if found is None:
         return await answer_failure(request, error)
     status, code = found
-    return tell(request, HttpProblem(status, code, say_for_calls(str(known))))
+    said = str(known) if request.headers.get(WORDS_HEADER) == COMMANDS else say_for_calls(str(known))
+    return tell(request, HttpProblem(status, code, said))
 
 
 async def answer_failure(request: Request, error: Exception) -> Response:

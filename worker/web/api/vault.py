@@ -90,7 +90,7 @@ class ItemWhere(BaseModel):
             expires_after=self.expires_after,
             expires_before=self.expires_before,
             used_by=self.used_by,
-            text=self.search,
+            search=self.search,
             begins=self.begins,
         )
 

@@ -148,7 +148,7 @@ def _read_filter(asked: Mapping[str, str]) -> ItemFilter:
         raise InvalidInputError("days: a whole number of days, such as 30")
     rotator: str | None = asked["rotator"] or None
     return ItemFilter(
-        text=asked["q"] or None,
+        search=asked["q"] or None,
         owners=frozenset({asked["owner"]} - {""}),
         labels=frozenset(_read_labels(asked["label"])),
         states=_read_one(ItemState, asked["state"], "state"),
