@@ -200,3 +200,17 @@ def test_items_of_another_vault_come_in_once(desk: Desk) -> None:
     again = desk.ask(Role.OPERATOR, "POST", place, body).body
     assert [one["arrival"] for one in again["items"]] == ["there", "there", "left-out"]
     assert desk.ask(Role.OWNER, "POST", place, body).status == 403, "it would say which names there are"
+
+
+def test_a_principal_is_changed_only_as_somebody_has_seen_it(desk: Desk) -> None:
+    desk.ask(Role.ADMIN, "POST", PRINCIPALS, {"name": "seen-bot", "roles": ["viewer"]})
+    path = f"{PRINCIPALS}/seen-bot"
+    seen = desk.ask(Role.ADMIN, "GET", path).headers["etag"]
+    changed = desk.ask(Role.ADMIN, "PATCH", path, {"give": ["operator"]}, If_Match=seen)
+    assert changed.status == 200
+    assert changed.headers["etag"] == desk.ask(Role.ADMIN, "GET", path).headers["etag"] != seen
+
+    late = desk.ask(Role.ADMIN, "PATCH", path, {"take": ["viewer"]}, If_Match=seen)
+
+    assert late.status == 412
+    assert desk.ask(Role.ADMIN, "GET", path).body["roles"] == ["operator", "viewer"]

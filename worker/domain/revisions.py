@@ -6,7 +6,7 @@ no part of it.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from vaultcore.errors import ChangedError
@@ -41,6 +41,18 @@ def revision_of_owner(owner: Owner) -> str:
 
 def revision_of_policy(policy: NamedPolicy) -> str:
     return _digest("policy", {**vars(policy)})
+
+
+def revision_of_principal(
+    *,
+    id: str,  # noqa: A002  # its name
+    name: str,
+    roles: Iterable[str],
+    owners: Iterable[str],
+    is_let_in: bool,
+) -> str:
+    facts = {"id": id, "name": name, "roles": sorted(roles), "owners": sorted(owners), "is_let_in": is_let_in}
+    return _digest("principal", facts)
 
 
 def revision_of_workflow(*, id: str, given_id: str | None, name: str, text: str, runs: str) -> str:  # noqa: A002  # its name

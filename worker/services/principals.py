@@ -22,7 +22,7 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.changes import Change, ItemChange
 from worker.domain.policies import PolicyChange
-from worker.domain.revisions import Expected
+from worker.domain.revisions import Expected, check_revision, revision_of_principal
 from worker.domain.sharing import SharedError
 from worker.services.items import Items, Updated
 from worker.services.rotation.pickups import Collected
@@ -92,11 +92,15 @@ class PrincipalAccess:
         give: Collection[Role] = (),
         take: Collection[Role] = (),
         owners: Collection[str] | None = None,
+        expected: Expected | None = None,
         actor: str,
     ) -> StoredPrincipal:
-        """Roles that it has from now on, or no more; `owners` take the place of those that were."""
+        """Roles that it has from now on, or no more; `owners` take the place of those that were. `ChangedError`
+        if the principal is not as `expected`.
+        """
         with self._database.write() as connection:
             found = self._principals.get(connection, name, lock=True)
+            check_revision(expected, find_revision(found), found.name)
             return self._principals.update(
                 connection,
                 name,
@@ -334,3 +338,14 @@ def refuse_ones_own(principal: Principal, item: Item, change: ItemChange) -> Non
     ]
     if gained:
         raise NotAllowedError(gained[0], sorted(RULES[gained[0]].anywhere), why=_ONES_OWN)
+
+
+def find_revision(principal: StoredPrincipal) -> str:
+    """Of what can be changed of it; its tokens are items of their own."""
+    return revision_of_principal(
+        id=principal.id,
+        name=principal.name,
+        roles=principal.roles,
+        owners=principal.owners,
+        is_let_in=principal.disabled_at is None,
+    )

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from vaultcore.access import Action, Role
 from vaultcore.errors import InvalidInputError, NightkeyError
 from vaultcore.model import PrincipalKind
-from worker.services.principals import LIFETIME
+from worker.services.principals import LIFETIME, find_revision
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.items import LEFT_OUT, ItemRow
-from worker.web.api.wire import leave_out
+from worker.web.api.wire import Seen, leave_out, show_revision
 from worker.wording.people import describe_bearer, describe_principal
 from worker.wording.shapes import describe_item
 
@@ -102,12 +102,16 @@ def create_principal(request: Request, principal: Asker, new: NewPrincipal) -> S
 
 
 @router.get("/{principal:name}", **asks(Action.PRINCIPAL_SEE))
-def get_principal(request: Request, principal: str) -> Bearer:
-    return Bearer(**describe_bearer(*services_of(request).principals.view(principal)))
+def get_principal(request: Request, response: Response, principal: str) -> Bearer:
+    found, tokens = services_of(request).principals.view(principal)
+    show_revision(find_revision(found), response)
+    return Bearer(**describe_bearer(found, tokens))
 
 
 @router.patch("/{principal:name}", **asks(Action.PRINCIPAL_MANAGE))
-def change_roles(request: Request, asker: Asker, principal: str, change: ChangedRoles) -> ShownPrincipal:
+def change_roles(
+    request: Request, response: Response, asker: Asker, principal: str, change: ChangedRoles, seen: Seen
+) -> ShownPrincipal:
     """Gives and takes roles, and says for which owners it answers."""
     if not change.model_fields_set:
         raise InvalidInputError("body: say what is to change: give, take or owners")
@@ -116,8 +120,10 @@ def change_roles(request: Request, asker: Asker, principal: str, change: Changed
         give=change.give,
         take=change.take,
         owners=change.owners if "owners" in change.model_fields_set else None,
+        expected=seen,
         actor=asker.actor,
     )
+    show_revision(find_revision(changed), response)
     return ShownPrincipal(**describe_principal(changed))
 
 
