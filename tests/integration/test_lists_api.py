@@ -97,7 +97,7 @@ def test_a_page_of_what_is_theirs_is_counted_and_walked_by_an_owner(desk: Desk) 
         (f"{VAULT}?state=bad", "state"),
         (f"{VAULT}?colour=red", "colour"),
         (f"{VAULT}?cursor=x", "cursor: take it from"),
-        (f"{VAULT}?search=%00", "text: holds"),
+        (f"{VAULT}?search=%00", "search: holds"),
         (f"{VAULT}?days_left_max=99999999999999999999", "days_left_max"),
         (f"{VAULT}?expires_before=soon", "expires_before"),
         ("/nightkey/rotations?state=asleep", "state"),

@@ -138,7 +138,7 @@ filters = st.builds(
     rotator=st.none() | st.sampled_from(["", "http", "ssh-key"]),
     days_left=st.tuples(st.none() | st.integers(-3, 60), st.none() | st.integers(-3, 60)),
     used_by=st.none() | st.sampled_from([make_id("fl", n) for n in (3, 100)]),
-    text=st.none() | st.sampled_from(["1", "SERVICE-2", "%", "_", "/", "\\", "-token"]),
+    search=st.none() | st.sampled_from(["1", "SERVICE-2", "%", "_", "/", "\\", "-token"]),
     begins=st.none() | st.sampled_from(["prod", "Dev-", "x"]),
 )
 mostly = st.one_of(
@@ -290,7 +290,7 @@ def test_a_filter_names_what_there_is(filled: Services) -> None:
     ):
         with pytest.raises(NotFoundError, match=says):
             filled.lists.page_items(wanted, PageRequest(), seen_by=ALL)
-    with pytest.raises(InvalidInputError, match="text: holds"):
+    with pytest.raises(InvalidInputError, match="search: holds"):
         filled.lists.page_items(ItemFilter(search="a\0b"), PageRequest(), seen_by=ALL)
 
 
