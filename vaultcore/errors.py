@@ -6,10 +6,10 @@ whether the same call may succeed later without anybody changing anything.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 
 class Cause(StrEnum):
@@ -21,6 +21,9 @@ class Cause(StrEnum):
     """The other side was away (timeout, 5xx, connection refused): it says nothing of the credential."""
     MISTAKE = "mistake"
     """Our own template, setting or definition is wrong: a person must mend it."""
+
+
+T = TypeVar("T")
 
 
 class NightkeyError(Exception):
@@ -269,3 +272,15 @@ def raise_alone(error: NightkeyError) -> NoReturn:
         raise error
     finally:
         error.__context__ = None
+
+
+def sort_out(found: Iterable[T | NightkeyError]) -> tuple[list[T], list[NightkeyError]]:
+    """What a list has to show, and the errors that stand in it for what cannot be read."""
+    read: list[T] = []
+    errors: list[NightkeyError] = []
+    for one in found:
+        if isinstance(one, NightkeyError):
+            errors.append(one)
+        else:
+            read.append(one)
+    return read, errors

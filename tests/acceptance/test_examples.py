@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import LOOPBACK, Nightkey
+from tests.commands import walk_commands
 from tests.forking import offer_command
 from worker.cli.examples import EXAMPLES
 from worker.cli.main import build_command
@@ -160,16 +161,8 @@ def test_an_example_works_as_it_stands(own: Nightkey, commands: Path, words: str
         assert done.returncode == 0, done.stderr
 
 
-def _walk(group: Any, *path: str) -> Iterator[str]:
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from _walk(command, *path, name)
-        if not command.hidden and (not hasattr(command, "commands") or command.invoke_without_command):
-            yield " ".join((*path, name))
-
-
 def test_every_command_has_examples_of_its_own() -> None:
-    assert set(EXAMPLES) == set(_walk(build_command()))
+    assert set(EXAMPLES) == {" ".join(words) for words in walk_commands(build_command())}
     for words, examples in EXAMPLES.items():
         assert all(f"nightkey {words}" in example or "--home" in example for example in examples)
         assert len(set(examples)) == len(examples) >= 1

@@ -7,16 +7,14 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import pytest
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from tests.acceptance.conftest import Nightkey, write_workflow
+from tests.commands import walk_commands
 from tests.desk import NAME, Desk, open_desk
 from vaultcore.access import RULES, Action, Role
-from worker.cli.main import app
+from worker.cli.main import build_command
 from worker.domain.incoming import ENTRIES_MAX
 
 PAGE = Path(__file__).parents[2] / "deploy" / "far.md"
@@ -457,16 +455,7 @@ def test_what_http_does_not_serve_says_where_it_works(office: Office, words: tup
     assert len(done.stderr.splitlines()) == 1
 
 
-def _walk(group: TyperGroup, *path: str) -> Iterator[tuple[str, ...]]:
-    """Each command that can be given, by its words."""
-    for name, command in group.commands.items():
-        if isinstance(command, TyperGroup):
-            yield from _walk(command, *path, name)
-        if not command.hidden and (not isinstance(command, TyperGroup) or command.invoke_without_command):
-            yield (*path, name)
-
-
-COMMANDS = frozenset(_walk(cast("TyperGroup", get_command(app))))
+COMMANDS = frozenset(walk_commands(build_command()))
 
 
 def _command_of(words: tuple[str, ...]) -> tuple[str, ...]:

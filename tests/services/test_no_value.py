@@ -14,13 +14,12 @@ from tests.organisation import Organisation
 from tests.services.conftest import Moves
 from tests.services.staging import add_route, start_organisation
 from vaultcore.crypto import apikeys
-from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.errors import InvalidInputError, RefusedError, sort_out
 from vaultcore.model import Kind, Policy, Stage
 from vaultcore.secret import Secret
 from vaultcore.tables import items, versions
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
-from worker.cli.output import sort_out
 from worker.delivery.formats import to_text
 from worker.domain.changes import ItemChange
 from worker.domain.findings import FindingKind

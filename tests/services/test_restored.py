@@ -27,11 +27,10 @@ from tests.services.staging import (
     what_is_wrong,
 )
 from tests.services.test_backup import find_client
-from vaultcore.errors import RefusedError
+from vaultcore.errors import RefusedError, sort_out
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
-from worker.cli.output import sort_out
 from worker.domain.drift import Result
 from worker.domain.saga import State
 from worker.installation import make_restores

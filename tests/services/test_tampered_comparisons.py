@@ -13,11 +13,10 @@ from tests.services.staging import TOKEN, Staged, add_route, begin_by_hand, get_
 from tests.services.test_restored import back_up, inventory, outcomes, put_back, rotate, staged
 from tests.services.test_sharing import by_role, change, create, made
 from tests.services.test_tampered import behind, tampered
-from vaultcore.errors import TamperedError
+from vaultcore.errors import TamperedError, sort_out
 from vaultcore.row_macs import MAC
 from vaultcore.tables import item_accounts
 from worker.bootstrap import Services
-from worker.cli.output import sort_out
 from worker.domain.drift import Result
 from worker.domain.saga import State
 from worker.rows.tables import comparisons

@@ -3,20 +3,19 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from typer.core import TyperGroup
-from typer.main import get_command
 
+from tests.commands import walk_groups
 from worker.cli.completion import Finder, find_finder, find_items, find_owners, find_workflows
-from worker.cli.main import app
+from worker.cli.main import build_command
 from worker.cli.nouns import NOUNS, SECTIONS, Noun
 from worker.cli.topics import TOPICS
 
-ROOT = cast("TyperGroup", get_command(app))
+ROOT = build_command()
 SLOW = (
     "sqlalchemy",
     "pydantic",
@@ -30,20 +29,13 @@ SLOW = (
 )
 
 
-def _groups(group: TyperGroup, *path: str) -> Iterator[tuple[tuple[str, ...], TyperGroup]]:
-    yield path, group
-    for name, command in group.commands.items():
-        if isinstance(command, TyperGroup):
-            yield from _groups(command, *path, name)
-
-
 def _help(group: TyperGroup, *path: str) -> str:
     context = group.make_context(" ".join(("nightkey", *path)), ["--help"], resilient_parsing=True)
     context.terminal_width = 80
     return group.get_help(context)
 
 
-@pytest.mark.parametrize(("path", "group"), list(_groups(ROOT))[1:], ids=str)
+@pytest.mark.parametrize(("path", "group"), list(walk_groups(ROOT))[1:], ids=str)
 def test_a_list_of_commands_says_each_in_a_whole_sentence(path: tuple[str, ...], group: TyperGroup) -> None:
     _, commands = _help(group, *path).split("Commands:\n")
     lines = commands.split("\n\n")[0].splitlines()

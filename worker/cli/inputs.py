@@ -252,9 +252,16 @@ def _read_windows(given: list[str] | None) -> list[str] | None:
 
 
 def _read_policy_file(file: Path) -> dict[str, Any]:
-    text = read_text(file)
+    return read_table(file, otherwise="it holds no policy: that is an object")
+
+
+def read_table(file: Path, *, otherwise: str, most: int = _FILE_MAX, unique: bool = False) -> dict[str, Any]:
+    """What a file of TOML, or of JSON by its ending, holds; `InvalidInputError` names the file and says what is
+    wrong with it: `otherwise`, where it holds something else than a table. `unique`: no key of it stands twice.
+    """
+    text = read_text(file, most=most)
     try:
-        found = parse_json(text) if file.suffix == ".json" else tomllib.loads(text)
+        found = parse_json(text, unique=unique) if file.suffix == ".json" else tomllib.loads(text)
     except (InvalidInputError, tomllib.TOMLDecodeError) as error:
         problem = str(error)
     except (ValueError, RecursionError) as error:
@@ -262,7 +269,7 @@ def _read_policy_file(file: Path) -> dict[str, Any]:
     else:
         if isinstance(found, dict):
             return found
-        problem = "it holds no policy: that is an object"
+        problem = otherwise
     raise InvalidInputError(f"{file}: {problem}")
 
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,7 +12,7 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.model import UNCHANGED, Unchanged
 from worker.cli.inputs import NONE, parse_time, read_document
 from worker.cli.item_answers import warn
-from worker.cli.output import note, print_json, print_lines
+from worker.cli.output import interruptible, note, print_json, print_lines
 from worker.cli.session import Json, ask, who
 from worker.cli.value_files import find_readable, read_value_files
 from worker.domain.commands import quote_word
@@ -50,7 +49,6 @@ _TOLD_MAX: Final = 100
 """So many entries that are left out, or alone for a reason, are told by a line each; of others their number."""
 _STEP: Final = 200
 """So often a person is told how far it is."""
-_INTERRUPTED: Final = 130
 
 
 def import_items(
@@ -141,7 +139,7 @@ def import_items(
     for sentence in describe_not_taken(contents):
         note(f"nightkey: {sentence}")
     judged: list[JudgedEntry] = []
-    with _interruptible(judged):
+    with interruptible(lambda: _count_stored(judged)):
         for one in arriving:
             judged.append(one)
             if not json:
@@ -216,21 +214,9 @@ def _add_values(read: ReadFile, folder: Path | None, path: Path | None) -> Conte
     return filled
 
 
-@contextmanager
-def _interruptible(judged: Sequence[JudgedEntry]) -> Iterator[None]:
-    """Ctrl-C leaves the pages that are stored, and says how to go on."""
-    stopped = False
-    try:
-        yield
-    except KeyboardInterrupt:
-        stopped = True
-    if stopped:
-        new = sum(one.arrival is Arrival.NEW for one in judged)
-        note(
-            f"nightkey: interrupted after {len(judged):,} entries, {new:,} of them new: the same command does "
-            "the rest"
-        )
-        raise typer.Exit(_INTERRUPTED)
+def _count_stored(judged: Sequence[JudgedEntry]) -> str:
+    new = sum(one.arrival is Arrival.NEW for one in judged)
+    return f"after {len(judged):,} entries, {new:,} of them new: the same command does the rest"
 
 
 def _show(one: JudgedEntry, contents: Contents, *, dry_run: bool) -> None:

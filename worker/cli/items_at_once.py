@@ -1,8 +1,7 @@
 """Several items at once: what will happen to them is shown, asked about once, and done page by page."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,7 @@ from vaultcore.errors import NightkeyError, RefusedError
 from worker.cli.cells import show_cell
 from worker.cli.changes import read_change
 from worker.cli.inputs import demand_yes
-from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.output import interruptible, note, print_json, print_lines, print_table
 from worker.cli.screen import AnswerForm, screen
 from worker.cli.session import who
 from worker.domain.at_once import PAGE, ItemOutcome, group_changes, group_refused
@@ -32,7 +31,6 @@ _EACH_MAX: Final = 10
 """So many items are shown one by one; of more, what changes for how many."""
 _TOLD_MAX: Final = 10
 """Reasons why items are refused."""
-_INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +122,9 @@ def carry_out(foreseen: Foreseen, options: ChangeOptions) -> None:
 def _do(wanted: Sequence[ItemOutcome], change: Change) -> list[ItemOutcome]:
     done: list[ItemOutcome] = []
     problem: NightkeyError | None = None
-    with _interruptible(done, wanted):
+    with interruptible(
+        lambda: f"after {len(done):,} of {say_number(len(wanted), 'item')}: the same command does the rest"
+    ):
         for start in range(0, len(wanted), PAGE):
             try:
                 done += change(wanted[start : start + PAGE])
@@ -146,22 +146,6 @@ def _show_progress(done: int, of: int) -> None:
     """To a person alone, and only where it takes a while."""
     if of > PAGE and sys.stderr is not None and sys.stderr.isatty():
         note(f"nightkey: {done:,} of {of:,} items")
-
-
-@contextmanager
-def _interruptible(done: Sequence[ItemOutcome], wanted: Sequence[ItemOutcome]) -> Iterator[None]:
-    """Ctrl-C leaves whole pages, and says how to go on."""
-    stopped = False
-    try:
-        yield
-    except KeyboardInterrupt:
-        stopped = True
-    if stopped:
-        note(
-            f"nightkey: interrupted after {len(done):,} of {say_number(len(wanted), 'item')}: the same command "
-            "does the rest"
-        )
-        raise typer.Exit(_INTERRUPTED)
 
 
 def _end(refused: Sequence[ItemOutcome], unread: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
 """Files of a vault's metadata: a folder of TOML and JSON, read as one and written as git likes it."""
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,14 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
-from worker.cli.inputs import read_text
+from worker.cli.inputs import read_table
 from worker.cli.output import write_whole
 from worker.domain.metadata import Document, Subject
-from worker.domain.strict_json import parse_json
 from worker.domain.toml_text import is_writable, write_toml
 
 _FILE_MAX: Final = 16 * 1024 * 1024
 _FILES_MAX: Final = 1_000
+_NO_TABLES: Final = "it is no object with owners, policies and items"
 _ENDINGS: Final = (".toml", ".json")
 _HEADS: Final = {
     Subject.OWNERS: "# Owners: time zone, quiet hours, deputy. Their routes are secret, and stay in the vault.",
@@ -55,7 +54,7 @@ def read_folder(folder: Path) -> MetadataFolder:
     places: dict[tuple[str, str], Path] = {}
     for file in files:
         try:
-            read = _read_file(file)
+            read = read_table(file, most=_FILE_MAX, unique=True, otherwise=_NO_TABLES)
         except InvalidInputError as error:
             problems.append(str(error))
             continue
@@ -94,21 +93,6 @@ def _find_files(folder: Path) -> Iterator[Path]:
     if len(found) > _FILES_MAX:
         raise InvalidInputError(f"{folder} holds {len(found):,} files: {_FILES_MAX:,} at most")
     yield from found
-
-
-def _read_file(file: Path) -> dict[str, Any]:
-    text = read_text(file, most=_FILE_MAX)
-    try:
-        found = parse_json(text, unique=True) if file.suffix == ".json" else tomllib.loads(text)
-    except (InvalidInputError, tomllib.TOMLDecodeError) as error:
-        problem = str(error)
-    except (ValueError, RecursionError) as error:
-        problem = f"it holds a number that is too long, or is nested too deeply ({type(error).__name__})"
-    else:
-        if isinstance(found, dict):
-            return found
-        problem = "it is no object with owners, policies and items"
-    raise InvalidInputError(f"{file}: {problem}")
 
 
 def write_folder(folder: Path, document: Document, form: MetadataForm) -> list[Path]:

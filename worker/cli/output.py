@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import typer
 
-from vaultcore.errors import InvalidInputError, NightkeyError, Trouble, TroubleError, raise_alone
+from vaultcore.errors import InvalidInputError, NightkeyError, Trouble, TroubleError, raise_alone, sort_out
 from vaultcore.troubles import explain
 from worker.cli.cells import shorten_ids, show_cell, show_near
 from worker.cli.colours import find_paint
@@ -25,6 +25,7 @@ from worker.wording.headings import head
 from worker.wording.shapes import to_plain
 
 T = TypeVar("T")
+_INTERRUPTED: Final = 130
 
 
 def print_json(document: object) -> None:
@@ -140,6 +141,19 @@ def _release(*, paged: bool) -> None:
         write_text(text)
 
 
+@contextmanager
+def interruptible(say: Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C leaves what is stored by then, and `say` says how to go on: `after 200 entries: …`."""
+    stopped = False
+    try:
+        yield
+    except KeyboardInterrupt:
+        stopped = True
+    if stopped:
+        note(f"nightkey: interrupted {say()}")
+        raise typer.Exit(_INTERRUPTED)
+
+
 def finish_output() -> None:
     """What is still to be written is written while somebody hears that it cannot be."""
     with _told():
@@ -190,18 +204,6 @@ def _told() -> Iterator[None]:
     if failed is not None:
         drop_output()
         raise_alone(failed)
-
-
-def sort_out(found: Iterable[T | NightkeyError]) -> tuple[list[T], list[NightkeyError]]:
-    """What a list has to show, and the errors that stand in it for what cannot be read."""
-    read: list[T] = []
-    errors: list[NightkeyError] = []
-    for one in found:
-        if isinstance(one, NightkeyError):
-            errors.append(one)
-        else:
-            read.append(one)
-    return read, errors
 
 
 def describe_all(

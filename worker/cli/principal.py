@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from vaultcore.access import Role
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, sort_out
 from vaultcore.model import PrincipalKind
 from worker.cli.commands import Commands
 from worker.cli.handover import check_output
 from worker.cli.item_answers import hand_over_made, show_key
-from worker.cli.output import print_json, print_lines, print_table, sort_out, tell_unreadable, write_text
+from worker.cli.output import print_json, print_lines, print_table, tell_unreadable, write_text
 from worker.cli.session import Json, ask, who
 from worker.domain.commands import quote_word
 from worker.wording.people import describe_bearer, describe_principal

@@ -17,10 +17,10 @@ from worker.domain.rotation import Rotation
 from worker.domain.states import RunStatus
 from worker.domain.tracks import StepRecord
 from worker.rows.consumers import CHECK, Waiver
-from worker.rows.rotation_steps import read_said
+from worker.rows.rotation_steps import steps_of_each
 from worker.rows.rotations import rotation_from_row
 from worker.rows.runs import PROVING
-from worker.rows.tables import rotation_steps, rotations, run_versions, runs, waivers, workflows
+from worker.rows.tables import rotations, run_versions, runs, waivers, workflows
 
 _PAGE: Final = 200
 
@@ -93,21 +93,8 @@ def _fill(connection: Connection, page: dict[str, PastRotation]) -> None:
     _add_runs(connection, page)
     _add_callers(connection, page.values())
     _add_references(connection, page.values())
-    rows = connection.execute(
-        select(rotation_steps)
-        .where(rotation_steps.c.rotation_id.in_(sorted(page)))
-        .order_by(rotation_steps.c.rotation_id, rotation_steps.c.number)
-    )
-    for row in rows:
-        step = StepRecord(
-            number=row.number,
-            step=row.step,
-            result=row.result,
-            cause=row.cause,
-            said=read_said(row.said),
-            at=row.at,
-        )
-        page[row.rotation_id].steps.append(step)
+    for rotation_id, steps in steps_of_each(connection, page).items():
+        page[rotation_id].steps += steps
     for one in page.values():
         one.proofs.sort(key=lambda proof: (proof.at, proof.who))
 

@@ -40,22 +40,29 @@ def add_step(
 
 
 def steps_of(connection: Connection, rotation_id: str) -> list[StepRecord]:
+    return steps_of_each(connection, [rotation_id])[rotation_id]
+
+
+def steps_of_each(connection: Connection, rotation_ids: Collection[str]) -> dict[str, list[StepRecord]]:
+    """By the id of the rotation: of one that has none yet, none."""
+    found: dict[str, list[StepRecord]] = {rotation_id: [] for rotation_id in rotation_ids}
     rows = connection.execute(
         select(rotation_steps)
-        .where(rotation_steps.c.rotation_id == rotation_id)
-        .order_by(rotation_steps.c.number)
+        .where(rotation_steps.c.rotation_id.in_(sorted(found)))
+        .order_by(rotation_steps.c.rotation_id, rotation_steps.c.number)
     )
-    return [
-        StepRecord(
-            number=row.number,
-            step=row.step,
-            result=row.result,
-            cause=row.cause,
-            said=read_said(row.said),
-            at=row.at,
+    for row in rows:
+        found[row.rotation_id].append(
+            StepRecord(
+                number=row.number,
+                step=row.step,
+                result=row.result,
+                cause=row.cause,
+                said=read_said(row.said),
+                at=row.at,
+            )
         )
-        for row in rows
-    ]
+    return found
 
 
 def read_said(stored: object) -> tuple[Reason, ...]:

@@ -10,17 +10,17 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
-from vaultcore.access import RULES, Action, Principal
+from vaultcore.access import Action, Principal
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import (
     ConflictError,
     InvalidInputError,
     NightkeyError,
-    NotAllowedError,
     NotFoundError,
     RefusedError,
     UnreadableError,
+    sort_out,
 )
 from vaultcore.model import Item, NamedPolicy, Unchanged
 from vaultcore.named_policies import NamedPolicies, check_policy_name
@@ -49,7 +49,7 @@ class Exported:
     """`errors`: for what could not be read, and is not among it."""
 
     document: Document
-    errors: tuple[UnreadableError, ...]
+    errors: tuple[NightkeyError, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +120,11 @@ class MetadataExchange:
 
     def plan(self, document: Document, *, prune: bool, principal: Principal) -> MetadataPlan:
         """What would be done; nothing is written. Everything that stands in its way is told at once."""
+        return self._compare(document, prune=prune, principal=principal)[0]
+
+    def _compare(
+        self, document: Document, *, prune: bool, principal: Principal
+    ) -> tuple[MetadataPlan, VaultState]:
         self._principals.check(principal, Action.METADATA_SEE)
         wanted, faults = read_metadata(document)
         with self._database.read() as connection:
@@ -133,7 +138,7 @@ class MetadataExchange:
             problem = self._find_problem(principal, step, standing, known)
             if problem is not None:
                 faults.append(_fault_of(step, problem))
-        return replace(plan, faults=tuple(sorted(faults, key=lambda one: one.key)))
+        return replace(plan, faults=tuple(sorted(faults, key=lambda one: one.key))), standing
 
     def apply(
         self,
@@ -148,9 +153,9 @@ class MetadataExchange:
         """Does what was shown under the mark `seen`, and nothing else: `ConflictError` where it would be
         another thing by now. `skip_missing`: items that there are not stop nothing.
         """
-        plan = self.plan(document, prune=prune, principal=principal)
+        plan, standing = self._compare(document, prune=prune, principal=principal)
         for step in plan.of(*_DONE):
-            self._check(principal, step)
+            self._check(principal, step, standing)
         if plan.faults:
             more = f" (and {len(plan.faults) - 1} more)" if len(plan.faults) > 1 else ""
             raise InvalidInputError(f"{plan.faults[0].key}: {plan.faults[0].says}{more}")
@@ -241,23 +246,22 @@ class MetadataExchange:
             else:
                 self._policies.delete(connection, step.name, actor=actor)
 
-    def _look(self, connection: Connection) -> tuple[VaultState, list[UnreadableError]]:
-        errors: list[UnreadableError] = []
-        owners = {one.name: one for one in _sort_out(self._owners.walk(connection), errors)}
-        policies = {one.name: one for one in _sort_out(self._policies.walk(connection), errors)}
-        found = _sort_out(self._vault.walk(connection), errors)
+    def _look(self, connection: Connection) -> tuple[VaultState, list[NightkeyError]]:
+        owners, unread_owners = sort_out(self._owners.walk(connection))
+        policies, unread_policies = sort_out(self._policies.walk(connection))
+        found, unread_items = sort_out(self._vault.walk(connection))
         names = {one.id: one.name for one in found}
         standing = VaultState(
-            owners=owners,
-            policies=policies,
+            owners={one.name: one for one in owners},
+            policies={one.name: one for one in policies},
             items={one.name: _name_original(one, names) for one in found},
             revisions={one.name: revision_of_item(one) for one in found},
             tokens={names[one] for one in find_token_items(connection) if one in names},
         )
-        return standing, errors
+        return standing, [*unread_owners, *unread_policies, *unread_items]
 
     def _find_unread(
-        self, connection: Connection, plan: MetadataPlan, errors: Sequence[UnreadableError], *, prune: bool
+        self, connection: Connection, plan: MetadataPlan, errors: Sequence[NightkeyError], *, prune: bool
     ) -> Iterator[Fault]:
         """What cannot be read is not told to be missing, and nothing is pruned beside it."""
         if prune and errors:
@@ -286,8 +290,7 @@ class MetadataExchange:
         """Why it could not be done, so far as that is known before."""
         action, owners = _needs(step, standing)
         try:
-            if not self._principals.may(principal, action, owners=owners):
-                raise NotAllowedError(action, sorted(RULES[action].anywhere))
+            self._principals.check(principal, action, owners=owners, noted=False)
             if isinstance(step.wanted, ItemChange):
                 change = step.wanted
                 if not isinstance(change.owners, Unchanged):  # some of them may be about to be created
@@ -299,16 +302,12 @@ class MetadataExchange:
             return str(error)
         return None
 
-    def _check(self, principal: Principal, step: MetadataStep) -> None:
+    def _check(self, principal: Principal, step: MetadataStep, standing: VaultState) -> None:
         """As it was found before; a refusal stands in the record."""
-        with self._database.read() as connection:
-            items = {}
-            if step.subject is Subject.ITEMS:
-                items = {step.name: self._vault.get(connection, step.name)}
-        action, owners = _needs(step, VaultState(items=items))
+        action, owners = _needs(step, standing)
         self._principals.check(principal, action, owners=owners)
-        for item in items.values():
-            self._principals.check_token(principal, item.id, action)
+        if step.subject is Subject.ITEMS:
+            self._principals.check_token(principal, standing.items[step.name].id, action)
 
 
 def _needs(step: MetadataStep, standing: VaultState) -> tuple[Action, Sequence[str]]:
@@ -356,13 +355,3 @@ def _name_original(item: Item, names: dict[str, str]) -> Item:
     if of is None or of not in names:
         return item
     return replace(item, policy=replace(item.policy, copy_of=names[of]))
-
-
-def _sort_out(found: Iterable[T | UnreadableError], errors: list[UnreadableError]) -> list[T]:
-    read: list[T] = []
-    for one in found:
-        if isinstance(one, UnreadableError):
-            errors.append(one)
-        else:
-            read.append(one)
-    return read
