@@ -35,7 +35,7 @@ from worker.services.core import Core, WaysOut
 from worker.services.identities import Identities
 from worker.services.identity_provider import IdentityProvider
 from worker.services.impacts import Impacts
-from worker.services.items import Items
+from worker.services.items.room import ItemsRoom, build_items
 from worker.services.items_at_once import ItemsAtOnce
 from worker.services.lists import Lists
 from worker.services.metadata import MetadataExchange
@@ -47,7 +47,6 @@ from worker.services.principals import PrincipalAccess
 from worker.services.requests import Requests
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
-from worker.services.rotation.supersession import Supersession
 from worker.services.runs.room import RunsRoom, build_runs
 from worker.services.sessions import SignIns
 from worker.services.upkeep.pace import SharedPace
@@ -251,20 +250,8 @@ class Services:
         )
 
     @cached_property
-    def items(self) -> Items:
-        return Items(
-            database=self.database,
-            vault=self.vault,
-            versions=self.versions,
-            owners=self.owners,
-            references=self.references,
-            pickups=self._pickups,
-            named_policies=self._named_policies,
-            audit=self.audit,
-            supersession=Supersession(versions=self.versions, clock=self.clock),
-            opening=self.rotation.opening,
-            clock=self.clock,
-        )
+    def items(self) -> ItemsRoom:
+        return build_items(self.core, rotation=self.rotation, named_policies=self._named_policies)
 
     @cached_property
     def principals(self) -> PrincipalAccess:

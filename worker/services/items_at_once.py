@@ -18,7 +18,8 @@ from worker.domain.changes import ItemChange
 from worker.domain.item_states import ItemFilter
 from worker.domain.paging import PageRequest
 from worker.domain.revisions import Expected, revision_of_item
-from worker.services.items import Items, Updated
+from worker.services.items.room import ItemsRoom
+from worker.services.items.updates import Updated
 from worker.services.lists import Lists
 from worker.services.principals import PrincipalAccess, refuse_ones_own
 
@@ -35,7 +36,9 @@ class ItemsAtOnce:
     change of one item.
     """
 
-    def __init__(self, *, database: Database, items: Items, lists: Lists, principals: PrincipalAccess) -> None:
+    def __init__(
+        self, *, database: Database, items: ItemsRoom, lists: Lists, principals: PrincipalAccess
+    ) -> None:
         self._database = database
         self._items = items
         self._lists = lists
@@ -96,11 +99,11 @@ class ItemsAtOnce:
         problem = ""
         try:
             with self._principals.without_names(principal), self._database.write() as connection:
-                for held in self._items.hold(connection, sorted(found), change):
+                for held in self._items.updates.hold(connection, sorted(found), change):
                     at = held.item.name
                     refuse_ones_own(principal, held.item, change)
                     updated.append(
-                        self._items.change(
+                        self._items.updates.change(
                             connection,
                             held,
                             change,

@@ -36,7 +36,7 @@ from worker.domain.metadata_reading import read_metadata
 from worker.domain.metadata_writing import write_document
 from worker.domain.policies import OF_TARGET
 from worker.domain.revisions import check_revision, revision_of_item, revision_of_policy
-from worker.services.items import Items
+from worker.services.items.room import ItemsRoom
 from worker.services.notices.address_book import AddressBook
 from worker.services.principals import PrincipalAccess
 
@@ -80,7 +80,7 @@ class MetadataExchange:
         owners: Owners,
         policies: NamedPolicies,
         audit: AuditLog,
-        items: Items,
+        items: ItemsRoom,
         address_book: AddressBook,
         principals: PrincipalAccess,
     ) -> None:
@@ -231,7 +231,7 @@ class MetadataExchange:
             self._principals.update_item(principal, item, step.wanted, expected=expected)
         else:
             item = self._principals.find_item(principal, step.name, Action.ITEM_DELETE)
-            self._items.delete(item.id, expected=expected, actor=principal.actor)
+            self._items.deletion.delete(item.id, expected=expected, actor=principal.actor)
 
     def _change_policy(self, step: MetadataStep, actor: str) -> None:
         with self._database.write() as connection:
@@ -297,7 +297,7 @@ class MetadataExchange:
                     change = replace(change, owners=[one for one in change.owners if one in known])
                 self._principals.preview_item(principal, standing.items[step.name], change)
             elif step.subject is Subject.ITEMS and step.deed is StepDeed.DELETE:
-                self._items.check_delete(step.name)
+                self._items.deletion.check_delete(step.name)
         except NightkeyError as error:
             return str(error)
         return None

@@ -24,7 +24,8 @@ from worker.domain.changes import Change, ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.revisions import Expected, check_revision, revision_of_principal
 from worker.domain.sharing import SharedError
-from worker.services.items import Items, Updated
+from worker.services.items.room import ItemsRoom
+from worker.services.items.updates import Updated
 from worker.services.rotation.pickups import Collected
 from worker.services.runs.caller_keys import CallerKeys
 
@@ -53,7 +54,7 @@ class PrincipalAccess:
         vault: Vault,
         versions: Versions,
         principals: Principals,
-        items: Items,
+        items: ItemsRoom,
         caller_keys: CallerKeys,
         operators: str,
     ) -> None:
@@ -118,7 +119,7 @@ class PrincipalAccess:
             wanted = self._find_name(connection, found.name)
         if found.disabled_at is not None:
             raise RefusedError(f"principal {found.name} is let in no more: create another")
-        return self._items.create(
+        return self._items.creation.create(
             wanted,
             read_value=None,
             owners=found.owners or (self._operators,),
@@ -142,7 +143,7 @@ class PrincipalAccess:
             found = self._principals.get(connection, name, lock=True)
             self._principals.remove_token(connection, found, item, actor=actor)
         with suppress(RefusedError):
-            self._items.delete(item.id, actor=actor)
+            self._items.deletion.delete(item.id, actor=actor)
         return item
 
     def authenticate(self, token: Secret) -> Principal | None:
@@ -252,11 +253,11 @@ class PrincipalAccess:
         value: Secret | None = None,
         expected: Expected | None = None,
     ) -> Updated:
-        """`Items.update` of what `find_item` gave, as the principal: a refusal stands in the record."""
+        """`ItemUpdates.update` of what `find_item` gave, as the principal: a refusal stands in the record."""
         try:
             refuse_ones_own(principal, item, change)
             with self.without_names(principal):
-                return self._items.update(
+                return self._items.updates.update(
                     item.id,
                     change,
                     value=value,
@@ -277,7 +278,7 @@ class PrincipalAccess:
         """What `update_item` would change; nothing is written, and no refusal either."""
         refuse_ones_own(principal, item, change)
         with self.without_names(principal):
-            return self._items.preview(item.id, change, allowed=self.allowed(principal, item))
+            return self._items.updates.preview(item.id, change, allowed=self.allowed(principal, item))
 
     def allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
         """What else the principal may do to the item."""
