@@ -16,7 +16,7 @@ from worker.bootstrap import Services
 from worker.domain.changes import ItemChange
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, build_policy
-from worker.services.items.updates import Updated
+from worker.services.items.page_update import Updated
 
 pytestmark = pytest.mark.rules
 

@@ -19,7 +19,7 @@ from worker.domain.item_states import ItemFilter
 from worker.domain.paging import PageRequest
 from worker.domain.policies import PolicyChange
 from worker.rows.item_lists import ListedItem
-from worker.services.items.updates import Updated
+from worker.services.items.page_update import Updated
 
 NAME = "prod-orders-webhook-secret"
 ALL = machine("test")

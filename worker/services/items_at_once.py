@@ -13,13 +13,16 @@ from vaultcore.errors import (
     UnreadableError,
 )
 from vaultcore.model import Item
+from vaultcore.principals import tokens_among
+from vaultcore.vault import take
 from worker.domain.at_once import PAGE, SELECTED_MAX, ItemOutcome, choose, is_pattern
 from worker.domain.changes import ItemChange
 from worker.domain.item_states import ItemFilter
 from worker.domain.paging import PageRequest
 from worker.domain.revisions import Expected, revision_of_item
+from worker.services.items.page import ItemPage
+from worker.services.items.page_update import Updated
 from worker.services.items.room import ItemsRoom
-from worker.services.items.updates import Updated
 from worker.services.lists import Lists
 from worker.services.principals import PrincipalAccess, refuse_ones_own
 
@@ -81,7 +84,11 @@ class ItemsAtOnce:
 
     def foresee(self, principal: Principal, ids: Sequence[str], change: ItemChange) -> list[ItemOutcome]:
         """What `change` would do to each of them; nothing is written."""
-        return [self._foresee(principal, item_id, change) for item_id in ids]
+        return [
+            outcome
+            for start in range(0, len(ids), PAGE)
+            for outcome in self._foresee(principal, ids[start : start + PAGE], change)
+        ]
 
     def change(
         self, principal: Principal, seen: Mapping[str, Expected | None], change: ItemChange
@@ -91,28 +98,28 @@ class ItemsAtOnce:
         """
         if len(seen) > PAGE:
             raise InvalidInputError(f"{len(seen):,} items at once: {PAGE} at most are changed together")
-        found = {item_id: self._principals.find_item(principal, item_id, Action.ITEM_SEE) for item_id in seen}
+        with self._database.read() as connection:
+            found = take(self._principals.find_items(connection, principal, seen))
+            tokens = tokens_among(connection, list(found))
         for item in found.values():
-            self._check(principal, item, change, noted=True)
+            self._check(principal, item, change, is_token=item.id in tokens, noted=True)
         at = ""
         updated: list[Updated] = []
         problem = ""
         try:
             with self._principals.without_names(principal), self._database.write() as connection:
-                for held in self._items.updates.hold(connection, sorted(found), change):
+                page = self._items.updates.begin(connection, list(found), change, actor=principal.actor)
+                for held in page.held:
                     at = held.item.name
                     refuse_ones_own(principal, held.item, change)
-                    updated.append(
-                        self._items.updates.change(
-                            connection,
-                            held,
-                            change,
-                            expected=seen[held.item.id],
-                            allowed=self._principals.allowed(principal, found[held.item.id]),
-                            actor=principal.actor,
-                        )
+                    page.change(
+                        held,
+                        change,
+                        expected=seen[held.item.id],
+                        allowed=self._principals.allowed(principal, found[held.item.id]),
                     )
                 at = ""
+                updated = page.finish()
         except NotAllowedError as error:
             self._principals.note_refusal(principal, error)
             problem = str(error)
@@ -133,27 +140,40 @@ class ItemsAtOnce:
         }
         return [outcomes[item_id] for item_id in seen]
 
-    def _check(self, principal: Principal, item: Item, change: ItemChange, *, noted: bool) -> None:
+    def _check(
+        self, principal: Principal, item: Item, change: ItemChange, *, is_token: bool, noted: bool
+    ) -> None:
         """Whether the principal, who sees the item, may change that of it."""
         access = self._principals
         access.check(principal, Action.ITEM_UPDATE, owners=item.owners, noted=noted)
-        access.check_token(principal, item.id, Action.ITEM_UPDATE, noted=noted)
+        if is_token:
+            access.check_token(principal, item.id, Action.ITEM_UPDATE, noted=noted)
         if change.policy.redirects:
             access.check(principal, Action.ITEM_REDIRECT, owners=item.owners, noted=noted)
 
-    def _foresee(self, principal: Principal, item_id: str, change: ItemChange) -> ItemOutcome:
+    def _foresee(self, principal: Principal, ids: Sequence[str], change: ItemChange) -> list[ItemOutcome]:
+        with self._database.read() as connection:
+            found = self._principals.find_items(connection, principal, ids)
+            page = self._items.updates.look_at(
+                connection, [one for one in found.values() if isinstance(one, Item)]
+            )
+            return [
+                self._foresee_one(principal, page, item, change)
+                if isinstance(item, Item)
+                else ItemOutcome(id=item_id, name=item_id, why=str(item))
+                for item_id, item in found.items()
+            ]
+
+    def _foresee_one(self, principal: Principal, page: ItemPage, item: Item, change: ItemChange) -> ItemOutcome:
         """Whatever stands in the way of one: the others have theirs."""
-        name = item_id
         try:
-            item = self._principals.find_item(principal, item_id, Action.ITEM_SEE)
-            name = item.name
-            self._check(principal, item, change, noted=False)
-            changes = self._principals.preview_item(principal, item, change)
+            self._check(principal, item, change, is_token=page.is_token(item), noted=False)
+            changes = self._principals.preview_item(principal, item, change, page=page)
         except LockedError:
             raise
         except _OF_ONE as error:
-            return ItemOutcome(id=item_id, name=name, why=str(error))
-        return ItemOutcome(id=item.id, name=name, changes=changes, revision=revision_of_item(item))
+            return ItemOutcome(id=item.id, name=item.name, why=str(error))
+        return ItemOutcome(id=item.id, name=item.name, changes=changes, revision=revision_of_item(item))
 
 
 def _by_name(found: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ Each step goes by the service that people's own commands call, in a transaction 
 it changes is as it was when the plan was shown.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -28,7 +28,8 @@ from vaultcore.names import judge
 from vaultcore.owners import OWNER_NAME_MAX, Owners
 from vaultcore.principals import find_token_items
 from vaultcore.rules import check_name
-from vaultcore.vault import Vault
+from vaultcore.vault import Vault, take
+from worker.domain.at_once import PAGE
 from worker.domain.changes import ItemChange
 from worker.domain.metadata import Document, Fault, OwnerEntry, PolicyEntry, Subject, find_fault
 from worker.domain.metadata_plan import MetadataPlan, MetadataStep, StepDeed, VaultState, plan_metadata
@@ -133,11 +134,9 @@ class MetadataExchange:
             faults += plan.faults
             faults += _find_bad_names(plan)
             faults += self._find_unread(connection, plan, errors, prune=prune)
-        known = set(standing.owners)
-        for step in plan.of(*_DONE):
-            problem = self._find_problem(principal, step, standing, known)
-            if problem is not None:
-                faults.append(_fault_of(step, problem))
+        done = plan.of(*_DONE)
+        for start in range(0, len(done), PAGE):
+            faults += self._find_problems(principal, done[start : start + PAGE], standing)
         return replace(plan, faults=tuple(sorted(faults, key=lambda one: one.key))), standing
 
     def apply(
@@ -284,23 +283,30 @@ class MetadataExchange:
                 continue
             yield _fault_of(step, problem)
 
-    def _find_problem(
-        self, principal: Principal, step: MetadataStep, standing: VaultState, known: Iterable[str]
-    ) -> str | None:
-        """Why it could not be done, so far as that is known before."""
-        action, owners = _needs(step, standing)
-        try:
-            self._principals.check(principal, action, owners=owners, noted=False)
-            if isinstance(step.wanted, ItemChange):
-                change = step.wanted
-                if not isinstance(change.owners, Unchanged):  # some of them may be about to be created
-                    change = replace(change, owners=[one for one in change.owners if one in known])
-                self._principals.preview_item(principal, standing.items[step.name], change)
-            elif step.subject is Subject.ITEMS and step.deed is StepDeed.DELETE:
-                self._items.deletion.check_delete(step.name)
-        except NightkeyError as error:
-            return str(error)
-        return None
+    def _find_problems(
+        self, principal: Principal, steps: Sequence[MetadataStep], standing: VaultState
+    ) -> list[Fault]:
+        """Why they could not be done, so far as that is known before."""
+        faults = []
+        ids = {one.name: standing.items[one.name].id for one in steps if isinstance(one.wanted, ItemChange)}
+        with self._database.read() as connection:
+            found = self._vault.get_all(connection, list(ids.values()))
+            page = self._items.updates.look_at(
+                connection, [one for one in found.values() if isinstance(one, Item)]
+            )
+            for step in steps:
+                try:
+                    action, owners = _needs(step, standing)
+                    self._principals.check(principal, action, owners=owners, noted=False)
+                    if isinstance(step.wanted, ItemChange):
+                        change = _with_known_owners(step.wanted, standing)
+                        item = take({step.name: found[ids[step.name]]})[step.name]
+                        self._principals.preview_item(principal, item, change, page=page)
+                    elif step.subject is Subject.ITEMS and step.deed is StepDeed.DELETE:
+                        self._items.deletion.check_delete(step.name)
+                except NightkeyError as error:
+                    faults.append(_fault_of(step, str(error)))
+        return faults
 
     def _check(self, principal: Principal, step: MetadataStep, standing: VaultState) -> None:
         """As it was found before; a refusal stands in the record."""
@@ -308,6 +314,13 @@ class MetadataExchange:
         self._principals.check(principal, action, owners=owners)
         if step.subject is Subject.ITEMS:
             self._principals.check_token(principal, standing.items[step.name].id, action)
+
+
+def _with_known_owners(change: ItemChange, standing: VaultState) -> ItemChange:
+    """Without those who may be about to be created."""
+    if isinstance(change.owners, Unchanged):
+        return change
+    return replace(change, owners=[one for one in change.owners if one in standing.owners])
 
 
 def _needs(step: MetadataStep, standing: VaultState) -> tuple[Action, Sequence[str]]:

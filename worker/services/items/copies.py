@@ -37,14 +37,11 @@ class Copies:
             raise RefusedError(problem)
         return replace(policy, copy_of=original.id)
 
-    def name_original(self, connection: Connection, item: Item) -> Item:
-        """With the name of its original in the place of its id, for what is shown."""
-        if item.policy.copy_of is None:
-            return item
+    def name_of(self, connection: Connection, original_id: str) -> str:
+        """The name of an original, or its id where it is gone."""
         with suppress(NotFoundError):
-            of = self._vault.get(connection, item.policy.copy_of).name
-            return replace(item, policy=replace(item.policy, copy_of=of))
-        return item
+            return self._vault.get(connection, original_id).name
+        return original_id
 
     def lock_family(self, connection: Connection, item: Item, copy_of: str | None) -> list[Item]:
         """The copies of an item that becomes a copy of `copy_of`, which are that one's from now on.

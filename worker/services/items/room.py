@@ -7,6 +7,7 @@ from worker.services.core import Core
 from worker.services.items.copies import Copies
 from worker.services.items.creation import ItemCreation
 from worker.services.items.deletion import ItemDeletion
+from worker.services.items.update_checks import UpdateChecks
 from worker.services.items.updates import ItemUpdates
 from worker.services.items.views import ItemViews
 from worker.services.rotation.room import RotationRoom
@@ -40,11 +41,16 @@ def build_items(core: Core, *, rotation: RotationRoom, named_policies: NamedPoli
         updates=ItemUpdates(
             database=database,
             vault=vault,
-            versions=versions,
             owners=core.owners,
             references=references,
-            named_policies=named_policies,
             copies=copies,
+            checks=UpdateChecks(
+                versions=versions,
+                references=references,
+                named_policies=named_policies,
+                copies=copies,
+                audit=audit,
+            ),
             audit=audit,
             supersession=Supersession(versions=versions, clock=clock),
             clock=clock,

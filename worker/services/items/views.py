@@ -84,12 +84,13 @@ class ItemViews:
         """All that there is to show of an item; no value is among it."""
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
+            copy_of = item.policy.copy_of
             return ItemView(
                 item=replace(item, labels=labels_of(connection, item.id)),
                 follows=self._find_followed(connection, item),
                 versions=tuple(self._versions.of_item(connection, item.id)),
                 references=tuple(self._references.of_item(connection, item.id)),
-                original=self._copies.name_original(connection, item).policy.copy_of,
+                original=None if copy_of is None else self._copies.name_of(connection, copy_of),
                 copies=tuple(copies_of(connection, item.id)),
                 overlap=self._explain_overlap(connection, item),
                 checked=check_rows.find(connection, item.id),

@@ -16,7 +16,7 @@ from vaultcore.model import Item
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.revisions import Expected, revision_of_item
-from worker.services.items.updates import Updated
+from worker.services.items.page_update import Updated
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.wire import Seen, leave_out, show_revision
 from worker.wording.harm import list_harm
