@@ -43,6 +43,7 @@ from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.room import Notices, build_notices
+from worker.services.page_changes import PageChanges
 from worker.services.principals import PrincipalAccess
 from worker.services.requests import Requests
 from worker.services.rotation.pickups import Pickups
@@ -268,8 +269,16 @@ class Services:
     @cached_property
     def items_at_once(self) -> ItemsAtOnce:
         return ItemsAtOnce(
-            database=self.database, items=self.items, lists=self.lists, principals=self.principals
+            database=self.database,
+            items=self.items,
+            lists=self.lists,
+            principals=self.principals,
+            page_changes=self._page_changes,
         )
+
+    @cached_property
+    def _page_changes(self) -> PageChanges:
+        return PageChanges(database=self.database, items=self.items, principals=self.principals)
 
     @cached_property
     def impacts(self) -> Impacts:
@@ -286,6 +295,7 @@ class Services:
             items=self.items,
             address_book=self.notices.address_book,
             principals=self.principals,
+            page_changes=self._page_changes,
         )
 
     @cached_property

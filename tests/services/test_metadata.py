@@ -238,7 +238,11 @@ def test_what_a_service_would_refuse_is_known_before(services: Services) -> None
 def test_half_of_it_is_told_and_the_same_again_does_the_rest(services: Services) -> None:
     make(services)
     make(services, OTHER)
-    document = {"items": {NAME: {"labels": {"env": "prod"}}, OTHER: {"labels": {"env": "prod"}}}}
+    labelled = {"labels": {"env": "prod"}}
+    document: dict[str, dict[str, Any]] = {
+        "owners": {"day": {}},
+        "items": {NAME: labelled, OTHER: labelled},
+    }
     mark = plan(services, document).mark
 
     def interfere(_: object) -> None:
@@ -248,7 +252,7 @@ def test_half_of_it_is_told_and_the_same_again_does_the_rest(services: Services)
         document, prune=False, skip_missing=False, seen=mark, principal=ALL, tell=interfere
     )
 
-    assert applied.done == 1
+    assert applied.done == 2, "the owner, and the first of the two items"
     assert "not as you have seen it" in (applied.problem or "")
     assert apply(services, document).done == 1
 

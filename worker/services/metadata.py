@@ -1,10 +1,10 @@
 """A vault's metadata as files have it: what there is for them, what they would change, and that change.
 
-Each step goes by the service that people's own commands call, in a transaction of its own, and only where what
-it changes is as it was when the plan was shown.
+Each step goes by the service that people's own commands call, and only where what it changes is as it was when
+the plan was shown. Changes of items go in pages, each in one transaction; other steps have one each.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -36,9 +36,10 @@ from worker.domain.metadata_plan import MetadataPlan, MetadataStep, StepDeed, Va
 from worker.domain.metadata_reading import read_metadata
 from worker.domain.metadata_writing import write_document
 from worker.domain.policies import OF_TARGET
-from worker.domain.revisions import check_revision, revision_of_item, revision_of_policy
+from worker.domain.revisions import Expected, check_revision, revision_of_item, revision_of_policy
 from worker.services.items.room import ItemsRoom
 from worker.services.notices.address_book import AddressBook
+from worker.services.page_changes import PageChanges, WantedUpdate
 from worker.services.principals import PrincipalAccess
 
 T = TypeVar("T")
@@ -84,6 +85,7 @@ class MetadataExchange:
         items: ItemsRoom,
         address_book: AddressBook,
         principals: PrincipalAccess,
+        page_changes: PageChanges,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -93,6 +95,7 @@ class MetadataExchange:
         self._items = items
         self._address_book = address_book
         self._principals = principals
+        self._page_changes = page_changes
 
     def export(self, principal: Principal) -> Exported:
         self._principals.check(principal, Action.METADATA_SEE)
@@ -171,7 +174,7 @@ class MetadataExchange:
             )
         done = 0
         try:
-            for step in self._in_order(plan, principal):
+            for step in self._in_order(plan, standing, principal):
                 tell(step)
                 done += 1
         except NightkeyError as error:
@@ -180,10 +183,13 @@ class MetadataExchange:
             return AppliedPlan(plan=plan, done=done, problem=None)
         return AppliedPlan(plan=plan, done=done, problem=problem)
 
-    def _in_order(self, plan: MetadataPlan, principal: Principal) -> Iterator[MetadataStep]:
+    def _in_order(
+        self, plan: MetadataPlan, standing: VaultState, principal: Principal
+    ) -> Iterator[MetadataStep]:
         """Each step, once it is done."""
         made: list[tuple[MetadataStep, OwnerEntry]] = []
-        for step in plan.of(*_DONE):
+        for some in _in_pages(plan.of(*_DONE)):
+            step = some[0]
             if step.subject is Subject.OWNERS and step.deed is StepDeed.CREATE:
                 assert isinstance(step.wanted, OwnerEntry)  # noqa: S101  # the plan has put it there
                 self._create_owner(step.wanted, principal.actor)
@@ -193,11 +199,32 @@ class MetadataExchange:
                 self._set_deputy(owner, principal.actor)
                 yield one
             made = []
-            self._do(step, principal)
-            yield step
+            if len(some) == 1 or not self._change_together(some, standing, principal):
+                for one in some:
+                    self._do(one, principal)
+                    yield one
+            else:
+                yield from some
         for one, owner in made:
             self._set_deputy(owner, principal.actor)
             yield one
+
+    def _change_together(
+        self, steps: Sequence[MetadataStep], standing: VaultState, principal: Principal
+    ) -> bool:
+        """Items, in one transaction; not, where something comes up at one of them: it comes up again, and is
+        told, when they are changed one by one.
+        """
+        wanted = {
+            standing.items[step.name].id: WantedUpdate(change=step.wanted, expected=_expected(step))
+            for step in steps
+            if isinstance(step.wanted, ItemChange)
+        }
+        try:
+            self._page_changes.change(principal, wanted, noted=False)
+        except NightkeyError:
+            return False
+        return True
 
     def _create_owner(self, owner: OwnerEntry, actor: str) -> None:
         self._address_book.create(
@@ -212,7 +239,7 @@ class MetadataExchange:
             self._address_book.update(owner.name, deputy=owner.deputy, actor=actor)
 
     def _do(self, step: MetadataStep, principal: Principal) -> None:
-        expected = None if step.revision is None else frozenset({step.revision})
+        expected = _expected(step)
         if isinstance(step.wanted, OwnerEntry):
             owner = step.wanted
             self._address_book.update(
@@ -312,8 +339,30 @@ class MetadataExchange:
         """As it was found before; a refusal stands in the record."""
         action, owners = _needs(step, standing)
         self._principals.check(principal, action, owners=owners)
-        if step.subject is Subject.ITEMS:
+        if step.subject is Subject.ITEMS and step.name in standing.tokens:
             self._principals.check_token(principal, standing.items[step.name].id, action)
+
+
+def _expected(step: MetadataStep) -> Expected | None:
+    return None if step.revision is None else frozenset({step.revision})
+
+
+def _in_pages(steps: Iterable[MetadataStep]) -> Iterator[list[MetadataStep]]:
+    """Changes of items that follow on one another, of which none concerns another item: many together. Anything
+    else alone.
+    """
+    some: list[MetadataStep] = []
+    for step in steps:
+        alone = not isinstance(step.wanted, ItemChange) or any(one.field == "copy_of" for one in step.changes)
+        if some and (alone or len(some) == PAGE):
+            yield some
+            some = []
+        if alone:
+            yield [step]
+        else:
+            some.append(step)
+    if some:
+        yield some
 
 
 def _with_known_owners(change: ItemChange, standing: VaultState) -> ItemChange:

@@ -1,6 +1,6 @@
 """Changing items: what would change, whether that may be, and the change in one transaction."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -116,22 +116,20 @@ class ItemUpdates:
         nobody is asked any more before it is replaced.
         """
         with self._database.write() as connection:
-            update = self.begin(connection, [name], change, actor=actor)
+            item_id = name if is_item_id(name) else self._vault.get(connection, name).id
+            update = self.begin(connection, {item_id: change}, actor=actor)
             (held,) = update.held
             update.change(held, change, value=value, expected=expected, allowed=allowed)
             (updated,) = update.finish()
             return updated
 
-    def begin(
-        self, connection: Connection, names: Sequence[str], change: ItemChange, *, actor: str
-    ) -> PageUpdate:
-        """Holds some hundred items, by names or ids, for `change` in this transaction. Rotations are taken
+    def begin(self, connection: Connection, changes: Mapping[str, ItemChange], *, actor: str) -> PageUpdate:
+        """Holds some hundred items, by their ids, each for a change in this transaction. Rotations are taken
         before items, and all items in the order of their ids: as by whoever else works on them.
         """
-        ids = sorted(one if is_item_id(one) else self._vault.get(connection, one).id for one in names)
-        rotations = self._supersession.find_all(connection, ids)
-        families = self._lock_families(connection, ids, change)
-        found = take(self._vault.get_all(connection, ids, lock=True))
+        rotations = self._supersession.find_all(connection, list(changes))
+        families = self._lock_families(connection, changes)
+        found = take(self._vault.get_all(connection, list(changes), lock=True))
         return PageUpdate(
             [
                 Held(item=item, rotation=rotations.get(item.id), copies=families.get(item.id, ()))
@@ -148,12 +146,14 @@ class ItemUpdates:
         )
 
     def _lock_families(
-        self, connection: Connection, ids: Sequence[str], change: ItemChange
+        self, connection: Connection, changes: Mapping[str, ItemChange]
     ) -> dict[str, list[Item]]:
-        """The copies that move with each of these items, where the change says of what they are copies."""
-        if change.policy.parts.get("copy_of") is None:
-            return {}
+        """The copies that move with each of these items whose change says of what it is a copy."""
+        joining = sorted(one for one, change in changes.items() if "copy_of" in change.policy.parts)
+        items = take(self._vault.get_all(connection, joining)) if joining else {}
         return {
-            item.id: self._copies.lock_family(connection, item, build_policy_after(item, change.policy).copy_of)
-            for item in take(self._vault.get_all(connection, ids)).values()
+            item_id: self._copies.lock_family(
+                connection, item, build_policy_after(item, changes[item_id].policy).copy_of
+            )
+            for item_id, item in items.items()
         }
