@@ -11,6 +11,8 @@ from tests.services.conftest import Moves
 from tests.services.test_sharing import by_role
 from vaultcore.access import machine
 from vaultcore.enrolling import EnrolledItem, Enrolling
+from vaultcore.item_writing import ROTATOR_NODE
+from vaultcore.model import ConsumerKind, NodeReference
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.bootstrap import Services
@@ -154,3 +156,33 @@ def test_items_of_a_page_become_copies_of_one(services: Services, ids: list[str]
         ["copy_of"],
     ]
     assert {services.views.get_item(one).policy.copy_of for one in (first, second)} == {original}
+
+
+def test_who_is_hurt_is_found_as_fast_where_much_hangs_on_an_item(
+    services: Services, moves: Moves, ids: list[str]
+) -> None:
+    """Each of the items has a rotator that logs in with the first, or with the second, and a workflow."""
+    change_all(services, ids[2:], CHANGES["rotator"])
+    with services.database.write() as connection:
+        for position, item_id in enumerate(ids[2:]):
+            login = ids[0] if position < FEW else ids[1]
+            services.references.record(
+                connection,
+                consumer=ConsumerKind.ROTATOR,
+                consumer_id=item_id,
+                consumer_name=f"item {position}",
+                active=True,
+                found=[NodeReference(node_id=ROTATOR_NODE, name=None, item_id=login)],
+                now=services.clock(),
+            )
+    for position, item_id in enumerate(ids[2:]):
+        moves.use(f"workflow-{position}", item_id)
+
+    def look(item_id: str) -> tuple[int, int]:
+        with counted(services) as sent:
+            found = services.impacts.of_item(ALL, item_id)
+        return len(sent), len(found.hurt)
+
+    few, many = look(ids[0]), look(ids[1])
+    assert (few[1], many[1]) == (2 * FEW, 2 * (MANY - 2)), "items, and the workflows that use them"
+    assert few[0] == many[0] < 40
