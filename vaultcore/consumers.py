@@ -59,7 +59,11 @@ class References:
         if stored.keys() == kept == wanted.keys() and as_before:
             return
         self._remove(connection, consumer_id, stored.keys() - kept)
-        pins = self._pins_of(connection, consumer_id)
+        pins = {
+            was.item_id: {"pinned": was.pinned, "held_by": was.held_by}
+            for was in stored.values()
+            if was.pinned is not None and not was.mentioned
+        }
         rows = []
         for node_id, written in sorted(wanted.keys() - kept):
             item = named.get(written)
@@ -87,18 +91,6 @@ class References:
             .where(references.c.consumer_id == consumer_id)
             .values(consumer_name=consumer_name, active=active, elsewhere=elsewhere, **unpinned)
         )
-
-    def _pins_of(self, connection: Connection, consumer_id: str) -> dict[str, Mapping[str, Any]]:
-        """The consumer's pins, by the item's id."""
-        columns = (references.c.item_id, references.c.pinned, references.c.held_by)
-        rows = connection.execute(
-            select(*columns).where(
-                references.c.consumer_id == consumer_id,
-                references.c.pinned.is_not(None),
-                ~references.c.mentioned,
-            )
-        )
-        return {row.item_id: {"pinned": row.pinned, "held_by": row.held_by} for row in rows}
 
     def _remove(self, connection: Connection, consumer_id: str, keys: Iterable[tuple[str, str]]) -> None:
         gone = [{"node": node_id, "was": written} for node_id, written in keys]
