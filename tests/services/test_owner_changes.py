@@ -31,7 +31,7 @@ def staffed(organisation: Organisation) -> Organisation:
     organisation.add_item(SHARED, "a-shared-value", days=300, owner="ann", mode="notify")
     organisation.add_item(ALONE, "a-value-alone", days=300, owner="ann", mode="auto", rotator="random")
     services = organisation.services
-    services.items.update(SHARED, ItemChange(owners=("ann", "network")), actor=BOSS)
+    services.items.updates.update(SHARED, ItemChange(owners=("ann", "network")), actor=BOSS)
     services.notices.address_book.update("network", deputy="ann", actor=BOSS)
     return organisation
 
