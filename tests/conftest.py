@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import structlog
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tests.postgres import create_database, drop_database, show_for_sqlalchemy, start_postgres
@@ -27,7 +28,7 @@ ROOM = 4 * 2**30
 _numbers = itertools.count(1)
 
 # A busy machine is no failure: what must not take long is bounded where it is asked for.
-hypothesis_settings.register_profile("nightkey", deadline=None)
+hypothesis_settings.register_profile("nightkey", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("nightkey")
 share_statements()
 
