@@ -96,7 +96,7 @@ def _run_here(services: "Services", *, no_wait: bool, json: bool) -> None:
         )
     else:
         counted = ", ".join(
-            say_count(number, what.removesuffix("s")) if what in _NOUNS else f"{number} {what}"
+            say_count(number, what.removesuffix("s")) if what in _NOUNS else f"{number:,} {what}"
             for what, number in result.counts.items()
         )
         print_lines([f"the night ended {'badly' if problems else 'well'}: {counted}"])
@@ -227,7 +227,7 @@ def _find_slot(when: str, now: datetime, find_last: Any) -> datetime:  # noqa: A
 
 def _tell_night(night: Shape, now: datetime) -> Iterator[str]:
     yield from _fill(f"{say_head(night)}: {say_night(night)[1]}{say_took(night, now)}", "")
-    yield from _fill(", ".join(f"{one.number} {one.words}" for one in list_counts(night)), "  ")
+    yield from _fill(", ".join(f"{one.number:,} {one.words}" for one in list_counts(night)), "  ")
     for problem in night["problems"]:
         yield from _fill(f"{problem['subject']}: {problem['detail']}".removeprefix(": "), "  not well: ")
     yield ""
@@ -235,7 +235,7 @@ def _tell_night(night: Shape, now: datetime) -> Iterator[str]:
         yield from _fill(f"{rotation['item']}: {say_rotation(rotation, now)}", "  ")
     yield from (f"  {problem}" for problem in night["unread"])
     if night["more"] > 0:
-        yield f"  and {night['more']} more: nightkey rotation list"
+        yield f"  and {night['more']:,} more: nightkey rotation list"
     if night["rotations"] or night["unread"] or night["more"] > 0:
         yield ""
 
