@@ -17,6 +17,7 @@ from worker.cli.completion import Finder, complete, find_finder
 from worker.cli.examples import EXAMPLES, write_epilog
 from worker.cli.nouns import NOUNS, SECTIONS, Noun
 from worker.cli.usage import UsageError, describe_usage, shows_help
+from worker.cli.value_names import name_values
 
 
 class RootGroup(TyperGroup):
@@ -91,6 +92,7 @@ def _furnish(command: Any, path: tuple[str, ...]) -> None:  # noqa: ANN401  # li
     """Help ends with examples, and shells offer names of the vault wherever one can stand."""
     for name, other in getattr(command, "commands", {}).items():
         _furnish(other, (*path, name))
+    name_values(command)
     if " ".join(path) in EXAMPLES:
         command.epilog = write_epilog(" ".join(path))
     for parameter in command.params:

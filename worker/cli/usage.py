@@ -66,7 +66,7 @@ def _name(parameter: Any) -> str:  # noqa: ANN401  # likewise
         return "a part of it"
     if parameter.param_type_name == "option":
         return str(max(parameter.opts, key=len))
-    return str(parameter.metavar or parameter.name).strip("[]{}").upper()
+    return str(parameter.metavar or parameter.name).upper()
 
 
 def _guess(meant: Any) -> str:  # noqa: ANN401  # likewise
