@@ -49,7 +49,7 @@ _TURNS_MAX: Final = 10
 """Items that wait for their owners and are named each; of others there is a list."""
 _SPANS: Final = (
     (re.compile(r"\d{4}-\d\d-\d\d"), timedelta(days=1)),
-    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(Z|[+-]\d\d:\d\d)?"), timedelta(minutes=1)),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(Z|[+-]\d\d:\d\d| \S+)?"), timedelta(minutes=1)),
 )
 """How much of the time one means who writes it so: a day, a minute."""
 _MOMENT: Final = timedelta(microseconds=1)
