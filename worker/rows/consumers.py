@@ -11,6 +11,7 @@ from vaultcore.model import ConsumerKind, Stage
 from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
+from vaultcore.unit_of_work import remember
 from worker.domain.proof import Consumer
 from worker.domain.states import RunPurpose
 from worker.rows.tables import rotations, runs, waivers, workflows
@@ -28,8 +29,12 @@ def consumers_of(
     their references so.
     """
     r = references.c
+    workflows_use_it = False
     for row in connection.execute(select(references).where(r.item_id == item_id)):
         check_mac(connection, references, row, f"{row.written} in node {row.node_id} of {row.consumer_name}")
+        workflows_use_it |= row.consumer == ConsumerKind.WORKFLOW.value
+    if not workflows_use_it:
+        return []
     rows = connection.execute(
         select(
             r.consumer_id,
@@ -139,6 +144,12 @@ class Waiver(NamedTuple):
 
 def waivers_of(connection: Connection, rotation_id: str | None) -> list[Waiver]:
     """Those that somebody gave: one that none of us wrote answers for nothing."""
+    return remember(
+        connection, ("waivers", rotation_id), (waivers.name,), lambda: _read_waivers(connection, rotation_id)
+    )
+
+
+def _read_waivers(connection: Connection, rotation_id: str | None) -> list[Waiver]:
     rows = connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id))
     return [
         Waiver(row.rotation_id, row.workflow_id, row.by, row.why, row.at)
