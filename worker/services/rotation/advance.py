@@ -82,7 +82,7 @@ _Conclude = Callable[[Connection], Ending]
 """The end of a try, found in the transaction that commits it."""
 
 
-class _UndoneError(Exception):
+class _StepsUndoneError(Exception):
     """Steps that were not committed yet are undone, by the failure of one after them."""
 
 
@@ -221,7 +221,7 @@ class Rotations:
                 return
             try:
                 self._do(drive, step)
-            except _UndoneError:
+            except _StepsUndoneError:
                 unit.one_by_one = True
                 continue
             now = drive.rotation
@@ -262,11 +262,11 @@ class Rotations:
         self._commit(drive, step, partial(self._conclusions.fail, leased, item, step, failure))
 
     def _resume(self, drive: Drive, leased: Rotation) -> None:
-        """After a failure, which may have undone what was written since the last commit. `_UndoneError` if that
+        """After a failure, which may have undone what was written since the last commit. `_StepsUndoneError` if that
         was more than this step's.
         """
         if drive.rotation.state is not leased.state:
-            raise _UndoneError
+            raise _StepsUndoneError
         drive.change(attempts=leased.attempts)
 
     def _slack_ends(self, leased: Rotation, item: Item | None) -> datetime:

@@ -87,7 +87,7 @@ class Permission:
 
 
 @dataclass
-class _Held:
+class _HeldLease:
     leased: Leased
     lease: timedelta
     due: float
@@ -102,7 +102,7 @@ class LeaseKeeper:
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
-        self._held: list[_Held] = []
+        self._held: list[_HeldLease] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._wakes_at = 0.0
@@ -111,7 +111,7 @@ class LeaseKeeper:
     def hold(self, leased: Leased, lease: timedelta) -> Iterator[None]:
         """Until the block ends it is renewed three times in each `lease`, unless it was lost."""
         pause = lease.total_seconds() / _RENEWALS
-        held = _Held(leased, lease, time.monotonic() + pause)
+        held = _HeldLease(leased, lease, time.monotonic() + pause)
         with self._changed:
             self._held.append(held)
             if (
@@ -143,7 +143,7 @@ class LeaseKeeper:
             for held in due:
                 self._renew(held)
 
-    def _renew(self, held: _Held) -> None:
+    def _renew(self, held: _HeldLease) -> None:
         held.due = time.monotonic() + held.lease.total_seconds() / _RENEWALS
         try:
             with self._database.write() as connection:
@@ -155,5 +155,5 @@ class LeaseKeeper:
             with self._changed:
                 self._let_go(held)
 
-    def _let_go(self, held: _Held) -> None:
+    def _let_go(self, held: _HeldLease) -> None:
         self._held = [one for one in self._held if one is not held]
