@@ -39,7 +39,7 @@ from vaultcore.row_macs import RowMacs
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.troubles import explain_database
 
-SCHEMA_REVISION = "0033"
+SCHEMA_REVISION = "0034"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 FIRST_REVISION = "0004"

@@ -17,6 +17,7 @@ from vaultcore import rules
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
+from vaultcore.current_numbers import note_current_number
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.ids import ITEM_PREFIX, find_prefix, find_whole, new_id
 from vaultcore.label_rows import Labelled, find_labels, labels_of, set_labels
@@ -447,6 +448,7 @@ class Vault:
         self._versions.insert_first(
             connection, {item_id: (value, expires_at)}, now=now, keep_value=kind is Kind.SECRET
         )
+        note_current_number(connection, item_id, 1)
 
     def _check_rename(self, connection: Connection, item: Item, name: str) -> None:
         if rules.kind_of(name) is not item.kind:

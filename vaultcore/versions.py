@@ -16,6 +16,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.crypto import apikeys
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
+from vaultcore.current_numbers import note_current_number
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError
 from vaultcore.label_rows import find_labels
 from vaultcore.model import Stage, Version
@@ -401,6 +402,7 @@ class Versions:
             )
             if moved.rowcount != 1:
                 raise ConflictError(f"version {number} of item {item_id} is not {was} any more: look again")
+        note_current_number(connection, item_id, new)
         row = connection.execute(select_items().where(items.c.id == item_id)).one()
         owners = owners_of(connection, [item_id])[item_id]
         item = item_from_row(row, owners, find_labels(connection, [item_id])[item_id].labels)

@@ -64,7 +64,7 @@ def _reference(n: int) -> dict[str, object]:
     return {
         "consumer": "workflow", "consumer_id": f"fl_{n:026d}", "consumer_name": f"workflow {n}",
         "active": True, "node_id": "call", "written": f"prod-service-{n}", "item_id": f"vlt_{n:026d}",
-        "last_version": 1 if n < DUE else 2, "idle_at": NOW + timedelta(days=60),
+        "last_version": 1 if n < DUE else 2, "current_version": 2, "idle_at": NOW + timedelta(days=60),
     }  # fmt: skip
 
 
