@@ -19,6 +19,8 @@ from vaultcore.rows import reference_from_row, select_references
 from vaultcore.stored import Unread, read_apart, unreadable_fields
 from vaultcore.tables import items, references, versions
 
+ROTATOR_NODE: Final = "rotator"
+"""Stands for the node where the rotator of an item is the consumer."""
 _AT_ONCE: Final = 400
 """Names in one query."""
 _NO_PIN: Final = MappingProxyType({"pinned": None, "held_by": None})

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -247,8 +247,11 @@ def upsert_into(connection: Connection, table: Table) -> Any:  # noqa: ANN401  #
 
     Tell what happened by `returning()`: an insert's `rowcount` means nothing on PostgreSQL.
     """
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415  # on SQLite nobody waits for it
+
+    return postgresql.insert(table)
 
 
 def _make_engine(url: str | URL, *, is_sqlite: bool) -> Engine:

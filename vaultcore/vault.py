@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, delete, insert, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
+from vaultcore.consumers import ROTATOR_NODE as ROTATOR_NODE  # noqa: PLC0414  # it is named with who writes it
 from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
 from vaultcore.current_numbers import note_current_number
@@ -34,8 +35,6 @@ from vaultcore.stored import Unread, read_apart
 from vaultcore.tables import item_owners, items, versions
 from vaultcore.twins import copies_of, record_accounts
 from vaultcore.versions import Versions
-
-ROTATOR_NODE = "rotator"
 
 
 @dataclass(frozen=True, kw_only=True)
