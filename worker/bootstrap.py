@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,24 @@ if TYPE_CHECKING:  # each is loaded when it is asked for: a command waits for no
 Clock = Callable[[], datetime]
 
 
+_ROOMS = (
+    "night.room",
+    "night.scans",
+    "identities",
+    "identity_provider",
+    "impacts",
+    "items",
+    "items_at_once",
+    "lists",
+    "metadata",
+    "principals",
+    "requests",
+    "sessions",
+    "upkeep.pace",
+    "views",
+)
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -79,6 +98,14 @@ class Services:
         if needs_key:
             _ = self.keyring.active
         self.anchors.refuse_older()
+
+    @staticmethod
+    def load() -> None:
+        """The code of every room, for a process that stays: a release that is put in its place while it runs is
+        then not mixed with it.
+        """
+        for name in _ROOMS:
+            import_module(f"worker.services.{name}")
 
     def close(self) -> None:
         """Gives back what is held open: the connections to the database."""

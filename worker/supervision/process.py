@@ -54,6 +54,7 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
     app = make_app(settings)
     services = Services(settings)
     services.check()
+    services.load()
     register_tasks(app, services.night.dispatch.do)
     _let_be_seen(services, kind, pulse, parent)
     _tell_of_others(services, aside_at(aside_folder(settings.home)))
