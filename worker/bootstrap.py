@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # each is loaded when it is asked for: a command waits for no
     from worker.services.core import Core, WaysOut
     from worker.services.identities import Identities
     from worker.services.impacts import Impacts
-    from worker.services.items import Items
+    from worker.services.items.room import ItemsRoom
     from worker.services.items_at_once import ItemsAtOnce
     from worker.services.lists import Lists
     from worker.services.metadata import MetadataExchange
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # each is loaded when it is asked for: a command waits for no
     from worker.services.night.room import NightRoom
     from worker.services.night.scans import Scans
     from worker.services.notices.room import Notices
+    from worker.services.page_changes import PageChanges
     from worker.services.principals import PrincipalAccess
     from worker.services.requests import Requests
     from worker.services.rotation.pickups import Pickups
@@ -65,10 +66,11 @@ _ROOMS = (
     "identities",
     "identity_provider",
     "impacts",
-    "items",
+    "items.room",
     "items_at_once",
     "lists",
     "metadata",
+    "page_changes",
     "principals",
     "requests",
     "sessions",
@@ -346,23 +348,10 @@ class Services:
         )
 
     @cached_property
-    def items(self) -> "Items":
-        from worker.services.items import Items  # noqa: PLC0415  # as above
-        from worker.services.rotation.supersession import Supersession  # noqa: PLC0415  # as above
+    def items(self) -> "ItemsRoom":
+        from worker.services.items.room import build_items  # noqa: PLC0415  # as above
 
-        return Items(
-            database=self.database,
-            vault=self.vault,
-            versions=self.versions,
-            owners=self.owners,
-            references=self.references,
-            pickups=self._pickups,
-            named_policies=self._named_policies,
-            audit=self.audit,
-            supersession=Supersession(versions=self.versions, clock=self.clock),
-            opening=self.rotation.opening,
-            clock=self.clock,
-        )
+        return build_items(self.core, rotation=self.rotation, named_policies=self._named_policies)
 
     @cached_property
     def principals(self) -> "PrincipalAccess":
@@ -383,8 +372,18 @@ class Services:
         from worker.services.items_at_once import ItemsAtOnce  # noqa: PLC0415  # as above
 
         return ItemsAtOnce(
-            database=self.database, items=self.items, lists=self.lists, principals=self.principals
+            database=self.database,
+            items=self.items,
+            lists=self.lists,
+            principals=self.principals,
+            page_changes=self._page_changes,
         )
+
+    @cached_property
+    def _page_changes(self) -> "PageChanges":
+        from worker.services.page_changes import PageChanges  # noqa: PLC0415  # as above
+
+        return PageChanges(database=self.database, items=self.items, principals=self.principals)
 
     @cached_property
     def impacts(self) -> "Impacts":
@@ -405,6 +404,7 @@ class Services:
             items=self.items,
             address_book=self.notices.address_book,
             principals=self.principals,
+            page_changes=self._page_changes,
         )
 
     @cached_property

@@ -95,7 +95,7 @@ def delete(name: str, *, json: Json = False) -> None:
     """Delete an item and every value of it. Refused while anything uses it."""
 
     def delete_here(services: "Services") -> Shape:
-        item = services.items.delete(name, actor=who())
+        item = services.items.deletion.delete(name, actor=who())
         return {"id": item.id, "name": item.name}
 
     def delete_there(server: "FarServer") -> Shape:

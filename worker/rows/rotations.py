@@ -15,7 +15,7 @@ from vaultcore.tables import versions
 from worker.domain.reasons import Code, read_reason, read_reasons
 from worker.domain.rotation import Rotation
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
-from worker.rows.lease_clock import lease_clock
+from worker.rows.lease_clock import lease_now
 from worker.rows.tables import rotations
 
 _STATES = frozenset(State)
@@ -53,9 +53,20 @@ def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
 
 def find_open_rotation(connection: Connection, item_id: str, *, lock: bool = False) -> Rotation | None:
     """`lock`: nobody else changes it before this transaction ends."""
-    query = select(rotations).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    return None if row is None else rotation_from_row(row)
+    return find_open_rotations(connection, [item_id], lock=lock).get(item_id)
+
+
+def find_open_rotations(
+    connection: Connection, item_ids: Collection[str], *, lock: bool = False
+) -> dict[str, Rotation]:
+    """By item, those of these items, locked in the order of the items."""
+    query = (
+        select(rotations)
+        .where(rotations.c.item_id.in_(list(item_ids)), rotations.c.finished_at.is_(None))
+        .order_by(rotations.c.item_id)
+    )
+    rows = connection.execute(query.with_for_update() if lock else query)
+    return {row.item_id: rotation_from_row(row) for row in rows}
 
 
 def list_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation]:
@@ -95,7 +106,7 @@ def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) ->
                 rotations.c.next_at <= now,
                 or_(
                     rotations.c.lease_until.is_(None),
-                    rotations.c.lease_until < lease_clock(connection, now),
+                    rotations.c.lease_until < lease_now(connection, now),
                 ),
                 is_whole(connection, rotations),
             )
@@ -144,7 +155,7 @@ def _rests(connection: Connection, now: datetime) -> ColumnElement[bool]:
     return and_(
         rotations.c.finished_at.is_(None),
         rotations.c.next_at > now,
-        or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_clock(connection, now)),
+        or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_now(connection, now)),
     )
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
@@ -37,6 +36,7 @@ from worker.domain.credential_checks import (
 )
 from worker.domain.findings import FindingKind
 from worker.domain.reasons import Code, Reason
+from worker.log import get_logger
 from worker.outbound import permitted_by
 from worker.rotators.catalog import can_ask, find_target
 from worker.rows import check_turns as turn_rows
@@ -47,12 +47,12 @@ from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.credential_checks import DueCheck, LastCheck
 from worker.services.rotation.credential_question import CredentialQuestion
-from worker.services.rotation.lease import Lease, LeasedTurn
+from worker.services.rotation.lease import LeasedTurn, LeaseKeeper, Permission
 from worker.services.rotation.refused_credentials import can_be_set_anew, find_refused_credential
 from worker.services.upkeep.anchors import Anchors
 
 ACTOR = "night"
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,7 @@ class CredentialChecks:
         question: CredentialQuestion,
         anchors: Anchors,
         pace: CheckPace,
+        leases: LeaseKeeper,
         lease: timedelta,
         page_size: int,
         clock: Callable[[], datetime],
@@ -90,6 +91,7 @@ class CredentialChecks:
         self._question = question
         self._anchors = anchors
         self._pace = pace
+        self._leases = leases
         self._lease = lease
         self._page_size = page_size
         self._clock = clock
@@ -224,12 +226,12 @@ class CredentialChecks:
         self._record(turn, item, answer, actor=ACTOR)
 
     def _ask(self, turn: LeasedTurn, item: Item, *, actor: str) -> CheckAnswer:
-        lease = Lease(self._database, turn, lease=self._lease, clock=self._clock)
+        permission = Permission(self._database, turn, clock=self._clock)
         try:
-            with lease, permitted_by(lease.check):
+            with self._leases.hold(turn, self._lease), permitted_by(permission.check):
                 return self._question.ask(item, actor=actor)
         except (KeyboardInterrupt, SystemExit):  # told to stop: unless a call is under way, the next may ask
-            if not lease.has_acted:
+            if not permission.has_acted:
                 with self._database.write() as connection:
                     turn_rows.give_back(connection, turn.target, turn.holder)
             raise

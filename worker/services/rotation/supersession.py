@@ -3,7 +3,7 @@
 The rotation ends on what was given, at its next step. What a policy may have decided is looked at anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import FINISHED, NOT_BEGUN, WATCHED, State
 from worker.domain.states import StepResult
+from worker.domain.tracks import NewStep
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
@@ -29,9 +30,9 @@ class Supersession:
         self._versions = versions
         self._clock = clock
 
-    def find(self, connection: Connection, item: Item) -> Rotation | None:
-        """The item's open rotation, which nobody else changes before this transaction ends."""
-        return rotation_rows.find_open_rotation(connection, item.id, lock=True)
+    def find_all(self, connection: Connection, item_ids: Collection[str]) -> dict[str, Rotation]:
+        """By item, the open rotations of these, which nobody else changes before this transaction ends."""
+        return rotation_rows.find_open_rotations(connection, item_ids, lock=True)
 
     def check_value(self, connection: Connection, item: Item, rotation: Rotation | None) -> bool:
         """Whether a value goes beside a pending one: where that is stuck, or the old one dead.
@@ -65,11 +66,12 @@ class Supersession:
             step_rows.add_step(
                 connection,
                 rotation.id,
-                step="given",
-                result=StepResult.DONE,
-                cause=None,
-                said=(Reason.of(Code.GIVEN_BY_HAND, version=item.version),),
-                at=now,
+                NewStep(
+                    step="given",
+                    result=StepResult.DONE,
+                    said=(Reason.of(Code.GIVEN_BY_HAND, version=item.version),),
+                    at=now,
+                ),
             )
         rotation_rows.wake_open(connection, rotation.item_id, now, states=_ENDS_NOW)
         return None if rotation.state in NOT_BEGUN else rotation.id
