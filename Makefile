@@ -73,7 +73,7 @@ fuzz: env
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: env
-	$(BIN)/python tests/benchmarks/scan.py
+	$(BIN)/python -m tests.benchmarks.scan
 	$(BIN)/python -m tests.benchmarks.notices
 	$(BIN)/python -m tests.benchmarks.documents
 	$(BIN)/python -m tests.benchmarks.masking

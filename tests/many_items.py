@@ -138,7 +138,7 @@ def _reference(n: int, now: datetime) -> dict[str, Any]:
     return {
         "consumer": "workflow", "consumer_id": make_id("fl", user), "consumer_name": f"workflow {user}",
         "active": True, "node_id": f"call-{n}", "written": make_id("vlt", n), "mentioned": False,
-        "elsewhere": False, "item_id": make_id("vlt", n), "last_version": 2,
+        "elsewhere": False, "item_id": make_id("vlt", n), "last_version": 2, "current_version": 2,
         "idle_at": now + timedelta(days=60),
     }  # fmt: skip
 

@@ -8,17 +8,20 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, insert, select, update
 
+from vaultcore.current_numbers import find_current_number
 from vaultcore.errors import NotFoundError
-from vaultcore.model import ConsumerKind, NodeReference, Reference
+from vaultcore.model import ConsumerKind, NodeReference, Reference, Stage
 from vaultcore.names import normalise, spellings
 from vaultcore.row_macs import is_ours
 from vaultcore.rows import reference_from_row, select_references
 from vaultcore.stored import Unread, read_apart, unreadable_fields
-from vaultcore.tables import items, references
+from vaultcore.tables import items, references, versions
 from vaultcore.unit_of_work import remember
 
+ROTATOR_NODE: Final = "rotator"
+"""Stands for the node where the rotator of an item is the consumer."""
 _AT_ONCE: Final = 400
 """Names in one query."""
 _NO_PIN: Final = MappingProxyType({"pinned": None, "held_by": None})
@@ -80,6 +83,7 @@ class References:
                     "written": written,
                     "mentioned": mentioned,
                     "item_id": None if item is None else item.id,
+                    "current_version": None if item is None else item.number,
                     "idle_at": None if item is None else now + timedelta(seconds=item.idle_seconds),
                     **pin,
                 }
@@ -113,9 +117,11 @@ class References:
             some = every[start : start + _AT_ONCE]
             wanted = {spelling for text in some for spelling in spellings(text)}
             rows = connection.execute(
-                select(items.c.id, items.c.name, items.c.idle_seconds).where(
-                    items.c.name.in_(wanted) | items.c.id.in_(some)
+                select(items.c.id, items.c.name, items.c.idle_seconds, versions.c.number)
+                .outerjoin(
+                    versions, and_(versions.c.item_id == items.c.id, versions.c.stage == Stage.CURRENT.value)
                 )
+                .where(items.c.name.in_(wanted) | items.c.id.in_(some))
             ).all()
             by_name, by_id = {row.name: row for row in rows}, {row.id: row for row in rows}
             for text in some:
@@ -132,7 +138,7 @@ class References:
         connection.execute(
             update(references)
             .where(references.c.item_id.is_(None), references.c.written.in_([name, item_id]))
-            .values(item_id=item_id, idle_at=idle_at)
+            .values(item_id=item_id, current_version=find_current_number(connection, item_id), idle_at=idle_at)
         )
 
     def unlink(self, connection: Connection, item_id: str, *, name: str | None = None) -> None:
@@ -141,7 +147,7 @@ class References:
         connection.execute(
             update(references)
             .where(references.c.item_id == item_id, references.c.mentioned, *named)
-            .values(item_id=None, idle_at=None, pinned=None, held_by=None)
+            .values(item_id=None, current_version=None, idle_at=None, pinned=None, held_by=None)
         )
 
     def link_all(self, connection: Connection, names: Mapping[str, str], *, idle_at: datetime) -> int:
@@ -155,10 +161,11 @@ class References:
             written = row.written
             item_id = written if written in names else ids.get(written) or ids.get(normalise(written))
             if item_id is not None:
+                number = find_current_number(connection, item_id)
                 linked += connection.execute(
                     update(references)
                     .where(references.c.item_id.is_(None), references.c.written == written)
-                    .values(item_id=item_id, idle_at=idle_at)
+                    .values(item_id=item_id, current_version=number, idle_at=idle_at)
                 ).rowcount
         return linked
 

@@ -30,7 +30,6 @@ from sqlalchemy import (
     func,
     literal_column,
     not_,
-    or_,
     select,
     true,
     type_coerce,
@@ -102,57 +101,90 @@ def is_whole(connection: Connection, table: Table) -> ColumnElement[bool]:
 
 @cache
 def _is_whole(table: Table, dialect: str) -> ColumnElement[bool]:
-    return and_(*(is_sound(column, dialect) for column in table.columns))
+    return _sql(" AND ".join(_write_sound(column, dialect) for column in table.columns))
 
 
-@cache  # follows from the schema alone, and takes longer to build than to ask the database
+@cache
 def is_sound(column: Column[Any], dialect: str) -> ColumnElement[bool]:
     """Whether the column holds what its type says, as the database sees it; never null."""
-    check = _of_sqlite(column) if dialect == "sqlite" else _of_postgresql(column)
+    return _sql(_write_sound(column, dialect))
+
+
+def _sql(condition: str) -> ColumnElement[bool]:
+    """Written as it is: of hundreds of columns, a tree of expressions takes far longer to make and to compile
+    than the database to answer. It holds words of ours alone.
+    """
+    return literal_column(f"({condition})", Boolean())
+
+
+def _write_sound(column: Column[Any], dialect: str) -> str:
+    name = f'"{column.table.name}"."{column.name}"'
+    parts = _of_sqlite(column, name) if dialect == "sqlite" else _of_postgresql(column, name)
     values = column.info.get("one_of")
     if values is not None:
-        check = and_(check, column.in_([str(value) for value in values]))
-    check = func.coalesce(check, false())
-    return or_(column.is_(None), check) if column.nullable else check
+        parts.append(f"{name} IN ({', '.join(_quote(str(value)) for value in values)})")
+    check = f"coalesce({' AND '.join(parts) or 'true'}, false)"
+    return f"({name} IS NULL OR {check})" if column.nullable else check
 
 
-def _of_sqlite(column: Column[Any]) -> ColumnElement[bool]:
-    raw = type_coerce(column, Text())
-    kind = func.typeof(raw)
+def _of_sqlite(column: Column[Any], name: str) -> list[str]:
+    kind = f"typeof({name})"
     if isinstance(column.type, UtcDateTime):
-        day = func.substr(raw, 1, 10)
-        shaped = raw.op("GLOB")(f"{_DAY} {_CLOCK}")
-        return and_(kind == "text", shaped, func.date(day, "+0 days") == day)
+        day = f"substr({name}, 1, 10)"
+        return [f"{kind} = 'text'", f"{name} GLOB '{_DAY} {_CLOCK}'", f"date({day}, '+0 days') = {day}"]
     if isinstance(column.type, Boolean):
-        return and_(kind == "integer", column.in_([False, True]))
+        return [f"{kind} = 'integer'", f"{name} IN (0, 1)"]
     if isinstance(column.type, Integer):
-        return and_(kind == "integer", column >= 0)
+        return [f"{kind} = 'integer'", f"{name} >= 0"]
     if isinstance(column.type, JSON):
-        sound = case((_is_json(raw), _has_shape(column, func.json_type(raw))), else_=false())
-        return or_(kind.in_(["integer", "real"]), sound) if column.info.get("shape") == "any" else sound
+        sound = _of_json(name, " AND ".join(_shape(column, f"json_type({name})")) or "true")
+        return [f"({kind} IN ('integer', 'real') OR {sound})" if column.info.get("shape") == "any" else sound]
     if isinstance(column.type, LargeBinary):
-        return kind == "blob"
+        return [f"{kind} = 'blob'"]
     if column.info.get("json_text"):
-        return case((_is_json(raw), func.json_type(raw) == "object"), else_=false())
-    return and_(kind == "text", *_fits(column))
+        return [_of_json(name, f"json_type({name}) = 'object'")]
+    return [f"{kind} = 'text'", *_fits(column, name)]
 
 
-def _of_postgresql(column: Column[Any]) -> ColumnElement[bool]:
+def _of_postgresql(column: Column[Any], name: str) -> list[str]:
     if isinstance(column.type, UtcDateTime):
-        return and_(
-            func.isfinite(column),
-            column >= literal_column("timestamptz '2000-01-01 00:00:00+00'"),
-            column < literal_column("timestamptz '9999-12-31 23:59:59.999999+00'"),
-        )
+        return [
+            f"isfinite({name})",
+            f"{name} >= timestamptz '2000-01-01 00:00:00+00'",
+            f"{name} < timestamptz '9999-12-31 23:59:59.999999+00'",
+        ]
     if isinstance(column.type, Boolean | LargeBinary):
-        return true()
+        return []
     if isinstance(column.type, Integer):
-        return column >= 0
+        return [f"{name} >= 0"]
     if isinstance(column.type, JSON):
-        return _has_shape(column, func.json_typeof(column))
+        return _shape(column, f"json_typeof({name})")
     if column.info.get("json_text"):  # no release before 16 can tell more without raising
-        return column.regexp_match(r"^\s*\{.*\}\s*$")
-    return and_(*_fits(column))
+        return [rf"{name} ~ '^\s*\{{.*\}}\s*$'"]
+    return _fits(column, name)
+
+
+def _of_json(name: str, condition: str) -> str:
+    """SQLite's functions of JSON raise where it is none: only a CASE keeps them from being called."""
+    return f"CASE WHEN typeof({name}) = 'text' AND json_valid({name}) = 1 THEN {condition} ELSE false END"
+
+
+def _shape(column: Column[Any], found: str) -> list[str]:
+    shape = column.info.get("shape", "object")
+    return [] if shape == "any" else [f"{found} = {_quote(shape)}"]
+
+
+def _fits(column: Column[Any], name: str) -> list[str]:
+    """As long as its type allows; and not empty, where it says which of several something is."""
+    longest = column.type.length if isinstance(column.type, String) else None
+    if longest is None:
+        return []
+    fits = [f"length({name}) <= {longest}"]
+    return fits if column.info.get("may_be_empty", False) else [*fits, f"length({name}) > 0"]
+
+
+def _quote(word: str) -> str:
+    return "'" + word.replace("'", "''") + "'"
 
 
 def number_in(column: ColumnElement[Any], key: str, dialect: str) -> ColumnElement[Any]:
@@ -170,19 +202,3 @@ def text_in(column: ColumnElement[Any], key: str, dialect: str) -> ColumnElement
 def _is_json(raw: ColumnElement[Any]) -> ColumnElement[bool]:
     """SQLite's functions of JSON raise where it is none: only a CASE keeps them from being called."""
     return and_(func.typeof(raw) == "text", func.json_valid(raw) == 1)
-
-
-def _has_shape(column: Column[Any], found: ColumnElement[str]) -> ColumnElement[bool]:
-    shape = column.info.get("shape", "object")
-    return true() if shape == "any" else found == shape
-
-
-def _fits(column: Column[Any]) -> list[ColumnElement[bool]]:
-    """As long as its type allows; and not empty, where it says which of several something is."""
-    longest = column.type.length if isinstance(column.type, String) else None
-    fits: list[ColumnElement[bool]] = [true()]
-    if longest is not None:
-        fits.append(func.length(column) <= longest)
-    if longest is not None and not column.info.get("may_be_empty", False):
-        fits.append(func.length(column) > 0)
-    return fits

@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -42,7 +42,7 @@ from vaultcore.troubles import explain_database
 from vaultcore.unit_of_work import UnitOfWork, forget_what_changes
 from vaultcore.written_last import WRITES, forget_kept, write_kept
 
-SCHEMA_REVISION = "0033"
+SCHEMA_REVISION = "0034"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 FIRST_REVISION = "0004"
@@ -308,8 +308,11 @@ def upsert_into(connection: Connection, table: Table) -> Any:  # noqa: ANN401  #
 
     Tell what happened by `returning()`: an insert's `rowcount` means nothing on PostgreSQL.
     """
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415  # on SQLite nobody waits for it
+
+    return postgresql.insert(table)
 
 
 def _make_engine(url: str | URL, *, is_sqlite: bool) -> Engine:

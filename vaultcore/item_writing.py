@@ -13,21 +13,20 @@ from sqlalchemy import Connection, delete, insert, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
+from vaultcore.consumers import ROTATOR_NODE as ROTATOR_NODE  # noqa: PLC0414  # it is named with who writes it
 from vaultcore.consumers import References
+from vaultcore.current_numbers import note_current_number
 from vaultcore.errors import ConflictError, RefusedError, UnreadableError
 from vaultcore.label_rows import Labelled, find_labels, set_labels
 from vaultcore.labels import change_labels, compare_labels, join_labels, show_label
 from vaultcore.mac_writing import update_each
 from vaultcore.model import UNCHANGED, ConsumerKind, Item, Kind, Label, NodeReference, Policy, Stage, Unchanged
 from vaultcore.namesakes import refuse_namesake
-from vaultcore.references import find_uses, texts_in
 from vaultcore.rows import derived_columns, owner_columns
 from vaultcore.secret import Secret
 from vaultcore.tables import item_owners, items, versions
 from vaultcore.twins import record_accounts
 from vaultcore.versions import Versions
-
-ROTATOR_NODE = "rotator"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,6 +294,7 @@ class ItemWriting:
         self._versions.insert_first(
             connection, {item_id: (value, expires_at)}, now=now, keep_value=kind is Kind.SECRET
         )
+        note_current_number(connection, item_id, 1)
 
     def _check_rename(self, connection: Connection, item: Item, name: str) -> None:
         if rules.kind_of(name) is not item.kind:
@@ -318,6 +318,8 @@ class ItemWriting:
 
 def find_named(policy: Policy) -> set[tuple[str | None, str | None]]:
     """The items that the settings of its rotator name, by name or by id."""
+    from vaultcore.references import find_uses, texts_in  # noqa: PLC0415  # who only reads waits for no Liquid
+
     return {
         (use.name, use.item_id) for text in texts_in(policy.settings) for use in find_uses(text, header=True)
     }

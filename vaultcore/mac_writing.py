@@ -34,7 +34,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from vaultcore.damage import is_sound
 from vaultcore.row_macs import MAC, RowMacs, attach, check_mac, columns_of, is_kept, is_ours, macs_of
@@ -221,6 +220,8 @@ def _is_among(connection: Connection, keys: Sequence[Column[Any]], wanted: Seque
             func.json_extract(each.c.value, f"$[{position}]") for position in range(len(keys))
         ]
     else:
+        from sqlalchemy.dialects.postgresql import JSONB  # noqa: PLC0415  # on SQLite nobody waits for it
+
         each = func.jsonb_array_elements(cast(wanted, JSONB)).table_valued("value")
         parts = [cast(each.c.value.op("->>")(position), key.type) for position, key in enumerate(keys)]
     return tuple_(*keys).in_(select(*parts)) if len(keys) > 1 else keys[0].in_(select(*parts))

@@ -24,7 +24,7 @@ from vaultcore.tables import audit as audit_table
 from vaultcore.tables import deployment, metadata
 
 SIGNED = "vault.sign-rows"
-SIGNED_UP_TO = 4
+SIGNED_UP_TO = 5
 """The generation of this release. The first was signed by releases that stored none."""
 TAKEN_AWAY = (
     "the digest of the vault's own row (table deployment) was taken away or changed behind the vault's back"

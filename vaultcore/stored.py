@@ -73,9 +73,8 @@ def unreadable_fields(row: Row[*tuple[Any, ...]]) -> tuple[str, ...]:
 
 def check_row(row: Row[*tuple[Any, ...]], what: str) -> None:
     """`UnreadableError` where any value of the row cannot be read."""
-    fields = unreadable_fields(row)
-    if fields:
-        raise UnreadableError(what, ", ".join(fields))
+    if UNREADABLE in row:
+        raise UnreadableError(what, ", ".join(unreadable_fields(row)))
 
 
 def read_apart(row: R, read: Callable[[R], T]) -> T | Unread[T]:

@@ -361,6 +361,7 @@ class ReferenceColumns(TypedColumns):
     item_id: Named[str | None] = Column(String(40), ForeignKey("items.id"), index=True)
     pinned: Named[int | None] = Column(Integer)
     held_by: Named[str | None] = Column(String(40))
+    current_version: Named[int | None] = Column(Integer)
     last_version: Named[int | None] = Column(Integer)
     last_run_at: Named[datetime | None] = Column(UtcDateTime)
     idle_at: Named[datetime | None] = Column(UtcDateTime)
@@ -383,21 +384,46 @@ references = Table(
             "item_id",
             "pinned",
             "held_by",
+            "current_version",
             "proven_version",
             "proven_at",
-        )
+        ),
+        "added": {5: ("current_version",)},
     },
 )
 """Who uses what. `written` is the name or id as the template has it; `item_id` is null while no such
 item exists. The proof of a production run stands here, because runs themselves are not kept for ever. One that
 is only `mentioned` stands where nothing looks the item up: it is scanned, and has nothing to prove. With
-`elsewhere` another engine runs the consumer, and is given no value by us."""
+`elsewhere` another engine runs the consumer, and is given no value by us. `current_version` is the number of
+the item's current version (`vaultcore.current_numbers`), so that an index has what is behind."""
 
 Index(
     "ix_item_references_missing",
     references.c.written,
     sqlite_where=text("item_id IS NULL"),
     postgresql_where=text("item_id IS NULL"),
+)
+
+
+SUSPECT = "item_id IS NULL OR coalesce(pinned, last_version) <> current_version"
+"""Of references: it leads to no item, or to a version that is not current. An index is used where a statement
+has its condition by the letter."""
+Index(
+    "ix_item_references_suspect",
+    references.c.consumer_id,
+    references.c.node_id,
+    references.c.written,
+    sqlite_where=text(SUSPECT),
+    postgresql_where=text(SUSPECT),
+)
+Index(
+    "ix_item_references_idle",
+    references.c.idle_at,
+    references.c.consumer_id,
+    references.c.node_id,
+    references.c.written,
+    sqlite_where=text("idle_at IS NOT NULL"),
+    postgresql_where=text("idle_at IS NOT NULL"),
 )
 
 

@@ -16,6 +16,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.crypto import apikeys
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
+from vaultcore.current_numbers import note_current_number
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError, UnreadableError
 from vaultcore.model import Stage, Version
 from vaultcore.row_macs import check_mac
@@ -437,6 +438,7 @@ class Versions:
             if moved is None:
                 raise ConflictError(f"version {number} of item {item_id} is not {was} any more: look again")
             became = moved
+        note_current_number(connection, item_id, new)
         row = connection.execute(select_items().where(items.c.id == item_id).with_for_update(of=items)).one()
         owners = owners_of(connection, [item_id])[item_id]
         item = item_from_row(row, owners, ())  # its labels decide nothing

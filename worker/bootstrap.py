@@ -8,53 +8,75 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError
-from vaultcore.named_policies import NamedPolicies
 from vaultcore.own_row import OwnRow, read_own_row
-from vaultcore.owners import Owners
-from vaultcore.presented_keys import PresentedKeys
-from vaultcore.principals import Principals
 from vaultcore.row_macs import LABEL, RowMacs
-from vaultcore.sessions import Sessions
 from vaultcore.signing_rows import TAKEN_AWAY, is_signed, was_signed
-from vaultcore.vault import Vault
-from vaultcore.versions import Versions
 from worker.config import Settings
 from worker.hardening import harden_process
 from worker.locks import share_vault
-from worker.outbound import HttpClient, Network
-from worker.services.core import Core, WaysOut
-from worker.services.identities import Identities
-from worker.services.identity_provider import IdentityProvider
-from worker.services.impacts import Impacts
-from worker.services.items.room import ItemsRoom, build_items
-from worker.services.items_at_once import ItemsAtOnce
-from worker.services.lists import Lists
-from worker.services.metadata import MetadataExchange
-from worker.services.night.overview import Overview, build_overview
-from worker.services.night.room import NightRoom, build_night
-from worker.services.notices.recipients import Recipients
-from worker.services.notices.room import Notices, build_notices
-from worker.services.page_changes import PageChanges
-from worker.services.principals import PrincipalAccess
-from worker.services.requests import Requests
-from worker.services.rotation.pickups import Pickups
-from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
-from worker.services.runs.room import RunsRoom, build_runs
-from worker.services.sessions import SignIns
-from worker.services.upkeep.pace import SharedPace
-from worker.services.upkeep.room import Upkeep, build_upkeep
-from worker.services.views import Views
+
+if TYPE_CHECKING:  # each is loaded when it is asked for: a command waits for no room that it does not enter
+    from vaultcore.audit import AuditLog
+    from vaultcore.named_policies import NamedPolicies
+    from vaultcore.owners import Owners
+    from vaultcore.presented_keys import PresentedKeys
+    from vaultcore.principals import Principals
+    from vaultcore.sessions import Sessions
+    from vaultcore.vault import Vault
+    from vaultcore.versions import Versions
+    from worker.services.core import Core, WaysOut
+    from worker.services.identities import Identities
+    from worker.services.impacts import Impacts
+    from worker.services.items.room import ItemsRoom
+    from worker.services.items_at_once import ItemsAtOnce
+    from worker.services.lists import Lists
+    from worker.services.metadata import MetadataExchange
+    from worker.services.night.overview import Overview
+    from worker.services.night.room import NightRoom
+    from worker.services.night.scans import Scans
+    from worker.services.notices.room import Notices
+    from worker.services.page_changes import PageChanges
+    from worker.services.principals import PrincipalAccess
+    from worker.services.requests import Requests
+    from worker.services.rotation.pickups import Pickups
+    from worker.services.rotation.room import RotationRoom
+    from worker.services.runs.room import RunsRoom
+    from worker.services.sessions import SignIns
+    from worker.services.upkeep.anchors import Anchors
+    from worker.services.upkeep.room import Upkeep
+    from worker.services.upkeep.row_verification import RowVerification
+    from worker.services.views import Views
 
 Clock = Callable[[], datetime]
+
+
+_ROOMS = (
+    "night.room",
+    "night.scans",
+    "identities",
+    "identity_provider",
+    "impacts",
+    "items.room",
+    "items_at_once",
+    "lists",
+    "metadata",
+    "page_changes",
+    "principals",
+    "requests",
+    "sessions",
+    "upkeep.pace",
+    "views",
+)
 
 
 def utc_now() -> datetime:
@@ -77,7 +99,15 @@ class Services:
         _ = self.deployment_id
         if needs_key:
             _ = self.keyring.active
-        self.upkeep.anchors.refuse_older()
+        self.anchors.refuse_older()
+
+    @staticmethod
+    def load() -> None:
+        """The code of every room, for a process that stays: a release that is put in its place while it runs is
+        then not mixed with it.
+        """
+        for name in _ROOMS:
+            import_module(f"worker.services.{name}")
 
     def close(self) -> None:
         """Gives back what is held open: the connections to the database."""
@@ -106,7 +136,7 @@ class Services:
         except NightkeyError:
             database.dispose()
             raise
-        database.after_change = lambda: self.upkeep.anchors.anchor_quietly()  # noqa: PLW0108  # it needs the database
+        database.after_change = lambda: self.anchors.anchor_quietly()  # noqa: PLW0108  # it needs the database
         return database
 
     @cached_property
@@ -142,7 +172,9 @@ class Services:
         return str(found.id)
 
     @cached_property
-    def audit(self) -> AuditLog:
+    def audit(self) -> "AuditLog":
+        from vaultcore.audit import AuditLog  # noqa: PLC0415  # as above
+
         _ = self.deployment_id  # an audit row that another keyring chained would break the log
         return AuditLog(self.keyring.audit_key, self.keyring.signing_key)
 
@@ -151,7 +183,9 @@ class Services:
         return References()
 
     @cached_property
-    def owners(self) -> Owners:
+    def owners(self) -> "Owners":
+        from vaultcore.owners import Owners  # noqa: PLC0415  # as above
+
         return Owners(
             deployment_id=self.deployment_id,
             keyring=self.keyring,
@@ -160,7 +194,9 @@ class Services:
         )
 
     @cached_property
-    def versions(self) -> Versions:
+    def versions(self) -> "Versions":
+        from vaultcore.versions import Versions  # noqa: PLC0415  # as above
+
         return Versions(
             deployment_id=self.deployment_id,
             keyring=self.keyring,
@@ -169,19 +205,27 @@ class Services:
         )
 
     @cached_property
-    def presented_keys(self) -> PresentedKeys:
+    def presented_keys(self) -> "PresentedKeys":
+        from vaultcore.presented_keys import PresentedKeys  # noqa: PLC0415  # as above
+
         return PresentedKeys(keyring=self.keyring, clock=self.clock)
 
     @cached_property
-    def vault(self) -> Vault:
+    def vault(self) -> "Vault":
+        from vaultcore.vault import Vault  # noqa: PLC0415  # as above
+
         return Vault(versions=self.versions, audit=self.audit, references=self.references, clock=self.clock)
 
     @cached_property
-    def _named_policies(self) -> NamedPolicies:
+    def _named_policies(self) -> "NamedPolicies":
+        from vaultcore.named_policies import NamedPolicies  # noqa: PLC0415  # as above
+
         return NamedPolicies(audit=self.audit, clock=self.clock)
 
     @cached_property
-    def core(self) -> Core:
+    def core(self) -> "Core":
+        from worker.services.core import Core  # noqa: PLC0415  # as above
+
         return Core(
             settings=self.settings,
             clock=self.clock,
@@ -198,7 +242,11 @@ class Services:
         )
 
     @cached_property
-    def ways_out(self) -> WaysOut:
+    def ways_out(self) -> "WaysOut":
+        from worker.outbound import HttpClient, Network  # noqa: PLC0415  # as above
+        from worker.services.core import WaysOut  # noqa: PLC0415  # as above
+        from worker.services.upkeep.pace import SharedPace  # noqa: PLC0415  # as above
+
         settings, clock, database = self.settings, self.clock, self.database
         network = Network(settings.guard, ca_file=settings.outbound_ca)
         http = HttpClient(
@@ -213,23 +261,54 @@ class Services:
         return WaysOut(network=network, http=http)
 
     @cached_property
-    def upkeep(self) -> Upkeep:
-        return build_upkeep(self.core)
+    def upkeep(self) -> "Upkeep":
+        from worker.services.upkeep.room import build_upkeep  # noqa: PLC0415  # as above
+
+        return build_upkeep(self.core, anchors=self.anchors, row_verification=self.row_verification)
 
     @cached_property
-    def overview(self) -> Overview:
+    def anchors(self) -> "Anchors":
+        from worker.services.upkeep.anchors import ANCHORS_FILE, Anchors  # noqa: PLC0415  # as above
+
+        file = self.settings.home / ANCHORS_FILE
+        return Anchors(database=self.database, audit=self.audit, clock=self.clock, file=file)
+
+    @cached_property
+    def row_verification(self) -> "RowVerification":
+        from vaultcore.row_checks import RowChecks  # noqa: PLC0415  # as above
+        from worker.services.upkeep.row_verification import RowVerification  # noqa: PLC0415  # as above
+
+        return RowVerification(
+            database=self.database,
+            checks=RowChecks(versions=self.versions, owners=self.owners),
+            macs=self.row_macs,
+            audit=self.audit,
+            budget=self.settings.rows_checked,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def overview(self) -> "Overview":
+        from worker.services.night.overview import build_overview  # noqa: PLC0415  # as above
+
         return build_overview(self.core, upkeep=self.upkeep)
 
     @cached_property
-    def notices(self) -> Notices:
+    def notices(self) -> "Notices":
+        from worker.services.notices.room import build_notices  # noqa: PLC0415  # as above
+
         return build_notices(self.core, self.upkeep, self.ways_out)
 
     @cached_property
-    def runs(self) -> RunsRoom:
+    def runs(self) -> "RunsRoom":
+        from worker.services.runs.room import build_runs  # noqa: PLC0415  # as above
+
         return build_runs(self.core, self.ways_out, pickups=self._pickups)
 
     @cached_property
-    def rotation(self) -> RotationRoom:
+    def rotation(self) -> "RotationRoom":
+        from worker.services.rotation.room import build_rotation  # noqa: PLC0415  # as above
+
         return build_rotation(
             self.core,
             self.ways_out,
@@ -240,22 +319,44 @@ class Services:
         )
 
     @cached_property
-    def night(self) -> NightRoom:
+    def night(self) -> "NightRoom":
+        from worker.services.night.room import build_night  # noqa: PLC0415  # as above
+
         return build_night(
             self.core,
             upkeep=self.upkeep,
             overview=self.overview,
+            scans=self.scans,
             notices=self.notices,
             runs=self.runs,
             rotation=self.rotation,
         )
 
     @cached_property
-    def items(self) -> ItemsRoom:
+    def scans(self) -> "Scans":
+        from worker.services.night.scans import Scans  # noqa: PLC0415  # as above
+
+        settings = self.settings
+        return Scans(
+            database=self.database,
+            references=self.references,
+            row_verification=self.row_verification,
+            caps=settings.caps,
+            freezes=settings.freeze_windows,
+            page_size=settings.page_size,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def items(self) -> "ItemsRoom":
+        from worker.services.items.room import build_items  # noqa: PLC0415  # as above
+
         return build_items(self.core, rotation=self.rotation, named_policies=self._named_policies)
 
     @cached_property
-    def principals(self) -> PrincipalAccess:
+    def principals(self) -> "PrincipalAccess":
+        from worker.services.principals import PrincipalAccess  # noqa: PLC0415  # as above
+
         return PrincipalAccess(
             database=self.database,
             vault=self.vault,
@@ -267,7 +368,9 @@ class Services:
         )
 
     @cached_property
-    def items_at_once(self) -> ItemsAtOnce:
+    def items_at_once(self) -> "ItemsAtOnce":
+        from worker.services.items_at_once import ItemsAtOnce  # noqa: PLC0415  # as above
+
         return ItemsAtOnce(
             database=self.database,
             items=self.items,
@@ -277,15 +380,21 @@ class Services:
         )
 
     @cached_property
-    def _page_changes(self) -> PageChanges:
+    def _page_changes(self) -> "PageChanges":
+        from worker.services.page_changes import PageChanges  # noqa: PLC0415  # as above
+
         return PageChanges(database=self.database, items=self.items, principals=self.principals)
 
     @cached_property
-    def impacts(self) -> Impacts:
+    def impacts(self) -> "Impacts":
+        from worker.services.impacts import Impacts  # noqa: PLC0415  # as above
+
         return Impacts(database=self.database, vault=self.vault, principals=self.principals, clock=self.clock)
 
     @cached_property
-    def metadata(self) -> MetadataExchange:
+    def metadata(self) -> "MetadataExchange":
+        from worker.services.metadata import MetadataExchange  # noqa: PLC0415  # as above
+
         return MetadataExchange(
             database=self.database,
             vault=self.vault,
@@ -299,7 +408,9 @@ class Services:
         )
 
     @cached_property
-    def sign_ins(self) -> SignIns:
+    def sign_ins(self) -> "SignIns":
+        from worker.services.sessions import SignIns  # noqa: PLC0415  # as above
+
         return SignIns(
             database=self.database,
             principals=self._principals,
@@ -307,8 +418,11 @@ class Services:
         )
 
     @cached_property
-    def identities(self) -> Identities | None:
+    def identities(self) -> "Identities | None":
         """None: no identity provider is set."""
+        from worker.services.identities import Identities  # noqa: PLC0415  # as above
+        from worker.services.identity_provider import IdentityProvider  # noqa: PLC0415  # as above
+
         settings = self.settings
         if not settings.oidc_client_id and not settings.jwt_audience:
             return None
@@ -338,13 +452,18 @@ class Services:
         )
 
     @cached_property
-    def requests(self) -> Requests:
+    def requests(self) -> "Requests":
+        from worker.services.requests import Requests  # noqa: PLC0415  # as above
+
         return Requests(
             database=self.database, deployment_id=self.deployment_id, keyring=self.keyring, clock=self.clock
         )
 
     @cached_property
-    def views(self) -> Views:
+    def views(self) -> "Views":
+        from worker.services.notices.recipients import Recipients  # noqa: PLC0415  # as above
+        from worker.services.views import Views  # noqa: PLC0415  # as above
+
         return Views(
             database=self.database,
             vault=self.vault,
@@ -355,19 +474,27 @@ class Services:
         )
 
     @cached_property
-    def _principals(self) -> Principals:
+    def _principals(self) -> "Principals":
+        from vaultcore.principals import Principals  # noqa: PLC0415  # as above
+
         return Principals(owners=self.owners, audit=self.audit, clock=self.clock)
 
     @cached_property
-    def _sessions(self) -> Sessions:
+    def _sessions(self) -> "Sessions":
+        from vaultcore.sessions import Sessions  # noqa: PLC0415  # as above
+
         return Sessions(principals=self._principals, audit=self.audit, clock=self.clock)
 
     @cached_property
-    def lists(self) -> Lists:
+    def lists(self) -> "Lists":
+        from worker.services.lists import Lists  # noqa: PLC0415  # as above
+
         return Lists(database=self.database, owners=self.owners, clock=self.clock)
 
     @cached_property
-    def _pickups(self) -> Pickups:
+    def _pickups(self) -> "Pickups":
+        from worker.services.rotation.room import build_pickups  # noqa: PLC0415  # as above
+
         return build_pickups(self.core, self.notices)
 
 

@@ -7,7 +7,6 @@ does the work leases its row first. A task that fails logs a type and calls for 
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from celery import Celery
 from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
@@ -15,8 +14,9 @@ from kombu.exceptions import OperationalError
 from vaultcore.troubles import explain
 from worker.domain.messages import fits, name_of
 from worker.domain.work import Task, Work
+from worker.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _AT_START = (Task.NIGHT, Task.RESUME, Task.SCHEDULE)
 
 Do = Callable[[Work], list[Work]]

@@ -41,7 +41,7 @@ FULL = Room(caps=Caps(night=1, target=1), taken=1)
 
 
 def item(**fields):
-    return replace(DUE, **fields)
+    return DUE._replace(**fields)
 
 
 OPEN = {"open_rotation": "rot_1", "open_state": "watching"}
@@ -288,7 +288,7 @@ def test_only_what_is_auto_free_and_due_is_ever_rotated(due):
 
 @given(due_items)
 def test_what_is_due_and_would_lapse_is_rotated_whatever_the_windows_say(due):
-    due = replace(due, mode=Mode.AUTO, open_rotation=None, hold_until=None, expiry_first=True)
+    due = due._replace(mode=Mode.AUTO, open_rotation=None, hold_until=None, expiry_first=True)
 
     if due.rotate_from <= NOW and due.expires_at <= NOW + 2 * DAY:
         assert plan_item(due, NOW, FULL).action is PlannedAction.ROTATE
@@ -316,5 +316,5 @@ def test_a_stuck_rotation_is_never_taken_for_one_that_moves(due):
 @given(due_items)
 def test_the_same_row_at_the_same_time_gives_the_same_decision(due):
     """The dry run, the night and a forecast may be compared."""
-    assert plan_item(due, NOW, PLENTY) == plan_item(replace(due), NOW, PLENTY)
+    assert plan_item(due, NOW, PLENTY) == plan_item(due._replace(), NOW, PLENTY)
     assert isinstance(plan_item(due, NOW, PLENTY), Decision)

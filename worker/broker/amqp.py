@@ -9,12 +9,12 @@ from pathlib import Path
 from struct import unpack_from
 from typing import Any, Final
 
-import structlog
 from amqp import method_framing, serialization
 from kombu.transport import pyamqp
 
 from worker.broker.aside import Aside, aside_at
 from worker.domain.messages import BYTES_MAX, ENCODING, JSON_TYPE, MessageFault, Ring, read_ring
+from worker.log import get_logger
 
 _Channel: Any = pyamqp.Channel  # kombu and py-amqp have no types
 _Connection: Any = pyamqp.Connection
@@ -23,7 +23,7 @@ _TlsTransport: Any = pyamqp.SSLTransport
 _make_handler: Any = method_framing.frame_handler
 _PROPERTIES: Any = serialization.PROPERTY_CLASSES
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _HEADER, _BODY = 2, 3
 """Kinds of frames."""

@@ -14,16 +14,15 @@ from functools import cache
 from pathlib import Path
 from secrets import token_hex
 
-import structlog
-
 from worker.domain.messages import BYTES_MAX, MessageFault
+from worker.log import get_logger
 
 ENTRIES_MAX = 200
 """So many files, with what they hold below."""
 KEPT_MAX = 4 * BYTES_MAX
 """No file in it is larger: what is, is taken away or cut."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Aside:

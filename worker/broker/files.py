@@ -17,18 +17,18 @@ from pathlib import Path
 from queue import Empty
 from typing import Any, TypeVar
 
-import structlog
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 from worker.broker.aside import Aside, aside_at
 from worker.domain.messages import BYTES_MAX, MessageFault, Ring, read_envelope, write_envelope
+from worker.log import get_logger
 from worker.ownership import is_ours_alone
 
 _WORDS_OF_OURS = ("part", "taken")
 """How a name ends that is being written, or read, just now."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 T = TypeVar("T")
 
 _Channel: Any = filesystem.Channel  # kombu has no types

@@ -32,10 +32,9 @@ def scan(
 
     def scan_here(services: "Services") -> Shape:
         now = services.clock()
-        preview = services.night.nights.preview(now if at is None else parse_time(at, now))
         if records:
-            services.night.nights.record()
-        return describe_preview(preview)
+            return describe_preview(services.night.nights.record())
+        return describe_preview(services.scans.preview(now if at is None else parse_time(at, now)))
 
     def scan_there(server: "FarServer") -> Shape:
         time = None if at is None else parse_time(at, server.clock()).isoformat()

@@ -93,6 +93,7 @@ def _open(settings: Settings) -> "Services":
 
     services = Services(settings)
     services.check(needs_key=False)
+    services.load()
     if services.keyring.is_restricted:
         note("nightkey: this keyring opens nothing: what needs a value is refused here (deploy/calls.md)")
     return services

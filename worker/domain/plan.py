@@ -1,8 +1,8 @@
 """What tonight holds for one due item: pure, so that the night, the dry run and a forecast agree."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from vaultcore.model import Mode
 from worker.domain.commands import quote_word, replace_command
@@ -12,6 +12,7 @@ from worker.domain.limits import Room, cannot_wait, when_to_begin
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 
+_TONIGHT = Reason.of(Code.DOES_REPLACE_TONIGHT)
 _AHEAD = timedelta(days=1)
 """How long before its window opens a rotation is planned."""
 
@@ -32,8 +33,10 @@ class PlannedAction(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, kw_only=True)
-class DueItem:
+_QUIET = (PlannedAction.ROTATE, PlannedAction.GO_ON, PlannedAction.WAIT, PlannedAction.NONE)
+
+
+class DueItem(NamedTuple):
     """A row of the scan: an item whose `due_at` has come.
 
     `opens` is the next moment that its windows and freezes allow, None if there is none.
@@ -62,8 +65,7 @@ class DueItem:
     """The command that gives it the value that it waits for; None: it has one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """What is done, why, from when, and what the owner is told of it if anything."""
 
     action: PlannedAction
@@ -72,8 +74,7 @@ class Decision:
     finding: Finding | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Choice:
+class _Choice(NamedTuple):
     """`does` and `command` as in `Finding`."""
 
     action: PlannedAction
@@ -91,13 +92,14 @@ def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
     when one is stuck.
     """
     choice = _choose(item, now, room)
-    level = expiry_level(item.expires_at, item.thresholds, now)
     lapsed = item.expires_at <= now
-    quiet = (PlannedAction.ROTATE, PlannedAction.GO_ON, PlannedAction.WAIT, PlannedAction.NONE)
     at_risk = lapsed or cannot_wait(item.expires_at, item.overlap, now)
-    heals_itself = item.mode is Mode.AUTO and choice.action in quiet
+    heals_itself = item.mode is Mode.AUTO and choice.action in _QUIET
+    if heals_itself and not at_risk:
+        return Decision(choice.action, choice.why, choice.begins_at, None)
     finding = None
-    if at_risk if heals_itself else lapsed or level is not None:
+    level = expiry_level(item.expires_at, item.thresholds, now)
+    if heals_itself or lapsed or level is not None:
         finding = find_of_item(
             FindingKind.LAPSED if lapsed else FindingKind.EXPIRING,
             item.item_id,
@@ -108,7 +110,7 @@ def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
             does=choice.does,
             command=choice.command,
         )
-    return Decision(action=choice.action, why=choice.why, begins_at=choice.begins_at, finding=finding)
+    return Decision(choice.action, choice.why, choice.begins_at, finding)
 
 
 def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
@@ -187,9 +189,7 @@ def _replace(item: DueItem, now: datetime, room: Room) -> _Choice:
             begins_at=begins_at,
             does=Reason.of(Code.DOES_REPLACE_IN_WINDOW, at=begins_at),
         )
-    return _Choice(
-        action=PlannedAction.ROTATE, why=urgency, begins_at=now, does=Reason.of(Code.DOES_REPLACE_TONIGHT)
-    )
+    return _Choice(PlannedAction.ROTATE, urgency, now, _TONIGHT)
 
 
 def _hold(item: DueItem, why: Reason) -> _Choice:
@@ -240,4 +240,4 @@ def _go_on(rotation: str, state: str | None) -> _Choice:
 
 
 def _urgency(item: DueItem, now: datetime) -> Reason:
-    return Reason.of(Code.EXPIRES, seconds=count_seconds_left(item.expires_at, now))
+    return Reason(Code.EXPIRES, (("seconds", count_seconds_left(item.expires_at, now)),))

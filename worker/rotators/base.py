@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
-from worker.outbound import HttpClient, Network
+
+if TYPE_CHECKING:  # whoever only plans makes no calls
+    from worker.outbound import HttpClient, Network
 
 
 class RotatorSettings(BaseModel):
@@ -48,8 +50,8 @@ class Job:
     old_external: Mapping[str, Any]
     new_external: Mapping[str, Any]
     values: Mapping[str, Secret]
-    http: HttpClient
-    network: Network
+    http: "HttpClient"
+    network: "Network"
     unanswered: bool = False
     accepted: bool = False
     held: AbstractSet[str] = frozenset()

@@ -28,7 +28,7 @@ def find_rotator(name: str) -> Rotator:
     if entry is None:
         raise InvalidInputError(f"no rotator {name[:60]!r}: there are {', '.join(rotator_names())}")
     try:
-        made: Rotator = entry.load()()
+        made: Rotator = _load(entry)()
     except ImportError as error:
         missing = error.name or "a package"
         raise ConfigurationError(f"rotator {name} cannot be loaded: {missing} is not installed") from None
@@ -171,6 +171,11 @@ def find_accounts(policy: Policy) -> frozenset[str]:
     if where is None:
         return frozenset()
     return frozenset(f"{where.lower()} {one}"[:ACCOUNT_MAX] for one in names)
+
+
+@cache
+def _load(entry: EntryPoint) -> Any:  # noqa: ANN401  # a class of anybody's
+    return entry.load()
 
 
 @cache

@@ -4,13 +4,22 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, exists, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    select,
+    type_coerce,
+)
 
 from vaultcore.damage import is_sound
-from vaultcore.model import Policy
 from vaultcore.paging import walk_keyset
-from vaultcore.rows import policy_from_json
-from vaultcore.stored import check_row
+from vaultcore.stored import UNREADABLE, check_row
 from vaultcore.tables import items, references
 from worker.rows.comparisons import differs
 from worker.rows.tables import rotations
@@ -20,14 +29,14 @@ from worker.rows.unread import UnreadItem, read_item
 class DueRow(NamedTuple):
     """A due item as it is stored, with its open rotation.
 
-    `hygiene`: what it lacks, by words. `life`: from when its current version was issued to its expiry, if that
-    is known. `is_read`: an active workflow here reads it, or another's rotator. `differs`: from its target,
-    since a restore.
+    `policy`: as it is stored, so that who reads many decodes each once. `hygiene`: what it lacks, by words.
+    `life`: from when its current version was issued to its expiry, if that is known. `is_read`: an active
+    workflow here reads it, or another's rotator. `differs`: from its target, since a restore.
     """
 
     item_id: str
     name: str
-    policy: Policy
+    policy: str
     hygiene: str
     expires_at: datetime
     life: timedelta | None
@@ -51,6 +60,11 @@ _IS_READ = (
 )
 
 
+def _text_of(column: ColumnElement[Any], dialect: str) -> ColumnElement[str]:
+    """JSON as it is stored."""
+    return type_coerce(column, Text()) if dialect == "sqlite" else cast(column, Text())
+
+
 def count_due(connection: Connection, now: datetime) -> int:
     return connection.execute(select(func.count()).where(items.c.due_at <= now)).scalar_one()
 
@@ -63,7 +77,7 @@ def walk_due_items(
         select(
             items.c.id,
             items.c.name,
-            items.c.policy,
+            _text_of(items.c.policy, connection.dialect.name).label("policy"),
             items.c.hygiene,
             items.c.expires_at,
             items.c.life_seconds,
@@ -92,17 +106,10 @@ def walk_due_items(
 
 
 def _read(row: Row[*tuple[Any, ...]]) -> DueRow:
-    check_row(row, f"item {row.name}")
+    if UNREADABLE in row:
+        check_row(row, f"item {row.name}")
+    item_id, name, policy, hygiene, expires_at, life, _, hold_until, is_read, rotation_id, state, differs = row
+    life = None if life is None else timedelta(seconds=life)
     return DueRow(
-        item_id=row.id,
-        name=row.name,
-        policy=policy_from_json(row.policy),
-        hygiene=row.hygiene,
-        expires_at=row.expires_at,
-        life=None if row.life_seconds is None else timedelta(seconds=row.life_seconds),
-        hold_until=row.hold_until,
-        is_read=row.is_read,
-        rotation_id=row.rotation_id,
-        rotation_state=row.rotation_state,
-        differs=row.differs,
+        item_id, name, policy, hygiene, expires_at, life, hold_until, is_read, rotation_id, state, differs
     )

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, Final
 
-import structlog
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Connection
 
@@ -39,10 +38,11 @@ from worker.domain.identity import (
     find_subject,
     is_id_token_for,
 )
+from worker.log import get_logger
 from worker.services.identity_provider import IdentityProvider
 from worker.signing.tokens import RefusedTokenError
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 BEGUN_LIFETIME: Final = timedelta(minutes=10)
 """How long somebody may take at the provider."""
 ACTOR: Final = "identity-provider"

@@ -10,10 +10,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import structlog
-
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
+from worker.log import get_logger
 from worker.outbound import HttpClient
 from worker.signing.key_sets import read_key_set
 from worker.signing.keys import SigningKey
@@ -22,7 +21,7 @@ from worker.signing.tokens import RefusedTokenError, check, read_kid
 if TYPE_CHECKING:
     from authlib.oauth2.client import OAuth2Client
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 T = TypeVar("T")
 LEEWAY: Final = timedelta(minutes=1)
 """By how much the provider's clock may differ from ours."""

@@ -7,11 +7,11 @@ hears the ring, from the rows: so there is nothing to remember here.
 import time
 from typing import Any
 
-import structlog
 from celery import beat
 
 from worker.app import QUEUE
 from worker.domain.pulses import Sign
+from worker.log import get_logger
 from worker.supervision.pulse import Pulse
 
 LOOK_SECONDS = 5.0
@@ -19,7 +19,7 @@ LOOK_SECONDS = 5.0
 FULL = 100
 """So many messages that wait are enough: whoever comes to take them looks at everything."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _Scheduler: Any = beat.Scheduler  # Celery has no types
 
 

@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 
-import structlog
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready
 
@@ -27,6 +26,7 @@ from worker.broker.aside import Aside, aside_at
 from worker.config import Settings
 from worker.domain.pulses import PulseKind
 from worker.hardening import is_orphan
+from worker.log import get_logger
 from worker.services.upkeep.signs_of_life import EVERY
 from worker.supervision.bells import Bells
 from worker.supervision.pulse import Pulse
@@ -34,7 +34,7 @@ from worker.tasks import register_tasks
 
 _TELL_SECONDS = 1.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def become(kind: PulseKind, settings: Settings, *, pipe: int, parent: int) -> int:
@@ -54,6 +54,7 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
     app = make_app(settings)
     services = Services(settings)
     services.check()
+    services.load()
     register_tasks(app, services.night.dispatch.do)
     _let_be_seen(services, kind, pulse, parent)
     _tell_of_others(services, aside_at(aside_folder(settings.home)))

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 
-import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
+from worker.log import get_logger
 from worker.web import codes
 from worker.web.answers import HttpProblem, answer
 from worker.web.api import (
@@ -86,7 +86,7 @@ from worker.web.probes import Probes
 from worker.web.refusals import Refusals
 from worker.web.slashes import keep_slashes
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 NOUNS = (

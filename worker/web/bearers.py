@@ -1,15 +1,15 @@
 """Who presents a key: a principal by its token, which is ours or of the identity provider, or nobody."""
 
-import structlog
 from starlette.requests import Request
 
 from vaultcore.access import Principal
 from vaultcore.errors import TamperedError, TargetError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
+from worker.log import get_logger
 from worker.web.answers import HttpProblem
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def presented_key(request: Request) -> Secret:

@@ -23,7 +23,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import NoReturn, TypeVar
 
-import structlog
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,6 +33,7 @@ from vaultcore.errors import NoKeyError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.domain.states import RunStatus
+from worker.log import get_logger
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.inbound import Called, Entrance
 from worker.web.answers import HttpProblem, answer, busy
@@ -49,7 +49,7 @@ LARGE_MAX = 2
 """How many keys are checked, how many workflows run, and how many of these with large bodies, at once. The
 others wait in line, with their bodies unread."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 T = TypeVar("T")
 
 

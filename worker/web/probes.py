@@ -8,7 +8,6 @@ the others want a token of who may see nights.
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-import structlog
 from anyio import CapacityLimiter, to_thread
 from kombu.connection import Connection
 from prometheus_client import CollectorRegistry
@@ -23,12 +22,13 @@ from starlette.routing import Route
 from vaultcore.access import Action
 from worker.bootstrap import Services
 from worker.broker import connect
+from worker.log import get_logger
 from worker.services.night.measures import Measures
 from worker.settings import PROBES
 from worker.web.answers import answer
 from worker.web.api.asking import identify
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _AT_ONCE = 2
 _BROKER_SECONDS = 5.0
 

@@ -16,7 +16,8 @@ from worker.domain.plan import PlannedAction
 from worker.rows import findings as finding_rows
 from worker.rows.owners import find_heard_of
 from worker.services.night.night_schedule import NightSchedule
-from worker.services.night.nights import Nights, Preview
+from worker.services.night.nights import Nights
+from worker.services.night.scans import Preview
 from worker.services.night.stale import SCANNED_KINDS
 from worker.services.notices.digests import Digests
 from worker.services.notices.recipients import Recipients

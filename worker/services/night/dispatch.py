@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime
 
-import structlog
 from structlog.contextvars import bound_contextvars
 
 from worker.domain.rotation import Rotation
@@ -16,6 +15,7 @@ from worker.domain.work import (
     after_schedule,
     after_step,
 )
+from worker.log import get_logger
 from worker.services.night.night_schedule import NightSchedule
 from worker.services.night.nights import Nights
 from worker.services.night.resume_sweep import ResumeSweep
@@ -25,7 +25,7 @@ from worker.services.rotation.advance import Advanced, Rotations
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.runs.runs import Runs
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 ACTOR = "schedule"
 
 

@@ -7,24 +7,24 @@ whoever asked. An item that cannot be read is itself something seen: it never st
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from vaultcore import rules
-from vaultcore.model import Hygiene
+from vaultcore.model import Hygiene, Kind
 from vaultcore.stored import read_apart
 from worker.domain.commands import first_value_command
 from worker.domain.findings import Finding, find_unreadable
 from worker.domain.limits import Contender, Room, cannot_wait, share_out
 from worker.domain.plan import Decision, DueItem, PlannedAction, plan_item
-from worker.domain.windows import Window, find_moment, parse_window
-from worker.rotators.catalog import find_target
+from worker.domain.windows import Window
 from worker.rows.due_items import DueRow, count_due, walk_due_items
 from worker.rows.unread import UnreadItem
+from worker.services.night.due_policies import DuePolicies, DuePolicy
 
 
-@dataclass(frozen=True, kw_only=True)
-class SeenItem:
+class SeenItem(NamedTuple):
     """A due item and what is to be done with it; `decision` is None if the row cannot be read."""
 
     item_id: str
@@ -44,10 +44,11 @@ def walk_due(
     `room` is what the night's caps leave: where more is due than that, the first to expire have their turn.
     `freezes` hold for every item.
     """
-    chosen = _choose(connection, now, page_size=page_size, room=room, freezes=freezes)
+    policies = DuePolicies(now, freezes)
+    chosen = _choose(connection, now, page_size=page_size, room=room, policies=policies)
     for rows in walk_due_items(connection, now, page_size=page_size):
         yield [
-            _see_apart(row, now, room if chosen is None else chosen.room_of(row.item_id), freezes)
+            _see_apart(row, now, room if chosen is None else chosen.room_of(row.item_id), policies)
             for row in rows
         ]
 
@@ -64,7 +65,7 @@ class _Chosen:
 
 
 def _choose(
-    connection: Connection, now: datetime, *, page_size: int, room: Room, freezes: Sequence[Window]
+    connection: Connection, now: datetime, *, page_size: int, room: Room, policies: DuePolicies
 ) -> _Chosen | None:
     """A first walk over what is due, only where the caps could matter; None: there is room for all."""
     if count_due(connection, now) <= room.left():
@@ -73,7 +74,7 @@ def _choose(
     waiting: list[Contender] = []
     for rows in walk_due_items(connection, now, page_size=page_size):
         for row in rows:
-            seen = _see_apart(row, now, free, freezes)
+            seen = _see_apart(row, now, free, policies)
             rotates = seen.decision is not None and seen.decision.action is PlannedAction.ROTATE
             if rotates and isinstance(row, DueRow):
                 waiting.append(
@@ -88,10 +89,8 @@ def _choose(
     return _Chosen(ids=ids, full=full)
 
 
-def _see_apart(row: DueRow | UnreadItem, now: datetime, room: Room, freezes: Sequence[Window]) -> SeenItem:
-    seen = (
-        row if isinstance(row, UnreadItem) else read_apart(row, lambda one: _see_item(one, now, room, freezes))
-    )
+def _see_apart(row: DueRow | UnreadItem, now: datetime, room: Room, policies: DuePolicies) -> SeenItem:
+    seen = read_apart(row, lambda one: _see_item(one, now, room, policies)) if isinstance(row, DueRow) else row
     if isinstance(seen, SeenItem):
         return seen
     name = str(row.name)
@@ -99,40 +98,46 @@ def _see_apart(row: DueRow | UnreadItem, now: datetime, room: Room, freezes: Seq
     return SeenItem(item_id=row.item_id, name=name, decision=None, finding=finding)
 
 
-def _see_item(row: DueRow, now: datetime, room: Room, freezes: Sequence[Window]) -> SeenItem:
-    item = _make_item(row, now, freezes)
+def _see_item(row: DueRow, now: datetime, room: Room, policies: DuePolicies) -> SeenItem:
+    known = policies.read(row.policy)
+    item = _make_item(row, known, now)
     decision = plan_item(item, now, room)
     return SeenItem(
-        item_id=row.item_id,
-        name=row.name,
-        decision=decision,
-        finding=decision.finding,
-        target=item.target,
-        urgent=cannot_wait(item.expires_at, item.overlap, now),
+        row.item_id,
+        row.name,
+        decision,
+        decision.finding,
+        known.target,
+        cannot_wait(row.expires_at, item.overlap, now),
     )
 
 
-def _make_item(row: DueRow, now: datetime, freezes: Sequence[Window]) -> DueItem:
-    policy = row.policy
-    closed = [*freezes, *map(parse_window, policy.freezes)]
+def _make_item(row: DueRow, known: DuePolicy, now: datetime) -> DueItem:
+    policy, life = known.policy, row.life
+    if life is None:
+        overlap, thresholds = known.overlap, known.thresholds
+    else:
+        overlap, thresholds = rules.overlap_of(policy, life), rules.thresholds_of(policy, life)
+    rotate_from = row.expires_at - known.lead if life is None else row.expires_at
+    if rotate_from > now:  # else it is no later than that, spread or not
+        rotate_from = rules.rotate_from(policy, row.expires_at, item_id=row.item_id, life=life)
+    waits = bool(row.hygiene) and Hygiene.NO_VALUE in row.hygiene.split()
     return DueItem(
-        item_id=row.item_id,
-        name=row.name,
-        mode=policy.mode,
-        expires_at=row.expires_at,
-        rotate_from=rules.rotate_from(policy, row.expires_at, item_id=row.item_id, life=row.life),
-        overlap=rules.overlap_of(policy, row.life),
-        thresholds=rules.thresholds_of(policy, row.life),
-        target=find_target(policy),
-        opens=find_moment(map(parse_window, policy.windows), closed, now),
-        expiry_first=policy.expiry_first,
-        hold_until=row.hold_until,
-        open_rotation=row.rotation_id,
-        open_state=row.rotation_state,
-        lifetime=policy.lifetime,
-        unread=not row.is_read and rules.needs_consumer(policy, rules.kind_of(row.name)),
+        row.item_id,
+        row.name,
+        known.mode,
+        row.expires_at,
+        rotate_from,
+        overlap,
+        thresholds,
+        known.target,
+        known.opens,
+        policy.expiry_first,
+        row.hold_until,
+        row.rotation_id,
+        row.rotation_state,
+        policy.lifetime,
+        unread=known.needs_consumer and not row.is_read and rules.kind_of(row.name) is Kind.SECRET,
         differs=row.differs,
-        give=first_value_command(row.name, policy, expires_at=row.expires_at, now=now)
-        if Hygiene.NO_VALUE in row.hygiene.split()
-        else None,
+        give=first_value_command(row.name, policy, expires_at=row.expires_at, now=now) if waits else None,
     )

@@ -1,33 +1,29 @@
 """One night: opened once, scanned, closed when its rotations have come to rest, told in digests."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from itertools import chain
 
-import structlog
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError, UnreadableError
 from vaultcore.vault import Vault
 from worker.domain.findings import Finding, FindingKind, find_unreadable
-from worker.domain.limits import Caps, Room
 from worker.domain.plan import Decision, PlannedAction
 from worker.domain.problems import NO_NEWS, Problem, ProblemKind
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 from worker.domain.states import Beat, NightOutcome
-from worker.domain.windows import Window
+from worker.log import get_logger
 from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.nights import NIGHT_JOB, Night
-from worker.services.night.due import SeenItem, walk_due
+from worker.services.night.due import SeenItem
 from worker.services.night.problems import Problems
-from worker.services.night.shared_credentials import walk_shared, walk_stale_copies
-from worker.services.night.stale import SCANNED_KINDS, walk_items, walk_stale
-from worker.services.night.unreadable import walk_unreadable
+from worker.services.night.scans import Preview, Scans
+from worker.services.night.stale import SCANNED_KINDS
 from worker.services.notices.digests import Digests
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.notices.outbox import Outbox
@@ -43,21 +39,12 @@ from worker.services.upkeep.row_verification import RowVerification
 from worker.wording import describe
 
 ACTOR = "night"
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _SCAN_TRIES = 8
 """How often one night's scan is begun before it is given up: two hours of tries."""
 _SAME_NIGHT = timedelta(hours=12)
 _SCAN_LEASE = timedelta(minutes=15)
 """How long a scan may take before another process begins it again."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What a scan at a time finds and what would be done; nothing of it was written."""
-
-    at: datetime
-    due: list[SeenItem]
-    findings: list[Finding]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +79,7 @@ class Nights:
         credential_checks: CredentialChecks,
         row_verification: RowVerification,
         wording: Wording,
-        caps: Caps,
-        freezes: Sequence[Window],
+        scans: Scans,
         page_size: int,
         clock: Callable[[], datetime],
     ) -> None:
@@ -112,25 +98,13 @@ class Nights:
         self._credential_checks = credential_checks
         self._row_verification = row_verification
         self._wording = wording
-        self._caps = caps
-        self._freezes = tuple(freezes)
+        self._scans = scans
         self._page_size = page_size
         self._clock = clock
 
     def preview(self, at: datetime) -> Preview:
         """The same walk and the same decisions as tonight's, at a time, writing nothing."""
-        with self._database.read() as connection:
-            due = [seen for page in self._walk_due(connection, at, night=None) for seen in page]
-            found = [seen.finding for seen in due if seen.finding is not None]
-            for page in walk_stale(connection, at, page_size=self._page_size):
-                found += page
-            for page in walk_items(connection, at, page_size=self._page_size):
-                found += page
-            for page in chain(self._walk_shared(connection), self._credential_checks.walk_refused(connection)):
-                found += page
-            found += walk_unreadable(connection, at, self._clock)
-            found += self._row_verification.preview(connection).wrong
-        return Preview(at=at, due=due, findings=_tell_once(found))
+        return self._scans.preview(at)
 
     def begin(self, slot: datetime, *, by_hand: bool = False) -> list[str] | None:
         """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already.
@@ -203,9 +177,13 @@ class Nights:
             data={"night": slot, "problems": [problem]},
         )
 
-    def record(self) -> Counts:
-        """A scan by hand: findings are opened, updated and resolved; nothing is rotated or sent."""
-        return self._scan(self._clock(), night=None)[1]
+    def record(self) -> Preview:
+        """A scan by hand, and what it saw: findings are recorded and resolved; nothing is rotated or sent."""
+        now = self._clock()
+        due, found = list[SeenItem](), list[Finding]()
+        self._scan(now, night=None, see_due=due.extend, see_found=found.extend)
+        with self._database.read() as connection:
+            return self._scans.sum_up(connection, now, due, found)
 
     def open_nights(self) -> list[datetime]:
         """Nights that were scanned and are not closed."""
@@ -272,37 +250,38 @@ class Nights:
     # The scan that writes
 
     def _scan(
-        self, now: datetime, *, night: datetime | None, unreadable: Sequence[Finding] = ()
+        self,
+        now: datetime,
+        *,
+        night: datetime | None,
+        unreadable: Sequence[Finding] = (),
+        see_due: Callable[[list[SeenItem]], None] = lambda _: None,
+        see_found: Callable[[list[Finding]], None] = lambda _: None,
     ) -> tuple[list[str], Counts]:
         """`unreadable`: what was found before it. A row that cannot be read is counted once, however often it
-        is met.
+        is met. `see_due` and `see_found` are told of each page.
         """
         opened: list[str] = []
         due = found = 0
         damaged = _Damaged()
         with self._database.read() as reading:
-            for page in self._walk_due(reading, now, night=night):
+            for page in self._scans.walk_due(reading, now, night=night):
                 due += len(page)
+                see_due(page)
                 with self._database.write() as connection:
                     for seen in page:
                         found += self._record_item(connection, seen, now, damaged)
                         if night is not None:
                             opened += self._open_rotation(connection, seen, night, damaged)
-            for walk in (
-                walk_stale(reading, now, page_size=self._page_size),
-                walk_items(reading, now, page_size=self._page_size),
-                self._walk_shared(reading),
-                self._credential_checks.walk_refused(reading),
-                iter([[*unreadable, *walk_unreadable(reading, now, self._clock)]]),
-            ):
-                for findings_page in walk:
-                    with self._database.write() as connection:
-                        for finding in findings_page:
-                            if finding.kind is FindingKind.UNREADABLE:
-                                damaged.add(finding)
-                                continue
-                            found += 1
-                            finding_rows.record(connection, finding, now)
+            for findings_page in self._scans.walk_found(reading, now, unreadable=unreadable):
+                see_found(findings_page)
+                with self._database.write() as connection:
+                    for finding in findings_page:
+                        if finding.kind is FindingKind.UNREADABLE:
+                            damaged.add(finding)
+                            continue
+                        found += 1
+                        finding_rows.record(connection, finding, now)
         # What a night finds beside its scan, a scan by hand did not look for.
         kinds = SCANNED_KINDS if night is not None else SCANNED_KINDS - {FindingKind.UNREADABLE}
         with self._database.write() as connection:
@@ -350,31 +329,6 @@ class Nights:
             damaged.add(find_unreadable(seen.item_id, error.problem, item_id=seen.item_id, item=seen.name))
             return []
         return [rotation.id]
-
-    def _walk_shared(self, connection: Connection) -> Iterator[list[Finding]]:
-        return chain(
-            walk_shared(connection, page_size=self._page_size),
-            walk_stale_copies(connection, page_size=self._page_size),
-        )
-
-    def _walk_due(
-        self, connection: Connection, now: datetime, *, night: datetime | None
-    ) -> Iterator[list[SeenItem]]:
-        """With what is left of the night's caps, if it was scanned in part already."""
-        room = Room(caps=self._caps)
-        for rotation in [] if night is None else rotation_rows.rotations_of_night(connection, night):
-            room = room.take(rotation.target)
-        return walk_due(connection, now, page_size=self._page_size, room=room, freezes=self._freezes)
-
-
-def _tell_once(found: Sequence[Finding]) -> list[Finding]:
-    """Of what was found twice the one that a night would keep: the last, or the first of what is damaged."""
-    once: dict[tuple[FindingKind, str], Finding] = {}
-    for finding in found:
-        key = (finding.kind, finding.subject)
-        if finding.kind is not FindingKind.UNREADABLE or key not in once:
-            once[key] = finding
-    return list(once.values())
 
 
 def _is_news(night: Night, before: Night | None, problems: list[Problem]) -> bool:

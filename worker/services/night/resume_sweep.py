@@ -4,10 +4,9 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import structlog
-
 from vaultcore.database import Database
 from worker.domain.work import Task, Work, after_sweep
+from worker.log import get_logger
 from worker.rows import payloads as payload_rows
 from worker.rows import requests as request_rows
 from worker.rows import rotations as rotation_rows
@@ -19,7 +18,7 @@ from worker.services.rotation.pickups import Pickups
 from worker.services.runs.runs import Runs
 from worker.services.upkeep.clock_repair import ClockRepair
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 ACTOR = "resume"
 _RUN_GRACE = timedelta(minutes=2)
 

@@ -11,6 +11,7 @@ from worker.services.night.night_schedule import NightSchedule
 from worker.services.night.nights import Nights
 from worker.services.night.overview import Overview
 from worker.services.night.resume_sweep import ResumeSweep
+from worker.services.night.scans import Scans
 from worker.services.notices.room import Notices
 from worker.services.rotation.room import RotationRoom
 from worker.services.runs.room import RunsRoom
@@ -29,7 +30,14 @@ class NightRoom:
 
 
 def build_night(
-    core: Core, *, upkeep: Upkeep, overview: Overview, notices: Notices, runs: RunsRoom, rotation: RotationRoom
+    core: Core,
+    *,
+    upkeep: Upkeep,
+    overview: Overview,
+    scans: Scans,
+    notices: Notices,
+    runs: RunsRoom,
+    rotation: RotationRoom,
 ) -> NightRoom:
     database, clock, settings = core.database, core.clock, core.settings
     nights = Nights(
@@ -48,8 +56,7 @@ def build_night(
         credential_checks=rotation.credential_checks,
         row_verification=upkeep.row_verification,
         wording=notices.wording,
-        caps=settings.caps,
-        freezes=settings.freeze_windows,
+        scans=scans,
         page_size=settings.page_size,
         clock=clock,
     )

@@ -48,7 +48,7 @@ _KEPT_BY_NIGHTS = timedelta(days=2)
 def walk_stale(
     connection: Connection, now: datetime, *, page_size: int, consumer_ids: Collection[str] | None = None
 ) -> Iterator[list[Finding]]:
-    """Stale references: one join selects the candidates, `rules.staleness` decides. `consumer_ids`: those of
+    """Stale references: indexes have the candidates, `rules.staleness` decides. `consumer_ids`: those of
     these workflows alone.
     """
     for page in walk_stale_references(connection, now, page_size=page_size, consumer_ids=consumer_ids):

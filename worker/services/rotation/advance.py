@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-import structlog
 from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
@@ -36,6 +35,7 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply
 from worker.domain.saga import Failure, State, Step
 from worker.domain.tracks import NewStep
+from worker.log import get_logger
 from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_target
 from worker.rows import rotation_changes as change_rows
@@ -55,7 +55,7 @@ from worker.services.rotation.value_tests import ValueTests
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _TAMPERED_PAUSE = timedelta(hours=1)
 """How long a rotation that was changed behind the vault's back is not looked at again."""
 _CUT_OFF_LIMIT = 10

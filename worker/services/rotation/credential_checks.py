@@ -5,11 +5,10 @@ a lease, and what was said is recorded with its finding and its audit row. One t
 found by the next sweep, and asked again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
@@ -17,7 +16,6 @@ from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, TamperedError, UnreadableError
 from vaultcore.ids import new_id
-from vaultcore.item_writing import ROTATOR_NODE
 from vaultcore.model import Item, Policy
 from vaultcore.vault import Vault
 from worker.domain.commands import explain_waiting, quote_word
@@ -32,15 +30,15 @@ from worker.domain.credential_checks import (
     CheckStanding,
     again_at,
     choose,
-    find_refused,
     first_at,
     stand,
     way_back,
 )
-from worker.domain.findings import Finding, FindingKind
+from worker.domain.findings import FindingKind
 from worker.domain.reasons import Code, Reason
+from worker.log import get_logger
 from worker.outbound import permitted_by
-from worker.rotators.catalog import can_ask, can_set_anew, find_target
+from worker.rotators.catalog import can_ask, find_target
 from worker.rows import check_turns as turn_rows
 from worker.rows import comparisons as comparison_rows
 from worker.rows import consumers as consumer_rows
@@ -50,10 +48,11 @@ from worker.rows import rotations as rotation_rows
 from worker.rows.credential_checks import DueCheck, LastCheck
 from worker.services.rotation.credential_question import CredentialQuestion
 from worker.services.rotation.lease import LeasedTurn, LeaseKeeper, Permission
+from worker.services.rotation.refused_credentials import can_be_set_anew, find_refused_credential
 from worker.services.upkeep.anchors import Anchors
 
 ACTOR = "night"
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,11 +167,6 @@ class CredentialChecks:
         found = check_rows.count_outcomes(connection, night, since=since)
         return {"checked": sum(found.values()), "refused": found.get(CheckOutcome.REFUSED, 0)} if found else {}
 
-    def walk_refused(self, connection: Connection) -> Iterator[list[Finding]]:
-        """Credentials that were refused, and have no other value since then, as findings."""
-        for page in check_rows.walk_refused(connection, page_size=self._page_size):
-            yield [self._find(connection, one.item_id, one.name, one.policy, one.check) for one in page]
-
     # By hand
 
     def check_now(self, name: str, *, actor: str) -> Checked:
@@ -197,7 +191,7 @@ class CredentialChecks:
             users = tuple(one.name for one in consumer_rows.consumers_of(connection, item.id))
             command = way_back(
                 item.name,
-                can_set_anew=self._can_set_anew(connection, item.id, item.policy),
+                can_set_anew=can_be_set_anew(connection, self._references, item.id, item.policy),
                 lifetime=item.policy.lifetime,
             )
         return Checked(item_id=item.id, item=item.name, answer=answer, users=users, command=command)
@@ -295,29 +289,12 @@ class CredentialChecks:
                 checked_at=now,
                 next_at=next_at,
             )
-            found = self._find(connection, item.id, item.name, item.policy, last)
+            found = find_refused_credential(
+                connection, self._references, item_id=item.id, name=item.name, policy=item.policy, check=last
+            )
             finding_rows.record(connection, found, now)
         elif answer.outcome is CheckOutcome.ACCEPTED:
             finding_rows.resolve(connection, FindingKind.REFUSED, item.id, now)
-
-    def _find(
-        self, connection: Connection, item_id: str, name: str, policy: Policy, check: LastCheck
-    ) -> Finding:
-        return find_refused(
-            item_id,
-            name,
-            said=check.detail,
-            can_set_anew=self._can_set_anew(connection, item_id, policy),
-            lifetime=policy.lifetime,
-            next_at=check.next_at,
-        )
-
-    def _can_set_anew(self, connection: Connection, item_id: str, policy: Policy) -> bool:
-        """Not where its rotator is let in by the very value that is refused."""
-        if not can_set_anew(policy):
-            return False
-        named = self._references.of_consumer(connection, item_id)
-        return not any(one.node_id == ROTATOR_NODE and one.item_id == item_id for one in named)
 
     def _take_turn(self, connection: Connection, item_id: str, target: str) -> LeasedTurn | None:
         now = self._clock()

@@ -3,8 +3,6 @@
 What says yes is believed where the same check has refused a made-up value; what says no, when it says so twice.
 """
 
-import structlog
-
 from vaultcore.errors import Cause, ConflictError, NightkeyError, TargetError, TroubleError
 from vaultcore.model import Item, Stage
 from vaultcore.secret import Secret
@@ -12,13 +10,14 @@ from vaultcore.versions import Purpose
 from worker.domain.checks import Sight
 from worker.domain.credential_checks import REFUSALS, CheckAnswer, CheckOutcome
 from worker.domain.reasons import Code, Reason
+from worker.log import get_logger
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import can_ask, find_target, load_rotator
 from worker.rotators.discreet import make_discreet
 from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.jobs import Jobs
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _UNSEEN = {Sight.BLIND: Code.CHECK_BLIND, Sight.UNKNOWN: Code.CHECK_UNSHOWN}
 
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-import structlog
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError
 from worker.domain.rotation import Rotation
+from worker.log import get_logger
 from worker.rows import check_turns as turn_rows
 from worker.rows import rotation_leases as lease_rows
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _RENEWALS = 3
 """How often a lease is renewed in its own time: two may fail before it lapses."""
 _IDLE_SECONDS = 5.0

@@ -5,7 +5,6 @@ Nothing is changed by it, here or there; what it cannot find out is an answer, t
 
 from collections.abc import Sequence
 
-import structlog
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
@@ -15,13 +14,14 @@ from vaultcore.secret import Secret
 from worker.domain.drift import Asked, Judgement, Result, judge
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
+from worker.log import get_logger
 from worker.rotators.base import Outside, Rotator, asks_nobody
 from worker.rotators.catalog import find_target, load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.jobs import Asking, Jobs
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 ACTOR = "restore"
 _LABEL = "nightkey-"
 _REFUSALS = 2

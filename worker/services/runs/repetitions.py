@@ -5,12 +5,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import NotFoundError, RefusedError
 from worker.domain.states import RunPurpose
+from worker.log import get_logger
 from worker.rows import run_lists as run_list_rows
 from worker.rows.run_lists import ListedRun
 from worker.services.runs.kept_payloads import KeptPayload, KeptPayloads
@@ -18,7 +18,7 @@ from worker.services.runs.runs import Runs
 from worker.workflows.run import explain_change
 from worker.workflows.workflow import Workflow
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _SCHEDULED: Mapping[str, Any] = {"context": {}}
 """What a run begins with that its schedule has opened."""
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 
 from vaultcore.consumers import References
@@ -22,6 +21,7 @@ from vaultcore.secret import Secret
 from vaultcore.stored import do_apart
 from vaultcore.versions import Purpose
 from worker.domain.states import RunPurpose
+from worker.log import get_logger
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
@@ -41,7 +41,7 @@ from worker.workflows.runner import Runner
 from worker.workflows.schedule import next_run
 from worker.workflows.workflow import Workflow
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
 
 

@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from vaultcore.audit import Anchor, AuditLog, Verification
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from worker.home import ANCHORS_FILE as ANCHORS_FILE  # noqa: PLC0414  # it is named with what writes it
+from worker.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _TAIL = 4096
 """How much of the file's end is looked at for its newest anchor, in bytes: a dozen lines, since processes that
 write at the same moment may have written in another order than that of their heads."""

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-import structlog
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
+from worker.log import get_logger
 from worker.rows import clocks as clock_rows
 from worker.rows.lease_clock import lease_clock
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _SCAN_LEASE = timedelta(minutes=15)
 _PAUSE_MAX = timedelta(hours=1)
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from vaultcore.enrolling import Enrolling
-from vaultcore.row_checks import RowChecks
 from worker.config import SETTINGS_FILE
 from worker.services.core import Core
-from worker.services.upkeep.anchors import ANCHORS_FILE, Anchors
+from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.audit_export import AuditExport
 from worker.services.upkeep.backup import Backups
 from worker.services.upkeep.clock_repair import ClockRepair
@@ -26,11 +25,8 @@ class Upkeep:
     item_import: ItemImport
 
 
-def build_upkeep(core: Core) -> Upkeep:
+def build_upkeep(core: Core, *, anchors: Anchors, row_verification: RowVerification) -> Upkeep:
     settings = core.settings
-    anchors = Anchors(
-        database=core.database, audit=core.audit, clock=core.clock, file=settings.home / ANCHORS_FILE
-    )
     return Upkeep(
         anchors=anchors,
         audit_export=AuditExport(
@@ -50,14 +46,7 @@ def build_upkeep(core: Core) -> Upkeep:
             deployment_id=core.deployment_id,
             clock=core.clock,
         ),
-        row_verification=RowVerification(
-            database=core.database,
-            checks=RowChecks(versions=core.versions, owners=core.owners),
-            macs=core.macs,
-            audit=core.audit,
-            budget=settings.rows_checked,
-            clock=core.clock,
-        ),
+        row_verification=row_verification,
         clock_repair=ClockRepair(database=core.database, lease=settings.lease, clock=core.clock),
         signs_of_life=SignsOfLife(database=core.database, silence=settings.catch_up, clock=core.clock),
         item_import=ItemImport(

@@ -6,7 +6,6 @@ On the paths of SDX the form is SDX's, on ours a problem by RFC 9457. Both name 
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -24,11 +23,12 @@ from vaultcore.errors import (
     UnreadableError,
 )
 from vaultcore.troubles import explain
+from worker.log import get_logger
 from worker.web.answers import HttpProblem, tell_problem
 from worker.web.console.frame import CONSOLE, show_problem
 from worker.wording.calls import COMMANDS, WORDS_HEADER, say_for_calls
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (NotAllowedError, 403, "forbidden"),
     (NoKeyError, 503, "needs_key"),

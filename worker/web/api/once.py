@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-import structlog
 from anyio import to_thread
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -14,11 +13,12 @@ from starlette.responses import Response
 
 from vaultcore.access import Principal
 from vaultcore.errors import NightkeyError
+from worker.log import get_logger
 from worker.services.requests import Requests, StoredAnswer
 from worker.web.answers import HttpProblem
 from worker.web.api.errors import find_status
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
 PARAMETER: Final[dict[str, Any]] = {

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from vaultcore.access import Action, Principal
-from worker.services.night.nights import Preview
+from worker.services.night.scans import Preview
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.values import Time
 from worker.wording.scans import describe_preview
@@ -43,16 +43,14 @@ class ScanResult(BaseModel):
 def preview(request: Request, principal: Asker, at: Time | None = None) -> ScanResult:
     """Looks as if it were that time, or now, and writes nothing."""
     services = services_of(request)
-    return _show(request, principal, services.night.nights.preview(services.clock() if at is None else at))
+    return _show(request, principal, services.scans.preview(services.clock() if at is None else at))
 
 
 @router.post("", **starts(Action.NIGHT_RUN))
 def scan(request: Request, principal: Asker) -> ScanResult:
     """Looks, and records findings; nothing is rotated or sent."""
     services = services_of(request)
-    found = services.night.nights.preview(services.clock())
-    services.night.nights.record()
-    return _show(request, principal, found)
+    return _show(request, principal, services.night.nights.record())
 
 
 def _show(request: Request, principal: Principal, found: Preview) -> ScanResult:

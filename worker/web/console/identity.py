@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -10,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from vaultcore.errors import Cause, TamperedError, TargetError
 from vaultcore.secret import Secret
 from worker.domain.identity import NoEntry
+from worker.log import get_logger
 from worker.services.identities import BEGUN_LIFETIME, Callback, Identities, SignedIn
 from worker.web.answers import HttpProblem
 from worker.web.api.asking import services_of
@@ -20,7 +20,7 @@ from worker.web.refusals import hold_refusal
 from worker.wording.sign_ins import REFUSALS
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False)
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _PATH_MAX: Final = 1000
 _STATUSES: Final = {NoEntry.AWAY: 503}
 _GUESSED: Final = frozenset({NoEntry.NOT_BEGUN, NoEntry.BAD_TOKEN})

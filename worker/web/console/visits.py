@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, quote
 from zoneinfo import ZoneInfo
 
-import structlog
 from anyio import to_thread
 from fastapi import Depends
 from fastapi.routing import APIRoute
@@ -22,13 +21,14 @@ from vaultcore.errors import TamperedError
 from vaultcore.secret import Secret
 from vaultcore.sessions import ConsoleSession
 from worker.bootstrap import Services
+from worker.log import get_logger
 from worker.web.answers import HttpProblem
 from worker.web.api.asking import ACTION
 from worker.web.beginnings import complete_path
 from worker.web.console.frame import CONSOLE, ZONE_COOKIE, Visitor, go
 from worker.web.payload import read_body
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _FIELDS_MAX = 200
 FORM_TOKEN: Final = "form_token"  # noqa: S105  # the name of a field
 

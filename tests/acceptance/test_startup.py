@@ -1,0 +1,75 @@
+"""What a command loads: packages that take much time are loaded where they are used, and nowhere else."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.acceptance.conftest import Nightkey
+
+SERVERS = (
+    "celery",
+    "kombu",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "alembic",
+    "asyncssh",
+    "psycopg",
+    "boto3",
+    "zeep",
+)
+LETTERS = ("apprise", "requests", "markdown_it", "structlog", "authlib", "joserfc", "prometheus_client")
+CALLS = ("httpx", "rich", "liquid", "babel", "jinja2")
+"""For who calls others, or reads templates."""
+
+COMMANDS = {
+    ("scan", "--dry-run"): (*SERVERS, *LETTERS, *CALLS),
+    ("item", "list"): (*SERVERS, *LETTERS),
+    ("status",): (*SERVERS, *LETTERS),
+    ("finding", "list"): (*SERVERS, *LETTERS),
+}
+
+
+@pytest.mark.parametrize(("words", "slow"), COMMANDS.items(), ids=lambda words: " ".join(words[:2]))
+def test_a_command_loads_nothing_that_it_does_not_use(
+    nightkey: Nightkey, words: tuple[str, ...], slow: tuple[str, ...]
+) -> None:
+    asked = (
+        f"import sys; sys.argv = ['nightkey', *{words!r}]\n"
+        "from worker.cli.main import main\n"
+        "try: main()\n"
+        f"finally: print(sorted(set({slow!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        capture_output=True,
+        text=True,
+        env=nightkey.environment,
+        check=False,  # a morning without a night is none that went well
+        timeout=300,
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_a_scan_loads_what_its_items_need_and_no_more(nightkey: Nightkey) -> None:
+    """No room but that of the scan: neither rotations nor runs nor notices are made ready for a look."""
+    asked = (
+        "import sys; sys.argv = ['nightkey', 'scan', '--dry-run']\n"
+        "from worker.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(sum(n.startswith(('worker.', 'vaultcore.')) for n in sys.modules),\n"
+        "    [n for n in sys.modules if n.startswith('worker.services.') and n.endswith('.room')],\n"
+        "    file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        capture_output=True,
+        text=True,
+        env=nightkey.environment,
+        check=False,  # a morning without a night is none that went well
+        timeout=300,
+    )
+    number, rooms = done.stderr.splitlines()[-1].split(" ", 1)
+    assert rooms == "[]"
+    assert int(number) <= 170
