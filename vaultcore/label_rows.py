@@ -1,6 +1,6 @@
 """The labels of items as rows. Every function works in the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -51,7 +51,16 @@ def labels_of(connection: Connection, item_id: str) -> tuple[Label, ...]:
 def set_labels(connection: Connection, item_id: str, labels: Sequence[Label]) -> None:
     """The labels of the item from now on, in the place of those that it had, which are not looked at."""
     connection.execute(delete(item_labels).where(item_labels.c.item_id == item_id))
-    rows = [{"item_id": item_id, "key": one.key, "value": one.value} for one in labels]
+    insert_labels(connection, {item_id: labels})
+    connection.execute(update(items).where(items.c.id == item_id).values(labelled=join_labels(labels)))
+
+
+def insert_labels(connection: Connection, by_item: Mapping[str, Sequence[Label]]) -> None:
+    """The labels of items that have none, whose own rows say them already, or will."""
+    rows = [
+        {"item_id": item_id, "key": one.key, "value": one.value}
+        for item_id, labels in by_item.items()
+        for one in labels
+    ]
     if rows:
         connection.execute(insert(item_labels), rows)
-    connection.execute(update(items).where(items.c.id == item_id).values(labelled=join_labels(labels)))

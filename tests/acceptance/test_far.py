@@ -602,6 +602,7 @@ def test_items_of_another_vault_come_in_from_far_away(office: Office) -> None:
     """More than one call holds, with what is left out by the file and by the vault."""
     number = ENTRIES_MAX + 2
     listed = [{"name": f"prod-arriving-{place:03}", "secret": "never-sent"} for place in range(number)]
+    listed[0]["labels"] = "env=prod"
     file = office.folder / "arriving.json"
     file.write_text(json.dumps({"data": [*listed, {"name": "x"}, {"name": NAME}]}))
 
@@ -616,6 +617,7 @@ def test_items_of_another_vault_come_in_from_far_away(office: Office) -> None:
     assert "never-sent" not in done.stdout
     names = {one["name"] for one in office.near.json("item", "list")}
     assert {one["name"] for one in listed} <= names
+    assert office.far().json("item", "show", "prod-arriving-000")["labels"] == {"env": "prod"}
 
 
 def test_a_night_is_begun_there_and_told_of(office: Office) -> None:
