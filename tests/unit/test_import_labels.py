@@ -67,7 +67,7 @@ BOTH = {"env": "prod", "team": "pay"}
         {"request_id": "r", "lease_id": ""} | in_kv(BOTH),
         [
             {
-                "path": "secret/data/prod/x",
+                "path": "prod/x",
                 "request_id": "r",
                 "lease_id": "",
                 **in_kv(BOTH | {"expires_at": "2027-01-01", "lifetime": "90d"}),
