@@ -32,6 +32,7 @@ from worker.hardening import harden_process
 from worker.locks import share_vault
 from worker.outbound import HttpClient, Network
 from worker.services.core import Core, WaysOut
+from worker.services.deeds_at_once import DeedsAtOnce
 from worker.services.identities import Identities
 from worker.services.identity_provider import IdentityProvider
 from worker.services.impacts import Impacts
@@ -282,6 +283,15 @@ class Services:
     def items_at_once(self) -> ItemsAtOnce:
         return ItemsAtOnce(
             database=self.database, items=self.items, lists=self.lists, principals=self.principals
+        )
+
+    @cached_property
+    def deeds_at_once(self) -> DeedsAtOnce:
+        return DeedsAtOnce(
+            database=self.database,
+            items=self.items,
+            opening=self.rotation.opening,
+            principals=self.principals,
         )
 
     @cached_property

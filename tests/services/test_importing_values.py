@@ -10,6 +10,7 @@ from sqlalchemy import event, func, select
 
 from tests.conftest import Clock
 from tests.services.conftest import Moves, race
+from vaultcore.access import machine
 from vaultcore.errors import ConflictError, InvalidInputError
 from vaultcore.model import UNCHANGED, Hygiene, Label, LabelMatch, Mode, Stage, Unchanged
 from vaultcore.tables import audit, items, versions
@@ -232,7 +233,9 @@ def test_labels_of_the_file_are_those_of_the_item(services: Services, moves: Mov
     assert item.labels == (Label(key="env", value="prod"), Label(key="team", value="pay"))
     assert moves.get("prod-y-token").labels == ()
     page = services.lists.list_items(
-        ItemFilter(labels=frozenset({LabelMatch(key="env", value="prod")})), PageRequest(), seen_by=None
+        ItemFilter(labels=frozenset({LabelMatch(key="env", value="prod")})),
+        PageRequest(),
+        seen_by=machine("test"),
     )
     assert [one.item.name for one in page.rows if not isinstance(one, Exception)] == [
         "prod-x-token",

@@ -22,7 +22,7 @@ from worker.services.items import Items, Updated
 from worker.services.lists import Lists
 from worker.services.principals import PrincipalAccess, refuse_ones_own
 
-_OF_ONE = (InvalidInputError, NotFoundError, RefusedError, UnreadableError)
+OF_ONE = (InvalidInputError, NotFoundError, RefusedError, UnreadableError)
 """What is an answer for one item; anything else has failed for all."""
 
 
@@ -115,10 +115,10 @@ class ItemsAtOnce:
             problem = str(error)
         except LockedError:
             raise
-        except _OF_ONE as error:
+        except OF_ONE as error:
             problem = str(error)
         if problem:
-            raise StoppedError(_name_first(at, problem))
+            raise StoppedError(name_first(at, problem))
         outcomes = {
             one.item.id: ItemOutcome(
                 id=one.item.id,
@@ -148,7 +148,7 @@ class ItemsAtOnce:
             changes = self._principals.preview_item(principal, item, change)
         except LockedError:
             raise
-        except _OF_ONE as error:
+        except OF_ONE as error:
             return ItemOutcome(id=item_id, name=name, why=str(error))
         return ItemOutcome(id=item.id, name=name, changes=changes, revision=revision_of_item(item))
 
@@ -157,5 +157,5 @@ def _by_name(found: Mapping[str, str]) -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
 
-def _name_first(item: str, problem: str) -> str:
+def name_first(item: str, problem: str) -> str:
     return problem if not item or problem.startswith(item) else f"{item}: {problem}"
