@@ -11,7 +11,7 @@ from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.tables import items
 from worker.bootstrap import Services
 from worker.domain.at_once import PAGE
-from worker.domain.deeds import Deed, ForeseenDeed
+from worker.domain.deeds import DeedKind, ForeseenDeed
 from worker.domain.item_states import ItemFilter
 from worker.services.items_at_once import StoppedError
 
@@ -129,9 +129,9 @@ def test_what_a_rotation_would_say_is_foreseen(made: Services, emergency: bool) 
     create(made, "prod-frozen-token", **RANDOM, freezes=["* * * * * for 1d"])
     create(made, "prod-copy-token", "a-value", copy_of="prod-auto-token")
     foreseen = made.deeds_at_once.foresee_rotations(ALL, ids(made), emergency=emergency)
-    replaced = Deed.REVOKE if emergency else Deed.REPLACE
+    replaced = DeedKind.REVOKE if emergency else DeedKind.REPLACE
     well = {one.name: one.deed for one in foreseen if one.why is None}
-    assert well == {"prod-auto-token": replaced, "prod-eyes-token": Deed.ASK} | (
+    assert well == {"prod-auto-token": replaced, "prod-eyes-token": DeedKind.ASK} | (
         {"prod-frozen-token": replaced} if emergency else {}
     )
     opening = made.rotation.opening

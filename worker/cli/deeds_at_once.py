@@ -13,7 +13,7 @@ from worker.cli.items_at_once import EACH_MAX, print_refused
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.screen import AnswerForm, screen
 from worker.domain.at_once import group_refused, shorten_why
-from worker.domain.deeds import Deed, ForeseenDeed, group_deeds
+from worker.domain.deeds import DeedKind, ForeseenDeed, group_deeds
 from worker.domain.item_states import ItemFilter
 from worker.wording.changes import say_number
 from worker.wording.deeds import ask_for_deeds, describe_deed, say_deeds, show_deed, show_deed_group
@@ -100,7 +100,7 @@ def read_deed(row: Shape) -> ForeseenDeed:
     return ForeseenDeed(
         id=row["id"],
         name=row["name"],
-        deed=Deed.DELETE if why is not None else Deed(row["outcome"]),
+        deed=DeedKind.DELETE if why is not None else DeedKind(row["outcome"]),
         owners=tuple(row["owners"]),
         expires_at=row["expires_at"],
         rotator=row["rotator"],
@@ -118,7 +118,7 @@ def _show(items: Sequence[ForeseenDeed]) -> None:
         return
     each = screen().form is AnswerForm.WIDE
     doing = sorted((one for one in items if one.why is None), key=lambda one: one.name)
-    deletes = any(one.deed is Deed.DELETE for one in doing)
+    deletes = any(one.deed is DeedKind.DELETE for one in doing)
     if doing and (each or len(doing) <= EACH_MAX):
         shown = (
             ["item", "owners", "expires_at"] if deletes else ["item", "what", "rotator", "target", "used_by"]
@@ -136,7 +136,8 @@ def _show(items: Sequence[ForeseenDeed]) -> None:
             rows = [{"item": name, "refused": shorten_why(name, why or "")} for name, why in refused]
             print_table(rows, ("item", "refused"), "")
         else:
-            print_refused(group_refused(refused))
+            alike = ((name, shorten_why(name, why or "").replace(name, "NAME")) for name, why in refused)
+            print_refused(group_refused(alike))
     print_lines(["", say_deeds(items)])
 
 

@@ -11,7 +11,7 @@ from worker.cli.output import note, print_lines
 from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import ask, who
-from worker.domain.deeds import Deed, ForeseenDeed
+from worker.domain.deeds import DeedKind, ForeseenDeed
 from worker.domain.item_states import ItemFilter
 from worker.wording.changes import say_number
 from worker.wording.shapes import Shape, describe_rotation
@@ -39,7 +39,7 @@ def rotate_several(
         lambda services: _foresee_here(services, names, wanted, how),
         lambda server: _foresee_there(server, names, wanted, how),
     )
-    if any(one.deed is Deed.REVOKE and one.why is None for one in foreseen.items) and not options.json:
+    if any(one.deed is DeedKind.REVOKE and one.why is None for one in foreseen.items) and not options.json:
         note("The values are revoked as soon as there are new ones; no workflow is tested before.")
 
     def carry_out(items: Sequence[ForeseenDeed]) -> bool:

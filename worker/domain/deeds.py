@@ -9,7 +9,7 @@ from vaultcore.model import Item
 from worker.domain.revisions import revision_of_item
 
 
-class Deed(StrEnum):
+class DeedKind(StrEnum):
     """`replace`, or `ask` (its policy wants four eyes: somebody else approves it first); `revoke`: in an
     emergency, the old value is revoked as soon as there is a new one.
     """
@@ -28,7 +28,7 @@ class ForeseenDeed:
 
     id: str
     name: str
-    deed: Deed
+    deed: DeedKind
     owners: tuple[str, ...] = ()
     expires_at: datetime | None = None
     rotator: str | None = None
@@ -42,7 +42,7 @@ class ForeseenDeed:
 class DeedGroup:
     """Items to which the same is done: deletions by their owners, replacements by rotator and target."""
 
-    deed: Deed
+    deed: DeedKind
     owners: tuple[str, ...]
     rotator: str | None
     target: str | None
@@ -50,7 +50,12 @@ class DeedGroup:
 
 
 def foresee_deed(
-    item: Item, deed: Deed, *, target: str | None = None, used_by: Sequence[str] = (), why: str | None = None
+    item: Item,
+    deed: DeedKind,
+    *,
+    target: str | None = None,
+    used_by: Sequence[str] = (),
+    why: str | None = None,
 ) -> ForeseenDeed:
     return ForeseenDeed(
         id=item.id,
@@ -71,7 +76,7 @@ def group_deeds(foreseen: Iterable[ForeseenDeed]) -> list[DeedGroup]:
     alike: dict[DeedGroup, list[str]] = {}
     for one in foreseen:
         if one.why is None:
-            deletes = one.deed is Deed.DELETE
+            deletes = one.deed is DeedKind.DELETE
             key = DeedGroup(
                 deed=one.deed,
                 owners=one.owners if deletes else (),

@@ -11,7 +11,7 @@ from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, LockedError
 from vaultcore.model import Item
 from worker.domain.at_once import PAGE
-from worker.domain.deeds import Deed, ForeseenDeed, foresee_deed
+from worker.domain.deeds import DeedKind, ForeseenDeed, foresee_deed
 from worker.domain.revisions import Expected
 from worker.rotators.catalog import find_target
 from worker.rows.consumers import users_of
@@ -45,7 +45,7 @@ class DeedsAtOnce:
                 self._opening.check_request(item.id, in_freeze=in_freeze)
 
         return [
-            self._foresee(principal, item_id, action, check, Deed.REVOKE if emergency else Deed.REPLACE)
+            self._foresee(principal, item_id, action, check, DeedKind.REVOKE if emergency else DeedKind.REPLACE)
             for item_id in ids
         ]
 
@@ -63,7 +63,8 @@ class DeedsAtOnce:
                 self._items.check_delete(item.id, besides=besides)
 
             found = [
-                self._foresee(principal, item_id, Action.ITEM_DELETE, check, Deed.DELETE) for item_id in left
+                self._foresee(principal, item_id, Action.ITEM_DELETE, check, DeedKind.DELETE)
+                for item_id in left
             ]
             refused = [one for one in found if one.why is not None]
             if len(refused) == len(left):
@@ -101,7 +102,7 @@ class DeedsAtOnce:
         return [item.name for item in found.values()]
 
     def _foresee(
-        self, principal: Principal, item_id: str, action: Action, check: Callable[[Item], None], deed: Deed
+        self, principal: Principal, item_id: str, action: Action, check: Callable[[Item], None], deed: DeedKind
     ) -> ForeseenDeed:
         """Whatever stands in the way of one: the others have theirs."""
         foreseen = ForeseenDeed(id=item_id, name=item_id, deed=deed)
@@ -124,5 +125,5 @@ class DeedsAtOnce:
             return users_of(connection, item.id)
 
 
-def _with_four_eyes(deed: Deed, item: Item) -> Deed:
-    return Deed.ASK if item.policy.four_eyes and deed is not Deed.DELETE else deed
+def _with_four_eyes(deed: DeedKind, item: Item) -> DeedKind:
+    return DeedKind.ASK if item.policy.four_eyes and deed is not DeedKind.DELETE else deed

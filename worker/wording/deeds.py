@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from worker.domain.deeds import Deed, DeedGroup, ForeseenDeed
+from worker.domain.deeds import DeedGroup, DeedKind, ForeseenDeed
 from worker.wording.changes import say_number
 
-_DOES: Final[Mapping[Deed, str]] = {
-    Deed.REPLACE: "is replaced",
-    Deed.ASK: "waits for an approval",
-    Deed.REVOKE: "is replaced, and revoked at once",
-    Deed.DELETE: "is deleted",
+_DOES: Final[Mapping[DeedKind, str]] = {
+    DeedKind.REPLACE: "is replaced",
+    DeedKind.ASK: "waits for an approval",
+    DeedKind.REVOKE: "is replaced, and revoked at once",
+    DeedKind.DELETE: "is deleted",
 }
 
 
@@ -70,7 +70,7 @@ def say_deeds(foreseen: Sequence[ForeseenDeed]) -> str:
 def ask_for_deeds(foreseen: Sequence[ForeseenDeed]) -> str:
     """The one question."""
     number = say_number(len(foreseen), "item")
-    if foreseen[0].deed is Deed.DELETE:
+    if foreseen[0].deed is DeedKind.DELETE:
         return f"Delete {number} and every value of {'it' if len(foreseen) == 1 else 'them'}?"
     return f"Rotate {number} now?"
 
