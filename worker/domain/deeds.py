@@ -66,7 +66,6 @@ def foresee_deed(
         rotator=item.policy.rotator,
         target=target,
         used_by=tuple(used_by),
-        why=why,
         revision=revision_of_item(item),
     )
 
