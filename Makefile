@@ -7,17 +7,25 @@ BIN := $(VENV)/bin
 # Where containers set it, each process that a test begins, and each worker of pytest, would compile all of it anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test types tests cover databases servers stories faults damage chaos fuzz bench env lock clean
+.PHONY: run test lint rewritten types tests cover databases servers stories faults damage chaos fuzz bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo $(if $(STAY),--stay)
 
-# mypy keeps one core busy: the tests begin beside it
+# mypy keeps one core busy: the tests begin beside it. Each worker of pytest would read and rewrite all tests anew
+# where no other has: so one does, beside the linters.
 test: env
+	@$(MAKE) --no-print-directory --jobs 2 lint rewritten
+	@$(MAKE) --no-print-directory --jobs 2 types tests
+
+lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory --jobs 2 types tests
+
+# What is wrong with a test that cannot be read is said by `tests`
+rewritten: env
+	@$(BIN)/pytest --collect-only -qq --numprocesses 0 >/dev/null 2>&1 || true
 
 types: env
 	$(BIN)/mypy
@@ -37,12 +45,12 @@ databases: env
 # Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot, RabbitMQ), and Valkey: by
 # files, for each of them is begun once for all tests of its file
 servers: env
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m long tests/integration
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m long --ignore tests/integration/console tests/integration
 
-# The longest stories, by processes of their own: the demonstration, an `up` whose processes are killed, and a hunt
-# for values after a whole night
+# The longest stories: the README's walk, the demonstration, an `up` whose processes are killed, a hunt for values
+# after a whole night, and every page of the console under axe
 stories: env
-	$(BIN)/pytest --numprocesses 2 --dist worksteal -m long tests/acceptance tests/contract
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m long tests/acceptance tests/contract tests/integration/console
 
 # Kills at every point of every story of a rotation, and more chaos, on both databases (make faults ONLY=sqlite:
 # on one), and an `up` whose wall clock jumps

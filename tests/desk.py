@@ -73,7 +73,7 @@ def make_bot(services: Services, role: Role, *, owners: Sequence[str] = ()) -> s
 def add_rotated(desk: Desk, name: str, owner: str = "team", **parts: Any) -> str:
     """An item that Nightkey replaces, and nothing here needs to read: its id. `parts` are of its policy."""
     policy = {"mode": "auto", "rotator": "random", "consumers": "none", "lifetime": "90d", **parts}
-    item, _ = desk.services.items.create(
+    item, _ = desk.services.items.creation.create(
         name,
         read_value=lambda: Secret(f"{VALUE} of {name}"),
         owners=[owner],

@@ -10,12 +10,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from multiprocessing import reduction
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["tests.faults.preload", "tests.forking"])
@@ -72,6 +72,78 @@ def run_command(
             file.seek(0)
             said.append(file.read().decode())
         return subprocess.CompletedProcess(list(words), status, *said)
+
+
+class Forked:
+    """`nightkey` with these words, as `subprocess.Popen` would have it: what it says on standard error is read
+    from here, and `stdin` and `stdout` are open files, or nothing.
+
+    It ends as a forked process does. What a new one writes at its very end, or has from its beginning, is the
+    matter of tests that start one.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str | bytes],
+        *,
+        environment: Mapping[str, str],
+        stdin: int | None = None,
+        stdout: int | None = None,
+    ) -> None:
+        reader, writer = os.pipe()
+        self.stderr = os.fdopen(reader, encoding="utf-8", errors="replace")
+        try:
+            with Path(os.devnull).open("r+b", buffering=0) as nothing:
+                given = [nothing.fileno() if one is None else one for one in (stdin, stdout)]
+                self._process = start_command(
+                    [os.fsdecode(word) for word in words],
+                    [*given, writer],
+                    environment=environment,
+                    folder=str(Path.cwd()),
+                )
+        finally:
+            os.close(writer)
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
+        self.stderr.close()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait(self) -> int:
+        self._process.join(PATIENCE)
+        if self.returncode is None:
+            self.kill()
+            self._process.join()
+            raise TimeoutError(f"process {self.pid} did not end in {PATIENCE:g} seconds")
+        return self.returncode
+
+    def read_to_end(self) -> str:
+        """All that it still says on standard error, once it has ended."""
+        with self.stderr:
+            said = self.stderr.read()
+        self.wait()
+        return said
+
+    def end(self) -> int:
+        """Its status, once it has ended; what it said is no matter."""
+        self.read_to_end()
+        return self.wait()
 
 
 @contextmanager

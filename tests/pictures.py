@@ -1,4 +1,4 @@
-"""The README's pictures of the console, made from the demo: python -m tests.pictures [FOLDER]."""
+"""The pictures of the console in its page and the README, from the demo: python -m tests.pictures [FOLDER]."""
 
 import re
 import shutil

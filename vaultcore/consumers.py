@@ -3,7 +3,7 @@
 Every method works in the caller's transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -42,7 +42,6 @@ class References:
         its pin to an item that it uses; what only mentions one has none, nor has what another engine runs.
         """
         stored = {(r.node_id, r.written): r for r in self.of_consumer(connection, consumer_id)}
-        pins = self._pins_of(connection, consumer_id)
         wanted = {(f.node_id, f.name or f.item_id or ""): f for f in found}
         named = self.find_items(connection, {written for _, written in wanted})
         kept = {
@@ -52,7 +51,19 @@ class References:
             and wanted[key].mentioned == was.mentioned
             and (was.item_id is not None or key[1] not in named)
         }
+        as_before = all(
+            (was.consumer_name, was.active, was.elsewhere) == (consumer_name, active, elsewhere)
+            and not (elsewhere and was.pinned is not None)
+            for was in stored.values()
+        )
+        if stored.keys() == kept == wanted.keys() and as_before:
+            return
         self._remove(connection, consumer_id, stored.keys() - kept)
+        pins = {
+            was.item_id: {"pinned": was.pinned, "held_by": was.held_by}
+            for was in stored.values()
+            if was.pinned is not None and not was.mentioned
+        }
         rows = []
         for node_id, written in sorted(wanted.keys() - kept):
             item = named.get(written)
@@ -80,18 +91,6 @@ class References:
             .where(references.c.consumer_id == consumer_id)
             .values(consumer_name=consumer_name, active=active, elsewhere=elsewhere, **unpinned)
         )
-
-    def _pins_of(self, connection: Connection, consumer_id: str) -> dict[str, Mapping[str, Any]]:
-        """The consumer's pins, by the item's id."""
-        columns = (references.c.item_id, references.c.pinned, references.c.held_by)
-        rows = connection.execute(
-            select(*columns).where(
-                references.c.consumer_id == consumer_id,
-                references.c.pinned.is_not(None),
-                ~references.c.mentioned,
-            )
-        )
-        return {row.item_id: {"pinned": row.pinned, "held_by": row.held_by} for row in rows}
 
     def _remove(self, connection: Connection, consumer_id: str, keys: Iterable[tuple[str, str]]) -> None:
         gone = [{"node": node_id, "was": written} for node_id, written in keys]
@@ -182,15 +181,25 @@ class References:
         """Whether a workflow that runs here, or the rotator of another item, uses the item; an `active` one, or
         any. Another engine is given no value by us.
         """
+        return bool(self.read_among(connection, [item_id], active=active))
+
+    def read_among(self, connection: Connection, item_ids: Collection[str], *, active: bool = True) -> set[str]:
+        """Those of these items of which that is so."""
         others = [
-            references.c.item_id == item_id,
-            references.c.consumer_id != item_id,
+            references.c.item_id.in_(item_ids),
+            references.c.consumer_id != references.c.item_id,
             ~references.c.mentioned,
             ~references.c.elsewhere,
         ]
         if active:
             others.append(references.c.active.is_(True))
-        return connection.execute(select(references.c.node_id).where(*others).limit(1)).first() is not None
+        rows = connection.execute(select(references.c.item_id).where(*others).distinct())
+        return {str(item_id) for item_id in rows.scalars()}
+
+    def using_among(self, connection: Connection, consumer_ids: Collection[str]) -> set[str]:
+        """Those of these of which it is stored that they use something."""
+        query = select(references.c.consumer_id).where(references.c.consumer_id.in_(consumer_ids)).distinct()
+        return set(connection.execute(query).scalars())
 
     def is_awaited(self, connection: Connection, name: str) -> bool:
         """Whether something active names an item that there is not, yet."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, or_, select
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.ids import new_id
-from vaultcore.label_rows import insert_labels
+from vaultcore.label_rows import set_labels
 from vaultcore.labels import join_labels, show_label
 from vaultcore.model import KnownNames, Label, Policy
 from vaultcore.names import normalise, skeleton
@@ -109,7 +109,7 @@ class Enrolling:
         ]
         if owned:
             connection.execute(insert(item_owners), owned)
-        insert_labels(connection, {item_id: one.labels for item_id, one in made.items()})
+        set_labels(connection, {item_id: one.labels for item_id, one in made.items()})
         self._insert_values(connection, made, now)
         self._link(connection, made, now)
         self._audit.append_all(

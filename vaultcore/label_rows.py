@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from vaultcore.errors import TamperedError
-from vaultcore.labels import join_labels
 from vaultcore.model import Label
 from vaultcore.row_macs import find_edited
-from vaultcore.tables import item_labels, items
+from vaultcore.tables import item_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +47,14 @@ def labels_of(connection: Connection, item_id: str) -> tuple[Label, ...]:
     return found.labels
 
 
-def set_labels(connection: Connection, item_id: str, labels: Sequence[Label]) -> None:
-    """The labels of the item from now on, in the place of those that it had, which are not looked at."""
-    connection.execute(delete(item_labels).where(item_labels.c.item_id == item_id))
-    insert_labels(connection, {item_id: labels})
-    connection.execute(update(items).where(items.c.id == item_id).values(labelled=join_labels(labels)))
-
-
-def insert_labels(connection: Connection, by_item: Mapping[str, Sequence[Label]]) -> None:
-    """The labels of items that have none, whose own rows say them already, or will."""
+def set_labels(connection: Connection, wanted: Mapping[str, Sequence[Label]]) -> None:
+    """By their ids, the labels of items from now on, in the place of those that they had, which are not looked
+    at. The column of the item that follows from them is written with the item.
+    """
+    connection.execute(delete(item_labels).where(item_labels.c.item_id.in_(list(wanted))))
     rows = [
         {"item_id": item_id, "key": one.key, "value": one.value}
-        for item_id, labels in by_item.items()
+        for item_id, labels in wanted.items()
         for one in labels
     ]
     if rows:

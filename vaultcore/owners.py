@@ -82,6 +82,9 @@ class Owners:
         check_mac(connection, owners, row, f"owner {row.name}")
         return owner
 
+    def ids_of(self, connection: Connection, names: Sequence[str]) -> list[str]:
+        return [self.get(connection, one).id for one in names]
+
     def _read(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> Owner:
         check_row(row, f"owner {row.name}")
         deputy = select(owners.c.name).where(owners.c.id == row.deputy_id)

@@ -245,7 +245,12 @@ def find_token_items(connection: Connection) -> set[str]:
     return set(connection.execute(select(tokens.c.item_id)).scalars())
 
 
+def tokens_among(connection: Connection, item_ids: Collection[str]) -> set[str]:
+    """Those of these items whose keys let a principal in."""
+    found = connection.execute(select(tokens.c.item_id).where(tokens.c.item_id.in_(item_ids)))
+    return set(found.scalars())
+
+
 def is_token(connection: Connection, item_id: str) -> bool:
     """Whether the item's keys let a principal in."""
-    found = connection.execute(select(tokens.c.item_id).where(tokens.c.item_id == item_id))
-    return found.first() is not None
+    return bool(tokens_among(connection, [item_id]))

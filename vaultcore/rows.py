@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select, update
 
 from vaultcore import rules
-from vaultcore.errors import UnreadableError
+from vaultcore.errors import TamperedError, UnreadableError
 from vaultcore.model import ConsumerKind, Consumers, Item, Kind, Label, Mode, Policy, Reference, Stage, Version
 from vaultcore.names import fold, skeleton
-from vaultcore.row_macs import check_mac
+from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.stored import check_row, unreadable_fields
 from vaultcore.tables import item_owners, items, owners, references, versions
 
@@ -179,24 +179,37 @@ def _find_first(connection: Connection, owner_ids: Collection[str]) -> str | Non
     return min(names, default=None)
 
 
-def owners_of(
-    connection: Connection, item_ids: Sequence[str], *, check: bool = False
-) -> dict[str, tuple[str, ...]]:
-    """The names of the owners of each of these items, in order. `check`: `TamperedError` if none of us made
-    somebody its owner.
-    """
+def owners_of(connection: Connection, item_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The names of the owners of each of these items, in order."""
+    return _read_owners(connection, item_ids)[0]
+
+
+def check_owners_of(
+    connection: Connection, item_ids: Sequence[str]
+) -> dict[str, tuple[str, ...] | TamperedError]:
+    """The same; in the place of owners of whom none of us made one the item's, the error that says so."""
+    names, rows = _read_owners(connection, item_ids)
+    checked: dict[str, tuple[str, ...] | TamperedError] = {**names}
+    for row in rows:
+        edited = find_edited(connection, item_owners, row, f"owner {row.name} of item {row.item_id}")
+        if edited is not None and not isinstance(checked[row.item_id], TamperedError):
+            checked[row.item_id] = edited
+    return checked
+
+
+def _read_owners(
+    connection: Connection, item_ids: Sequence[str]
+) -> tuple[dict[str, tuple[str, ...]], Sequence[Row[*tuple[Any, ...]]]]:
     names: dict[str, tuple[str, ...]] = dict.fromkeys(item_ids, ())
     rows = connection.execute(
         select(item_owners, owners.c.name)
         .join(owners, owners.c.id == item_owners.c.owner_id)
         .where(item_owners.c.item_id.in_(item_ids))
         .order_by(owners.c.name)
-    )
+    ).all()
     for row in rows:
-        if check:
-            check_mac(connection, item_owners, row, f"owner {row.name} of item {row.item_id}")
         names[row.item_id] += (row.name,)
-    return names
+    return names, rows
 
 
 def item_from_row(row: Row[*tuple[Any, ...]], owners: tuple[str, ...], labels: tuple[Label, ...]) -> Item:

@@ -3,32 +3,38 @@
 One that is declared the other's copy is none of them, nor are two copies of one item.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, true
 
+from vaultcore.errors import TamperedError
 from vaultcore.model import Stage, Twin
-from vaultcore.row_macs import MAC, check_mac
+from vaultcore.row_macs import MAC, check_mac, find_edited
 from vaultcore.tables import item_accounts, items, versions
 
 _WORKS = (Stage.PENDING.value, Stage.CURRENT.value, Stage.PREVIOUS.value)
 _OTHERS_MAX = 20
 
 
-def record_accounts(connection: Connection, item_id: str, names: Collection[str]) -> None:
-    """What the item changes on the other side from now on, in the place of what it did."""
-    connection.execute(delete(item_accounts).where(item_accounts.c.item_id == item_id))
-    rows = [{"item_id": item_id, "name": name} for name in sorted(set(names))]
+def record_accounts(connection: Connection, wanted: Mapping[str, Collection[str]]) -> None:
+    """By their ids, what items change on the other side from now on, in the place of what they did."""
+    connection.execute(delete(item_accounts).where(item_accounts.c.item_id.in_(list(wanted))))
+    rows = [
+        {"item_id": item_id, "name": name} for item_id, names in wanted.items() for name in sorted(set(names))
+    ]
     if rows:
         connection.execute(insert(item_accounts), rows)
 
 
-def accounts_of(connection: Connection, item_id: str) -> frozenset[str]:
-    """`TamperedError` where none of us wrote one of them."""
-    rows = connection.execute(select(item_accounts).where(item_accounts.c.item_id == item_id)).all()
-    for row in rows:
-        check_mac(connection, item_accounts, row, f"what {item_id} changes")
-    return frozenset(row.name for row in rows)
+def accounts_of(connection: Connection, item_ids: Collection[str]) -> dict[str, frozenset[str] | TamperedError]:
+    """By item; in the place of those of which none of us wrote one, the error that says so."""
+    found: dict[str, frozenset[str] | TamperedError] = dict.fromkeys(item_ids, frozenset())
+    for row in connection.execute(select(item_accounts).where(item_accounts.c.item_id.in_(item_ids))):
+        edited = find_edited(connection, item_accounts, row, f"what {row.item_id} changes")
+        before = found[row.item_id]
+        if not isinstance(before, TamperedError):
+            found[row.item_id] = edited or before | {row.name}
+    return found
 
 
 def find_twins(

@@ -6,7 +6,7 @@ adds commit together or not at all. The values themselves are `vaultcore.version
 
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -17,24 +17,29 @@ from vaultcore import rules
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError, TamperedError, UnreadableError
 from vaultcore.ids import ITEM_PREFIX, find_prefix, find_whole, new_id
-from vaultcore.label_rows import Labelled, find_labels, labels_of, set_labels
-from vaultcore.labels import change_labels, compare_labels, show_label, sort_labels
-from vaultcore.model import UNCHANGED, ConsumerKind, Item, Kind, Label, NodeReference, Policy, Stage, Unchanged
+from vaultcore.item_writing import ItemEdit, ItemWriting
+from vaultcore.label_rows import Labelled, find_labels, set_labels
+from vaultcore.labels import join_labels, show_label, sort_labels
+from vaultcore.model import UNCHANGED, ConsumerKind, Item, Kind, Label, Policy, Unchanged
 from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.paging import select_page, walk_keyset
-from vaultcore.references import find_uses, texts_in
-from vaultcore.row_macs import check_mac, find_edited
-from vaultcore.rows import derived_columns, item_from_row, owner_columns, owners_of, select_items
+from vaultcore.row_macs import find_edited
+from vaultcore.rows import (
+    check_owners_of,
+    derived_columns,
+    item_from_row,
+    owner_columns,
+    owners_of,
+    select_items,
+)
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, read_apart
-from vaultcore.tables import item_owners, items, versions
+from vaultcore.tables import items, versions
 from vaultcore.twins import copies_of, record_accounts
 from vaultcore.versions import Versions
-
-ROTATOR_NODE = "rotator"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,7 @@ class Vault:
         self._audit = audit
         self._references = references
         self._clock = clock
+        self._writing = ItemWriting(versions=versions, audit=audit, references=references, clock=clock)
 
     def create(
         self,
@@ -96,17 +102,19 @@ class Vault:
                 kind=kind.value,
                 created_at=now,
                 updated_at=now,
+                labelled=join_labels(labels),
+                **owner_columns(connection, owner_ids),
                 **derived_columns(
                     item_id, name, kind, owned=bool(owner_ids), policy=policy, expires_at=expires_at
                 ),
             )
         )
-        self._set_owners(connection, item_id, owner_ids)
-        set_labels(connection, item_id, labels)
-        self._insert_first(connection, item_id, kind, first, expires_at=expires_at, now=now)
+        self._writing.set_owners(connection, {item_id: owner_ids})
+        set_labels(connection, {item_id: labels})
+        self._writing.insert_first(connection, item_id, kind, first, expires_at=expires_at, now=now)
         self._references.link(connection, item_id=item_id, name=name, idle_at=now + policy.idle_after)
-        self._record_rotator_uses(connection, item_id, name, policy)
-        record_accounts(connection, item_id, accounts)
+        self._writing.record_rotator_uses(connection, item_id, name, policy)
+        record_accounts(connection, {item_id: accounts})
         shown = {"labels": [show_label(one) for one in labels]} if labels else {}
         self._note(connection, actor, "item.create", item_id, name=name, version=1, **shown)
         return Created(item=self.get(connection, item_id), key=first if kind is Kind.API_KEY else None)
@@ -132,11 +140,21 @@ class Vault:
             if whole != name_or_id:
                 return self.get(connection, whole, lock=lock)
         if row is None:
-            raise NotFoundError(f"no item {name_or_id[:60]!r}: `nightkey item list` shows them all")
-        names = owners_of(connection, [row.id], check=True)
-        item = item_from_row(row, names[row.id], find_labels(connection, [row.id])[row.id].labels)
-        check_mac(connection, items, row, f"item {row.name}")
+            raise _missing(name_or_id)
+        item = _read(connection, [row])[row.id]
+        if isinstance(item, UnreadableError):
+            raise item
         return item
+
+    def get_all(
+        self, connection: Connection, item_ids: Collection[str], *, lock: bool = False
+    ) -> dict[str, Item | NotFoundError | UnreadableError]:
+        """As `get`, of some hundred items by their ids, locked in the order of these; in the place of one that
+        there is not, or that cannot be read, the error that says so.
+        """
+        query = select_items().where(items.c.id.in_(list(item_ids))).order_by(items.c.id)
+        found = _read(connection, connection.execute(query.with_for_update(of=items) if lock else query).all())
+        return {one: found.get(one, _missing(one)) for one in item_ids}
 
     def is_unread(self, connection: Connection, item: Item, *, active: bool = True) -> bool:
         """Whether a new value that we make would be lost on everybody: nothing (active) here uses the item,
@@ -197,126 +215,31 @@ class Vault:
         old value's. The first value of an item that waits for it has the expiry that came with that. A rename
         is refused while templates hold the old name.
         """
-        now = self._clock()
         item = self.get(connection, name_or_id, lock=True)
-        new = self._check_change(connection, item, name, policy)
-        expiry = self._expiry_after(item, new, expires_at, now, renewed=value is not None)
-        if value is not None:
-            self._replace_value(connection, item, value, expiry, now, beside_pending=beside_pending)
-        elif expiry != item.expires_at:
-            connection.execute(
-                update(versions)
-                .where(versions.c.item_id == item.id, versions.c.stage == Stage.CURRENT.value)
-                .values(expires_at=expiry, issued_at=None)  # what a person says is no life that it was given
-            )
-        owned = bool(item.owners)
-        if not isinstance(owner_ids, Unchanged):
-            self._set_owners(connection, item.id, owner_ids)
-            owned = bool(owner_ids)
-        held = value is None and policy is None
-        self._write(connection, item, new, expiry, now, owned=owned, renewed=value is not None, held=held)
-        self._record_uses(connection, item, new, now)
-        if not isinstance(accounts, Unchanged):
-            record_accounts(connection, item.id, accounts)
-        shown = self._change_labels(connection, item, labels)
-        changed = self.get(connection, item.id)
-        self._note(
-            connection,
-            actor,
-            "item.update",
-            item.id,
-            name=new.name,
-            version=changed.version,
-            new_value=value is not None,
-            policy_changed=policy is not None,
-            **shown,
+        edit = ItemEdit(
+            item=item,
+            name=name,
+            value=value,
+            expires_at=expires_at,
+            owner_ids=owner_ids,
+            policy=policy,
+            accounts=accounts,
+            labels=labels,
+            beside_pending=beside_pending,
         )
-        return changed
+        self._writing.write(connection, [edit], actor=actor)
+        return self.get(connection, item.id)
 
-    def _change_labels(
-        self, connection: Connection, item: Item, wanted: Mapping[str, str | None]
-    ) -> dict[str, list[str]]:
-        """What the record says of it: which labels were set, and which taken away. None of those that stay is
-        signed anew before it is known to be ours.
-        """
-        if not wanted:
+    def update_all(self, connection: Connection, edits: Sequence[ItemEdit], *, actor: str) -> dict[str, Item]:
+        """As `update`, of some hundred items that the caller has read and locked; by id as they are now."""
+        if not edits:
             return {}
-        before = labels_of(connection, item.id)
-        after = change_labels(before, wanted)
-        set_labels(connection, item.id, after)
-        changed = compare_labels(before, after)
-        shown = {
-            "labels_set": [show_label(one) for one in after if changed.get(one.key) is not None],
-            "labels_taken": [key for key, value in changed.items() if value is None],
-        }
-        return {name: keys for name, keys in shown.items() if keys}
-
-    def _check_change(
-        self, connection: Connection, item: Item, name: str | None, policy: Policy | None
-    ) -> Item:
-        """The item under its new name and policy, if it may have them."""
-        new = replace(
-            item,
-            name=item.name if name is None else rules.check_name(name),
-            policy=item.policy if policy is None else policy,
-        )
-        rules.check_policy(new.policy, name=new.name, kind=item.kind)
-        if new.name != item.name:
-            self._check_rename(connection, item, new.name)
-        return new
-
-    def _expiry_after(
-        self, item: Item, new: Item, given: datetime | Unchanged | None, now: datetime, *, renewed: bool
-    ) -> datetime | None:
-        if not isinstance(given, Unchanged):
-            rules.check_expiry(given, name=new.name, now=now)
-            return given
-        return self.expiry_of_next(item, new.policy) if renewed else item.expires_at
-
-    def _write(
-        self,
-        connection: Connection,
-        item: Item,
-        new: Item,
-        expiry: datetime | None,
-        now: datetime,
-        *,
-        owned: bool,
-        renewed: bool,
-        held: bool,
-    ) -> None:
-        """The item's own row. `renewed`: it has another value now; `held`: what it was held for may last."""
-        issued_at = None
-        if not renewed and item.version is not None:
-            issued_at = self._versions.get(connection, item.id, item.version).issued_at
-        derived = derived_columns(
-            item.id,
-            new.name,
-            item.kind,
-            owned=owned,
-            policy=new.policy,
-            expires_at=expiry,
-            waits=item.version is None and not renewed,
-            issued_at=issued_at,
-        )
-        hold_until = item.hold_until if held else None
-        connection.execute(
-            update(items)
-            .where(items.c.id == item.id)
-            .values(name=new.name, updated_at=now, hold_until=hold_until, **derived)
-        )
-
-    def _record_uses(self, connection: Connection, item: Item, new: Item, now: datetime) -> None:
-        """Who names the item by its new name, and whom its settings name."""
-        if new.name != item.name:
-            self._references.unlink(connection, item.id, name=item.name)
-        self._references.link(connection, item_id=item.id, name=new.name, idle_at=now + new.policy.idle_after)
-        self._record_rotator_uses(connection, item.id, new.name, new.policy)
+        self._writing.write(connection, edits, actor=actor)
+        return take(self.get_all(connection, [edit.item.id for edit in edits]))
 
     def expiry_of_next(self, item: Item, policy: Policy) -> datetime | None:
         """When a new value of the item lapses by that policy unless somebody says; None: nothing says it."""
-        awaited = item.expires_at if item.version is None else None
-        return rules.expiry_of_next(policy, self._clock(), awaited=awaited)
+        return self._writing.expiry_of_next(item, policy)
 
     def make_first_key(self, connection: Connection, name_or_id: str, *, actor: str) -> Created:
         """The first key of an `api-key:` item that waits for one: generated, answered once, as by `create`.
@@ -330,7 +253,7 @@ class Vault:
         expiry = self.expiry_of_next(item, item.policy)
         rules.check_expiry(item.expires_at if expiry is None else expiry, name=item.name, now=now)
         key = apikeys.generate()
-        self._insert_first(connection, item.id, item.kind, key, expires_at=expiry, now=now)
+        self._writing.insert_first(connection, item.id, item.kind, key, expires_at=expiry, now=now)
         connection.execute(
             update(items)
             .where(items.c.id == item.id)
@@ -355,10 +278,10 @@ class Vault:
         self.check_unused(connection, item)
         self._references.forget(connection, item.id)
         self._references.unlink(connection, item.id)
-        record_accounts(connection, item.id, ())
+        record_accounts(connection, {item.id: ()})
         connection.execute(delete(versions).where(versions.c.item_id == item.id))
-        self._set_owners(connection, item.id, ())
-        set_labels(connection, item.id, ())
+        self._writing.set_owners(connection, {item.id: ()})
+        set_labels(connection, {item.id: ()})
         connection.execute(delete(items).where(items.c.id == item.id))
         self._note(connection, actor, "item.delete", item.id, name=item.name)
         return item
@@ -389,14 +312,6 @@ class Vault:
         """Nothing is started by itself for this item before `until`."""
         connection.execute(update(items).where(items.c.id == item_id).values(hold_until=until))
 
-    def _set_owners(self, connection: Connection, item_id: str, owner_ids: Collection[str]) -> None:
-        connection.execute(delete(item_owners).where(item_owners.c.item_id == item_id))
-        rows = [{"item_id": item_id, "owner_id": owner_id} for owner_id in sorted(set(owner_ids))]
-        if rows:
-            connection.execute(insert(item_owners), rows)
-        owned = owner_columns(connection, owner_ids)
-        connection.execute(update(items).where(items.c.id == item_id).values(owned))
-
     def _first_value(self, kind: Kind, value: Secret | None, *, name: str) -> Secret:
         """The value that was given, checked; or the key that an `api-key:` item generates."""
         rules.check_given(name, is_given=value is not None)
@@ -404,90 +319,6 @@ class Vault:
             return apikeys.generate()
         rules.check_value(value.expose(), name=name)
         return value
-
-    def _replace_value(
-        self,
-        connection: Connection,
-        item: Item,
-        value: Secret,
-        expiry: datetime | None,
-        now: datetime,
-        *,
-        beside_pending: bool,
-    ) -> None:
-        if item.kind is Kind.API_KEY:
-            raise RefusedError(
-                f"{item.name} generates its own value: "
-                f"`nightkey item rotate {shlex.quote(item.name)}` makes a new one"
-            )
-        rules.check_value(value.expose(), name=item.name)
-        pending = self._versions.pending(connection, item.id)
-        if pending is not None and not beside_pending:
-            raise RefusedError(f"{item.name} is being rotated: wait for that, then update it")
-        highest = max((v.number for v in self._versions.of_item(connection, item.id)), default=0)
-        if highest == 0:
-            self._insert_first(connection, item.id, item.kind, value, expires_at=expiry, now=now)
-            return
-        stage = Stage.PENDING if pending is None else Stage.PREVIOUS  # of pending ones there is one at most
-        self._versions.insert(connection, item.id, number=highest + 1, stage=stage, now=now)
-        self._versions.fill(connection, item.id, highest + 1, value, expires_at=expiry)
-        if item.version is None:
-            raise ConflictError(f"{item.name} has no current version")
-        self._versions.swap(connection, item.id, new=highest + 1, old=item.version, new_was=stage)
-
-    def _insert_first(
-        self,
-        connection: Connection,
-        item_id: str,
-        kind: Kind,
-        value: Secret,
-        *,
-        expires_at: datetime | None,
-        now: datetime,
-    ) -> None:
-        """The first version, current at once. A key for callers of ours is kept as its digest alone."""
-        self._versions.insert_first(
-            connection, {item_id: (value, expires_at)}, now=now, keep_value=kind is Kind.SECRET
-        )
-
-    def _check_rename(self, connection: Connection, item: Item, name: str) -> None:
-        if rules.kind_of(name) is not item.kind:
-            raise RefusedError(
-                f"{item.name} cannot become {name}: the prefix {rules.API_KEY_PREFIX} decides the "
-                "kind of an item, which never changes"
-            )
-        refuse_namesake(connection, items, name, what="item", but=item.id)
-        users = sorted(
-            {
-                r.consumer_name
-                for r in self._references.of_item(connection, item.id)
-                if not rules.is_item_id(r.written) and not r.mentioned
-            }
-        )
-        if users:
-            raise RefusedError(
-                f"{item.name} is named in {', '.join(users)}: a rename would break those, so change them first"
-            )
-
-    def _record_rotator_uses(self, connection: Connection, item_id: str, name: str, policy: Policy) -> None:
-        """What the rotator's settings name is used by it, and so may not be deleted."""
-        found = {
-            (use.name, use.item_id)
-            for text in texts_in(policy.settings)
-            for use in find_uses(text, header=True)
-        }
-        self._references.record(
-            connection,
-            consumer=ConsumerKind.ROTATOR,
-            consumer_id=item_id,
-            consumer_name=name,
-            active=True,
-            found=[
-                NodeReference(node_id=ROTATOR_NODE, name=used_name, item_id=used_id)
-                for used_name, used_id in sorted(found, key=str)
-            ],
-            now=self._clock(),
-        )
 
     def _note(
         self,
@@ -498,3 +329,38 @@ class Vault:
         **details: str | int | bool | list[str] | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
+
+
+def take(found: Mapping[str, Item | NotFoundError | UnreadableError]) -> dict[str, Item]:
+    """Where each is there, and can be read: otherwise the first error."""
+    read: dict[str, Item] = {}
+    for item_id, item in found.items():
+        if not isinstance(item, Item):
+            raise item
+        read[item_id] = item
+    return read
+
+
+def _missing(name_or_id: str) -> NotFoundError:
+    return NotFoundError(f"no item {name_or_id[:60]!r}: `nightkey item list` shows them all")
+
+
+def _read(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, Item | UnreadableError]:
+    """By id; in the place of one that none of us wrote so, or made somebody its owner, the error that says so.
+    Of its labels each has those that are ours.
+    """
+    ids = [row.id for row in rows]
+    owners, labels = check_owners_of(connection, ids), find_labels(connection, ids)
+    found: dict[str, Item | UnreadableError] = {}
+    for row in rows:
+        answering = owners[row.id]
+        if isinstance(answering, TamperedError):
+            found[row.id] = answering
+            continue
+        try:
+            item = item_from_row(row, answering, labels[row.id].labels)
+        except UnreadableError as error:
+            found[row.id] = error
+        else:
+            found[row.id] = find_edited(connection, items, row, f"item {row.name}") or item
+    return found

@@ -16,7 +16,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.crypto import apikeys
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError, UnreadableError
 from vaultcore.label_rows import find_labels
 from vaultcore.model import Stage, Version
 from vaultcore.row_macs import check_mac
@@ -91,6 +91,23 @@ class Versions:
         if row is None:
             raise NotFoundError(f"item {item_id} has no version {number}")
         return version_from_row(connection, row)
+
+    def current_of(
+        self, connection: Connection, item_ids: Collection[str]
+    ) -> dict[str, Version | UnreadableError]:
+        """The current version of each of these items that has one; in the place of one that cannot be read, the
+        error that says so.
+        """
+        rows = connection.execute(
+            select_versions().where(versions.c.item_id.in_(item_ids), versions.c.stage == Stage.CURRENT.value)
+        )
+        found: dict[str, Version | UnreadableError] = {}
+        for row in rows:
+            try:
+                found[row.item_id] = version_from_row(connection, row)
+            except UnreadableError as error:
+                found[row.item_id] = error
+        return found
 
     def of_rotator(self, connection: Connection, name_or_id: str, *, rotator: str) -> list[Version]:
         """All versions of the item, if it rotates by that rotator: none otherwise, and none of what does not

@@ -36,7 +36,7 @@ from worker.services.deeds_at_once import DeedsAtOnce
 from worker.services.identities import Identities
 from worker.services.identity_provider import IdentityProvider
 from worker.services.impacts import Impacts
-from worker.services.items import Items
+from worker.services.items.room import ItemsRoom, build_items
 from worker.services.items_at_once import ItemsAtOnce
 from worker.services.lists import Lists
 from worker.services.metadata import MetadataExchange
@@ -44,11 +44,11 @@ from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.room import Notices, build_notices
+from worker.services.page_changes import PageChanges
 from worker.services.principals import PrincipalAccess
 from worker.services.requests import Requests
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
-from worker.services.rotation.supersession import Supersession
 from worker.services.runs.room import RunsRoom, build_runs
 from worker.services.sessions import SignIns
 from worker.services.upkeep.pace import SharedPace
@@ -252,20 +252,8 @@ class Services:
         )
 
     @cached_property
-    def items(self) -> Items:
-        return Items(
-            database=self.database,
-            vault=self.vault,
-            versions=self.versions,
-            owners=self.owners,
-            references=self.references,
-            pickups=self._pickups,
-            named_policies=self._named_policies,
-            audit=self.audit,
-            supersession=Supersession(versions=self.versions, clock=self.clock),
-            opening=self.rotation.opening,
-            clock=self.clock,
-        )
+    def items(self) -> ItemsRoom:
+        return build_items(self.core, rotation=self.rotation, named_policies=self._named_policies)
 
     @cached_property
     def principals(self) -> PrincipalAccess:
@@ -282,7 +270,11 @@ class Services:
     @cached_property
     def items_at_once(self) -> ItemsAtOnce:
         return ItemsAtOnce(
-            database=self.database, items=self.items, lists=self.lists, principals=self.principals
+            database=self.database,
+            items=self.items,
+            lists=self.lists,
+            principals=self.principals,
+            page_changes=self._page_changes,
         )
 
     @cached_property
@@ -293,6 +285,10 @@ class Services:
             opening=self.rotation.opening,
             principals=self.principals,
         )
+
+    @cached_property
+    def _page_changes(self) -> PageChanges:
+        return PageChanges(database=self.database, items=self.items, principals=self.principals)
 
     @cached_property
     def impacts(self) -> Impacts:
@@ -309,6 +305,7 @@ class Services:
             items=self.items,
             address_book=self.notices.address_book,
             principals=self.principals,
+            page_changes=self._page_changes,
         )
 
     @cached_property

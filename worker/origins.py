@@ -100,7 +100,7 @@ def explain_setting(
         meant = f": did you mean {close[0]}?" if close else ""
         said = f"there is no such setting{meant}"
     else:
-        said = _say(problem)
+        said = say_problem(problem)
     return f"setting {name}: {said} ({_say_origin(name, file, environment)})"
 
 
@@ -119,7 +119,7 @@ def find_unknown(environment: Mapping[str, str], known: Iterable[str]) -> dict[s
     return found
 
 
-def _say(problem: Mapping[str, Any]) -> str:
+def say_problem(problem: Mapping[str, Any]) -> str:
     context = problem.get("ctx", {})
     bounds = [f"{words} {context[bound]:g}" for bound, words in _BOUNDS if bound in context]
     if bounds:

@@ -1,14 +1,11 @@
 """Backup and restore as a user does them: the commands, their exits, and a worker that is up meanwhile."""
 
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 from nightkey_demo.target_systems import TargetSystems
 from tests.acceptance.conftest import Nightkey, write_token_policy
-from tests.acceptance.running_up import ask
+from tests.acceptance.running_up import ask, run_up
 
 ITEM = "prod-orders-api-token"
 
@@ -90,21 +87,15 @@ def test_a_vault_that_a_worker_has_open_is_backed_up_and_not_restored_over(
     nightkey("owner", "create", "support")
     nightkey("item", "create", ITEM, "--owner", "support", "--value-file", "-", value="the-first-value")
     file = tmp_path / "vault.backup"
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "worker.cli.main", "up", "--only", "worker"],
-        env=nightkey.environment | {"NIGHTKEY_NIGHT_AT": "0 0 1 1 *"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not ask(nightkey, "SELECT 1 FROM signs_of_life"):  # who gives one keeps the vault open
-            assert worker.poll() is None
+    nightkey.settings["NIGHTKEY_NIGHT_AT"] = "0 0 1 1 *"
+    with run_up(nightkey, "--only", "worker") as up:
+        up.wait_until(  # who gives one keeps the vault open
+            lambda: bool(ask(nightkey, "SELECT 1 FROM signs_of_life"))
+        )
         nightkey("backup", str(file))
         assert "something works on the vault" in complaint(
             nightkey, "restore", str(file), "--replace", status=3
         )
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        worker.wait(300)
+        assert up.stop() == 0
     nightkey("restore", str(file), "--replace")
     assert nightkey.json("item", "show", ITEM)["version"] == 1

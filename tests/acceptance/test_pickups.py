@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.acceptance.conftest import Nightkey
+from tests.forking import Forked, start_command
 from tests.services.staging import make_services
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
@@ -48,20 +49,23 @@ class Desk:
     token: str
     rotation_id: str
 
-    def start(self, *words: str | bytes, stdout: Any, sent: str = "") -> subprocess.Popen[bytes]:
+    def start(self, *words: str, stdout: int, sent: str = "") -> Forked:
         with stdin_of(sent) as stdin:
-            return subprocess.Popen(
+            return Forked(words, stdin=stdin, stdout=stdout, environment=self.nightkey.environment)
+
+    def run(self, *words: str | bytes, stdout: Any, status: int, sent: str = "") -> str:
+        """What a new process said on standard error, to the last thing that an interpreter does."""
+        with stdin_of(sent) as stdin:
+            process = subprocess.run(
                 [sys.executable, "-m", "worker.cli.main", *words],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
                 env=self.nightkey.environment,
+                timeout=_SECONDS_MAX,
+                check=False,
             )
-
-    def run(self, *words: str | bytes, stdout: Any, status: int, sent: str = "") -> str:
-        """What it said on standard error."""
-        with self.start(*words, stdout=stdout, sent=sent) as process:
-            said = process.communicate(timeout=_SECONDS_MAX)[1].decode()
+        said = process.stderr.decode()
         assert process.returncode == status, said
         assert "Traceback" not in said
         assert "unexpected" not in said
@@ -205,14 +209,14 @@ def test_a_key_is_not_touched_while_standard_output_is_closed(desk: Desk) -> Non
 def test_a_pipe_that_nobody_reads_loses_no_key(desk: Desk, tmp_path: Path) -> None:
     """A pipe takes it all the same: so it is kept until it is used, and the old one with it."""
     reader, writer = os.pipe()
-    desk.run("pickup", "-", stdout=writer, status=0, sent=desk.token)
+    assert desk.start("pickup", "-", stdout=writer, sent=desk.token).end() == 0
     os.close(writer)
     os.close(reader)
     assert desk.arrived() == [True]
     assert desk.look() is State.WATCHING, "the overlap is over, and nobody has used the new key"
     assert desk.opens(desk.old)
     with (tmp_path / "key.txt").open("w") as file:
-        desk.run("pickup", "-", stdout=file, status=0, sent=desk.token + "\n")
+        assert desk.start("pickup", "-", stdout=file.fileno(), sent=desk.token + "\n").end() == 0
     key = (tmp_path / "key.txt").read_text().strip()
     assert desk.nightkey.json("key", "check", "--value-file", str(tmp_path / "key.txt"))["version"] == 2
     assert desk.look() is State.RETIRING
@@ -227,8 +231,7 @@ def test_a_kill_between_the_answer_and_its_mark_leaves_it_to_be_collected(desk: 
     with stuffed_pipe() as (reader, writer):
         before = _begin(desk, writer)  # it was audited, and waits to be written
         before.send_signal(signal.SIGINT)
-        before.communicate(timeout=_SECONDS_MAX)
-        assert before.returncode != 0
+        assert before.end() != 0
         process = _begin(desk, writer)
         with closing(
             sqlite3.connect(tmp_path / "home" / "nightkey.db", timeout=60, isolation_level=None)
@@ -236,7 +239,7 @@ def test_a_kill_between_the_answer_and_its_mark_leaves_it_to_be_collected(desk: 
             held.execute("BEGIN IMMEDIATE")  # so that it cannot note what it has written
             key = _read_key(reader)
             process.send_signal(signal.SIGKILL)
-            process.communicate(timeout=_SECONDS_MAX)
+            assert process.end() == -signal.SIGKILL
             held.execute("ROLLBACK")
     assert desk.arrived() == [False]
     assert desk.look() is State.WATCHING
@@ -244,7 +247,7 @@ def test_a_kill_between_the_answer_and_its_mark_leaves_it_to_be_collected(desk: 
     assert desk.collect() == key
 
 
-def _begin(desk: Desk, writer: int) -> subprocess.Popen[bytes]:
+def _begin(desk: Desk, writer: int) -> Forked:
     """A process that has revealed the key, and waits for somebody to read it."""
     shown = desk.count("version.reveal")
     process = desk.start("pickup", "-", stdout=writer, sent=desk.token)
@@ -283,18 +286,18 @@ def test_the_first_key_of_an_item_is_never_lost(desk: Desk) -> None:
     )
 
 
-def test_a_kill_before_anything_of_a_new_key_was_said_loses_nothing(desk: Desk) -> None:
+def test_a_kill_before_anything_of_a_new_key_was_said_loses_nothing(desk: Desk, tmp_path: Path) -> None:
     with stuffed_pipe() as (_, writer):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "worker.cli.main", *CREATE],
-            stdin=subprocess.DEVNULL,
-            stdout=writer,
-            stderr=writer,
-            env=desk.nightkey.environment,
-        )
+        with Path(os.devnull).open() as nothing:
+            process = start_command(
+                CREATE,
+                [nothing.fileno(), writer, writer],
+                environment=desk.nightkey.environment,
+                folder=str(tmp_path),
+            )
         _wait_until(lambda: desk.count("item.create") > 1)
-        process.send_signal(signal.SIGKILL)
-        process.wait(_SECONDS_MAX)
+        process.kill()
+        process.join(_SECONDS_MAX)
     (token,) = TOKEN.findall(desk.nightkey(*CREATE, status=3).stderr)
     assert desk.opens(desk.collect(token))
 

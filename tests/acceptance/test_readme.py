@@ -93,6 +93,7 @@ class Walk:
         return printed
 
 
+@pytest.mark.long
 def test_the_walk_works_as_it_stands(walk: Walk) -> None:
     blocks = read_blocks(README, "## Five minutes to the first rotation", "## Where to go on")
     setup, sink, workflow, item, night, proof = blocks

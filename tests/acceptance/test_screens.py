@@ -51,6 +51,9 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "audit-list": ("audit", "list"),
     "owner-list": ("owner", "list"),
     "rotator-list": ("rotator", "list"),
+    "night-list": ("night", "list"),
+    "night-show": ("night", "show"),
+    "run-list": ("run", "list"),
 }
 KEPT = f"""
 [owners.night-shift]

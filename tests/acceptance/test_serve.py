@@ -15,18 +15,15 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Nightkey, write_workflow
+from tests.forking import Forked
 
 SHOP = "api-key:prod-shop"
 
 
 @contextmanager
-def serving(nightkey: Nightkey, log: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[Any, str]]:
+def serving(nightkey: Nightkey, log: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[Forked, str]]:
     """The process and where it listens; what it prints is in `log` when it has ended."""
-    command = [sys.executable, "-m", "worker.cli.main", "serve", "--listen", listen]
-    with subprocess.Popen(
-        command, env=nightkey.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
+    with Forked(["serve", "--listen", listen], environment=nightkey.environment) as process:
         lines: list[str] = []
         while not (lines and lines[-1].startswith("nightkey serves ")):
             lines.append(process.stderr.readline())
@@ -34,8 +31,7 @@ def serving(nightkey: Nightkey, log: Path, listen: str = "127.0.0.1:0") -> Itera
         try:
             yield process, lines[-1].split()[2].rstrip(":").removeprefix("http://")
         finally:
-            if process.poll() is None:
-                process.kill()
+            process.kill()
             log.write_text("".join(lines) + process.stderr.read())
 
 
@@ -76,7 +72,7 @@ def test_it_answers_callers_and_never_prints_their_keys(nightkey: Nightkey, tmp_
         (reference,) = nightkey.json("workflow", "show", "orders")["references"]
         assert reference["proven_version"] == 1
         process.send_signal(signal.SIGTERM)
-        assert process.wait(240) == 0
+        assert process.wait() == 0
     printed = log.read_text()
     assert printed.count("workflow.called") == 2
     assert printed.endswith("SIGTERM: finishing what is running\nnightkey has stopped serving\n")
@@ -103,7 +99,7 @@ def test_a_signal_lets_what_is_running_end(nightkey: Nightkey, tmp_path: Path, s
             called.recv(65536)
             called.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         caller.join(120)
-        assert process.wait(240) == 0
+        assert process.wait() == 0
     assert [status for status, _ in answers] == [200]
     assert log.read_text().endswith("nightkey has stopped serving\n")
 
@@ -121,7 +117,7 @@ def test_a_second_signal_ends_it_at_once(nightkey: Nightkey, tmp_path: Path) -> 
             process.send_signal(signal.SIGTERM)
             wait_until_refused(address)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(240) == 1
+            assert process.wait() == 1
         connection.close()
     assert "cut off" in log.read_text()
 
@@ -140,7 +136,7 @@ def test_it_warns_where_keys_would_come_in_clear(nightkey: Nightkey, tmp_path: P
         log = tmp_path / "serve.log"
         with serving(nightkey, log, listen) as (process, _):
             process.send_signal(signal.SIGINT)
-            assert process.wait(240) == 0
+            assert process.wait() == 0
         assert ("keys arrive unencrypted here" in log.read_text()) is warned
 
 

@@ -1,14 +1,13 @@
 """Ctrl-C and SIGTERM in the middle of a command: what was under way is said, and goes on."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
+from tests.forking import Forked
 from tests.services.staging import ScriptedService
 
 TOKEN = "prod-ticketing-api-token"
@@ -44,16 +43,11 @@ def vault(nightkey: Nightkey, service: ScriptedService, tmp_path: Path) -> Night
     return nightkey
 
 
-def begin(vault: Nightkey, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "worker.cli.main", *words],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=vault.environment,
-    )  # fmt: skip
+def begin(vault: Nightkey, *words: str) -> Forked:
+    return Forked(words, environment=vault.environment)
 
 
-def read_until(process: subprocess.Popen[str], text: str) -> None:
-    assert process.stderr is not None
+def read_until(process: Forked, text: str) -> None:
     for line in process.stderr:
         if text in line:
             return
@@ -70,7 +64,7 @@ def test_the_step_under_way_is_finished_and_the_next_night_goes_on_at_once(
     process.send_signal(signum)
     read_until(process, f"{signum.name}: finishing the step under way")
     gate.open()
-    _, said = process.communicate(timeout=_SECONDS_MAX)
+    said = process.read_to_end()
     assert process.returncode == 128 + signum
     (rotation,) = vault.json("rotation", "list")
     assert f"{TOKEN} is created, and goes on (nightkey rotation show {rotation['id']})" in said
@@ -92,7 +86,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_the_next_night_says_for_whom_it_wai
     process.send_signal(signal.SIGINT)
     read_until(process, "once more stops at once")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=_SECONDS_MAX)
+    said = process.read_to_end()
     assert process.returncode == 130
     assert f"{TOKEN} is planned, and goes on after " in said
     gate.open()

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from nightkey_demo.target_systems import TargetSystems
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
 from tests.acceptance.running_up import SECONDS, ask, look_back
@@ -49,6 +51,7 @@ def _environ(folder: Path) -> bytes:
         return b""
 
 
+@pytest.mark.long
 def test_a_night_happens_under_up_and_sigterm_ends_it(
     tmp_path: Path, nightkey: Nightkey, targets: TargetSystems
 ) -> None:

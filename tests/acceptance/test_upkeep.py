@@ -109,6 +109,7 @@ def test_the_workers_of_a_supervisor_of_ones_own_go_with_what_began_them(
         assert _wait_for_end(workers) == []
 
 
+@pytest.mark.long
 def test_a_fresh_vault_begins_no_night_when_it_is_started(tmp_path: Path, alone: Nightkey) -> None:
     due = "--value-file - --mode auto --rotator random --lifetime 30d --expires-at 5d --consumers none"
     alone("item", "create", "prod-crm-password", "--owner", "operators", *due.split(), value="a-value")
@@ -162,6 +163,7 @@ class _Slow(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.long
 def test_what_runs_is_finished_before_the_end(tmp_path: Path, alone: Nightkey) -> None:
     asked = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Slow", (_Slow,), {"asked": asked}))

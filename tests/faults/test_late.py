@@ -19,12 +19,12 @@ from tests.faults.scenarios import ACCOUNT, ITEM, answer_bells
 from tests.faults.target_systems import WatchedTokens
 from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
+from tests.vaults import copy_vault
 from tests.ways_out import LOOPBACK, NETWORK
 from vaultcore import database
 from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.installation import initialise
 from worker.outbound import HttpClient
 
 DAY = timedelta(days=1)
@@ -119,6 +119,7 @@ def finish(organisation: Organisation, clock: Any) -> None:
     answer_bells(organisation.services)
 
 
+@pytest.mark.rules
 def test_a_refusal_that_was_an_error_does_not_pass_for_a_revocation(
     organisation: Organisation, clock: Any
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_refusal_that_was_an_error_does_not_pass_for_a_revocation(
     assert violations(organisation) == []
 
 
+@pytest.mark.rules
 def test_a_token_that_is_issued_after_its_rotation_was_undone_is_found(
     organisation: Organisation, tokens: SlowTokens, clock: Any
 ) -> None:
@@ -190,7 +192,7 @@ def test_a_scrub_beside_a_reader_holds_up_no_writer(
     """As a night's scan reads and writes while another worker has just retired a version."""
     monkeypatch.setattr(database, "BUSY_SECONDS", 600)
     settings = load_settings(tmp_path / "home", outbound_private=LOOPBACK)
-    initialise(settings, clock)
+    copy_vault(settings, clock)
     scanning, retiring = Services(settings, clock), Services(settings, clock)
     with scanning.database.read() as reading:
         reading.execute(select(audit.c.seq)).all()

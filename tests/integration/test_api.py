@@ -285,7 +285,7 @@ def test_whether_an_item_works_is_asked_once_for_a_key_and_shown_with_the_item(d
     nobody = {"host": "127.0.0.1", "port": 9, "roles": ["orders"], "tls": "off"}
     change = ItemChange(policy=PolicyChange(parts={"rotator": "postgres-role", "settings": nobody}))
     item_id = desk.create("prod-asked-of-password")
-    desk.services.items.update(item_id, change, actor="test")
+    desk.services.items.updates.update(item_id, change, actor="test")
     place, key = f"/nightkey/items/{item_id}", str(uuid4())
     assert desk.ask(Role.OPERATOR, "GET", place).body["checked"] is None
     assert desk.ask(Role.VIEWER, "POST", f"{place}/check").status == 403
@@ -325,7 +325,7 @@ def test_a_finding_is_known_of_by_a_principal(desk: Desk) -> None:
 
 
 def test_a_key_is_collected_by_who_answers_for_its_item_and_by_nobody_else(desk: Desk) -> None:
-    item, first = desk.services.items.create(
+    item, first = desk.services.items.creation.create(
         "api-key:collected",
         read_value=None,
         owners=["team"],

@@ -141,7 +141,7 @@ def test_a_token_always_lapses(desk: Desk) -> None:
         refused = desk.ask(Role.ADMIN, method, place, body)
         assert (refused.status, "token" in str(refused.body)) == (422, True), refused
     with pytest.raises(InvalidInputError, match="token"):
-        desk.services.items.update(item, ItemChange(expires_at=None), actor="test")
+        desk.services.items.updates.update(item, ItemChange(expires_at=None), actor="test")
     assert desk.ask(Role.ADMIN, "GET", f"{ITEMS}/{item}").body["expires_at"] is not None
 
 

@@ -79,7 +79,7 @@ def test_metrics_are_read_when_they_are_asked_for(made: Services) -> None:
     token = make_bot(made, Role.AUDITOR)
     with serve(made) as front:
         before = read(ask(front, "/metrics", token).text)
-        made.items.create(
+        made.items.creation.create(
             "prod-a-token",
             read_value=lambda: Secret("value"),
             owners=(),

@@ -24,7 +24,7 @@ VALUE = "the-value-of-the-secret"
 def restricted(tmp_path: Path, clock: Clock) -> Iterator[tuple[Front, str, Services]]:
     """Where it serves, a token of an admin, and the services of the machine that has the whole keyring."""
     whole = make_services(tmp_path / "home", "", clock)
-    whole.items.create(
+    whole.items.creation.create(
         "prod-crm-token",
         read_value=lambda: Secret(VALUE),
         owners=(),

@@ -506,7 +506,7 @@ def stage_key(
 
 
 class TestSshKey(RotatorContract):
-    cut_every = 5
+    cut_every = 15
 
     @pytest.fixture(autouse=True)
     def _root(self, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -545,7 +545,7 @@ BY_ADMIN = {"command": "set-password", "admin": "admin", "admin_password": "{{ v
 class TestSshPassword(RotatorContract):
     """The user sets its own."""
 
-    cut_every = 5
+    cut_every = 10
     settings: Mapping[str, Any] = OWN
 
     @pytest.fixture(autouse=True)

@@ -163,7 +163,7 @@ def test_what_was_signed_under_a_name_of_before_is_ours(vault: Vault) -> None:
     assert vault.wrong() == []
     database = Database(vault.settings.database)
     with database.write() as connection:
-        assert accounts_of(connection, ITEM) == {"db.example.org:5432 role orders"}
+        assert accounts_of(connection, [ITEM])[ITEM] == frozenset({"db.example.org:5432 role orders"})
         connection.execute(update(item_accounts).values(name="db.example.org:5432 role x"))
     database.dispose()
     assert vault.wrong() == [f"item_accounts {ITEM} db.example.org:5432 role x"]

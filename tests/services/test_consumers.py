@@ -30,7 +30,7 @@ RANDOM = {"mode": "auto", "rotator": "random"}
 
 
 def create(services: Services, name: str = NAME, **parts: Any) -> Any:
-    made, _ = services.items.create(
+    made, _ = services.items.creation.create(
         name,
         read_value=None if kind_of(name) is Kind.API_KEY else lambda: Secret(f"the-first-value-of-{name}"),
         owners=[],
@@ -43,7 +43,7 @@ def create(services: Services, name: str = NAME, **parts: Any) -> Any:
 
 def change(organisation: Organisation, **parts: Any) -> None:
     wanted = ItemChange(policy=PolicyChange(parts=parts))
-    organisation.services.items.update(TOKEN, wanted, actor="test")
+    organisation.services.items.updates.update(TOKEN, wanted, actor="test")
 
 
 def add_unread(on_file: Staged, **policy: Any) -> tuple[Organisation, str]:
@@ -99,12 +99,14 @@ def test_what_nothing_reads_does_not_become_one_that_is_replaced_here(services: 
     moves.add(NAME)
     wanted = ItemChange(policy=PolicyChange(parts=RANDOM))
     with pytest.raises(RefusedError, match="no active workflow here uses"):
-        services.items.update(NAME, wanted, actor="test")
+        services.items.updates.update(NAME, wanted, actor="test")
     moves.use("orders", NAME)
-    assert services.items.update(NAME, wanted, actor="test").item.policy.mode == "auto"
+    assert services.items.updates.update(NAME, wanted, actor="test").item.policy.mode == "auto"
     moves.use("orders", "prod-other-secret")
     lead = ItemChange(policy=PolicyChange(parts={"lead": "3d"}))
-    assert services.items.update(NAME, lead, actor="test").changes, "one that is so already may be changed"
+    assert services.items.updates.update(NAME, lead, actor="test").changes, (
+        "one that is so already may be changed"
+    )
 
 
 @pytest.mark.both
@@ -203,7 +205,7 @@ def test_an_inactive_consumer_for_which_somebody_answers_is_one(on_file: Staged,
 def test_what_its_owner_replaced_by_hand_is_not_revoked_without_a_consumer(on_file: Staged, clock: Any) -> None:
     organisation, old = add_unread(on_file, overlap="0s")
     _, given = on_file[1].issue("ticketing", label="by hand")
-    organisation.services.items.update(TOKEN, ItemChange(), value=Secret(given), actor="test")
+    organisation.services.items.updates.update(TOKEN, ItemChange(), value=Secret(given), actor="test")
     clock.advance(DAY)
     organisation.night()
     assert organisation.stages(TOKEN) == ["previous", "current"]

@@ -309,7 +309,7 @@ def test_a_value_that_was_given_while_the_old_one_was_asked_is_not_taken_for_ref
     def give(incoming: Incoming) -> Answer | None:
         if incoming.path == "/v1/account" and organisation.item(TOKEN).version == 1:
             change = ItemChange(expires_at=clock() + 90 * DAY)
-            services.items.update(TOKEN, change, value=Secret(another), actor="user:ann")
+            services.items.updates.update(TOKEN, change, value=Secret(another), actor="user:ann")
         return None
 
     service.script = give
@@ -333,7 +333,7 @@ def test_another_value_is_asked_of_in_the_next_night_and_the_finding_is_gone_at_
     assert ("refused", TOKEN) in organisation.findings()
     _, another = service.issue("ticketing", label="by hand")
     change = ItemChange(expires_at=clock() + 90 * DAY)
-    organisation.services.items.update(TOKEN, change, value=Secret(another), actor="user:ann")
+    organisation.services.items.updates.update(TOKEN, change, value=Secret(another), actor="user:ann")
     assert ("refused", TOKEN) not in organisation.findings()
     clock.advance(DAY)
     assert night(organisation)["checked"] == 1
@@ -379,7 +379,7 @@ def test_where_the_value_lets_its_own_rotator_in_a_person_replaces_it(staged: St
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing", days=300)
     settings = json.loads(json.dumps(organisation.token_policy("ticketing")["settings"]).replace(ADMIN, TOKEN))
-    organisation.services.items.update(
+    organisation.services.items.updates.update(
         TOKEN, ItemChange(policy=PolicyChange(parts={"settings": settings})), actor="test"
     )
     service.end_all("ticketing")

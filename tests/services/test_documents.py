@@ -166,7 +166,7 @@ def test_an_item_that_only_another_engine_uses_is_not_replaced_unless_somebody_b
     apply(services, write("far", script(source="login {{ vault.prod-router-token }}")))
     policy = {"mode": "auto", "rotator": "random", "lifetime": "90d"}
     with pytest.raises(RefusedError, match=r"no active workflow here uses prod-router-token.*--consumers none"):
-        services.items.create(
+        services.items.creation.create(
             "prod-router-token",
             read_value=lambda: Secret("the-first-value"),
             owners=["support"],

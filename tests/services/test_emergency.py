@@ -368,9 +368,10 @@ def test_what_a_login_gave_or_collected_could_be_read_by_it(on_file: Staged, clo
     organisation, _ = on_file
     services = organisation.services
     names = ("prod-given-token", "prod-replaced-token", "prod-renamed-token", "prod-other-token")
+    over_http = {"prod-signed-in-token": "person:ann", "prod-by-program-token": "service:ann"}
     with services.database.write() as connection:
-        for name in names:
-            by = "user:ann" if name == names[0] else "user:bob"
+        for name in (*names, *over_http):
+            by = "user:ann" if name == names[0] else over_http.get(name, "user:bob")
             services.vault.create(
                 connection,
                 name=name,
@@ -388,8 +389,13 @@ def test_what_a_login_gave_or_collected_could_be_read_by_it(on_file: Staged, clo
     token = re.search(r"clm_\w+", bodies)
     assert token is not None
     organisation.collect(token[0], actor="user:ann")
-    for name in ("ann", "user:ann"):
-        assert [item.name for item in services.rotation.offboarding.preview(name)] == [KEY, names[0], names[1]]
+
+    def readable(name: str) -> list[str]:
+        return [item.name for item in services.rotation.offboarding.preview(name)]
+
+    assert readable("user:ann") == [KEY, names[0], names[1]]
+    assert readable("person:ann") == ["prod-signed-in-token"]
+    assert readable("ann") == [KEY, *sorted([names[0], names[1], *over_http])], "whichever way they came in"
 
 
 def test_who_let_somebody_go_stands_in_the_record_once(leaving: Staged, clock: Any) -> None:

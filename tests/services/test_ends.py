@@ -144,7 +144,7 @@ def test_a_value_that_a_person_gives_lapses_by_its_own_end_where_that_is_nearer(
         here.owners.create(connection, "platform", actor="test")
 
     def create(name: str, exp: datetime, expires_at: datetime | None) -> datetime | None:
-        item, _ = here.items.create(
+        item, _ = here.items.creation.create(
             name,
             read_value=lambda: Secret(make_token({"exp": int(exp.timestamp()), "sub": name})),
             owners=["platform"],
@@ -164,7 +164,7 @@ def test_a_value_that_a_person_gives_lapses_by_its_own_end_where_that_is_nearer(
         create("prod-mail-token", now - DAY, None)
     change = ItemChange(expires_at=None)
     new = Secret(make_token({"exp": int((now + 30 * DAY).timestamp())}))
-    updated = here.items.update("prod-crm-token", change, value=new, actor="test")
+    updated = here.items.updates.update("prod-crm-token", change, value=new, actor="test")
     assert updated.item.expires_at == now + 30 * DAY
 
 
@@ -222,7 +222,7 @@ def test_a_finding_says_that_settings_and_service_do_not_fit_until_they_do(on_fi
     (row,) = (row for row in list_open_findings(organisation) if row.kind == FindingKind.MISFIT.value)
     assert row.command == f"nightkey item update {TOKEN} --lifetime 7d"
     change = ItemChange(policy=PolicyChange(parts={"lifetime": "7d"}))
-    organisation.services.items.update(TOKEN, change, actor="test")
+    organisation.services.items.updates.update(TOKEN, change, actor="test")
     clock.advance(DAY)
     organisation.night()
     assert fit(organisation) == []
@@ -258,9 +258,9 @@ def test_a_nearer_end_that_a_person_sets_is_no_life_that_the_value_was_given(
     assert organisation.item(PASSWORD).life == 90 * DAY
     clock.advance(DAY)
     ends = clock() + 6 * DAY
-    organisation.services.items.update(PASSWORD, ItemChange(expires_at=ends), actor="test")
+    organisation.services.items.updates.update(PASSWORD, ItemChange(expires_at=ends), actor="test")
     for change in (ItemChange(), ItemChange(policy=PolicyChange(parts={"lead": "13d"}))):
-        organisation.services.items.update(PASSWORD, change, actor="test")
+        organisation.services.items.updates.update(PASSWORD, change, actor="test")
         item = organisation.item(PASSWORD)
         assert item.life is None
         assert item.due_at is not None

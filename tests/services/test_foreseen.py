@@ -41,9 +41,9 @@ def test_a_change_is_foreseen_as_it_comes(on_file: Staged, change: ItemChange) -
     services = organisation.services
     organisation.add_owner("second")
     item = organisation.add_item(NAME, "a-value", days=20, **REPLACED)
-    foreseen = services.items.preview(item.id, change)
+    foreseen = services.items.updates.preview(item.id, change)
     assert services.views.get_item(item.id) == item  # nothing has happened
-    assert services.items.update(item.id, change, actor="test").changes == foreseen
+    assert services.items.updates.update(item.id, change, actor="test").changes == foreseen
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_what_would_be_refused_is_refused_before(
     services = organisation.services
     item = organisation.add_item(NAME, "a-value", days=20, **REPLACED)
     with pytest.raises(error) as before:
-        services.items.preview(item.id, change)
+        services.items.updates.preview(item.id, change)
     with pytest.raises(error) as then:
-        services.items.update(item.id, change, actor="test")
+        services.items.updates.update(item.id, change, actor="test")
     assert str(before.value) == str(then.value)
 
 
@@ -91,7 +91,7 @@ def refusal(ask: Any) -> str:
 
 
 def make_key(services: Services) -> Collected:
-    _, first = services.items.create(
+    _, first = services.items.creation.create(
         KEY, read_value=None, owners=["support"], expires_at=None, policy=PolicyChange(), actor="ann"
     )
     assert first is not None
@@ -126,14 +126,14 @@ def test_a_name_is_judged_as_the_vault_would(on_file: Staged) -> None:
     organisation, _ = on_file
     services = organisation.services
     organisation.add_item(NAME, "a-value", days=20)
-    assert services.items.check_new_name("prod-free-token") == "prod-free-token"
+    assert services.items.creation.check_new_name("prod-free-token") == "prod-free-token"
     for name, says in [
         (NAME, "exists already"),
         ("ab", "use 3 to 50"),
         ("pr\u043ed-foreseen-token", "in one script"),
     ]:
         with pytest.raises(NightkeyError, match=says):
-            services.items.check_new_name(name)
+            services.items.creation.check_new_name(name)
 
 
 def test_who_was_told_of_an_item_is_known(organisation: Organisation) -> None:

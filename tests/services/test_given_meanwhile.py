@@ -39,7 +39,7 @@ def give(on_file: Staged) -> str:
     organisation, service = on_file
     value = service.issue("ticketing", label=f"by hand {len(organisation.stages(TOKEN))}")[1]
     change = ItemChange(expires_at=organisation.services.clock() + 90 * DAY)
-    organisation.services.items.update(TOKEN, change, value=Secret(value), actor="test")
+    organisation.services.items.updates.update(TOKEN, change, value=Secret(value), actor="test")
     return value
 
 
@@ -266,7 +266,7 @@ def test_where_the_version_in_use_cannot_be_told_from_what_came_late_nothing_is_
     organisation, service = on_file
     rotation = watch_after_a_lost_answer(on_file, clock)
     named_otherwise = PolicyChange(assigned={"find_ids": "tokens.*.label"})
-    organisation.services.items.update(TOKEN, ItemChange(policy=named_otherwise), actor="test")
+    organisation.services.items.updates.update(TOKEN, ItemChange(policy=named_otherwise), actor="test")
     label = f"nightkey-{rotation.id}"
     live = live_by_label(service, label)
     give(on_file)

@@ -84,7 +84,7 @@ def test_whoever_holds_the_same_credential_is_dead_too(made: Services, name: str
 
 
 def test_a_key_of_callers_names_them_and_who_is_to_collect_it(made: Services) -> None:
-    item, first = made.items.create(
+    item, first = made.items.creation.create(
         "api-key:partner",
         read_value=None,
         owners=["finance"],
@@ -104,7 +104,7 @@ def test_a_key_of_callers_names_them_and_who_is_to_collect_it(made: Services) ->
 
 
 def test_rotators_that_log_in_with_each_other_come_to_an_end(made: Services) -> None:
-    made.items.update(
+    made.items.updates.update(
         ADMIN,
         ItemChange(
             policy=PolicyChange(

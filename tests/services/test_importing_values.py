@@ -62,6 +62,11 @@ def reveal(services: Services, name: str) -> str:
         return value.expose()
 
 
+def test_whoever_brought_values_in_could_read_them(services: Services, take_in: Any) -> None:
+    take_in("prod-known-token,the-value,never,,")
+    assert [item.name for item in services.rotation.offboarding.preview("ana")] == ["prod-known-token"]
+
+
 def test_a_value_comes_in_as_the_first_version_and_nothing_of_it_is_automatic(
     services: Services, moves: Moves, take_in: Any
 ) -> None:

@@ -16,7 +16,7 @@ from worker.bootstrap import Services
 from worker.domain.changes import ItemChange
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, build_policy
-from worker.services.items import Updated
+from worker.services.items.page_update import Updated
 
 pytestmark = pytest.mark.rules
 
@@ -37,7 +37,7 @@ def make(moves: Moves, rotator: str = "random", settings: object = None, **parts
 
 
 def change(services: Services, **wanted: object) -> Updated:
-    return services.items.update(NAME, ItemChange(policy=PolicyChange(**wanted)), actor="test")  # type: ignore[arg-type]
+    return services.items.updates.update(NAME, ItemChange(policy=PolicyChange(**wanted)), actor="test")  # type: ignore[arg-type]
 
 
 def shown(updated: Updated) -> dict[str, tuple[object, object]]:
@@ -82,7 +82,7 @@ def test_what_changes_nothing_writes_nothing(services: Services, moves: Moves) -
         ItemChange(name=NAME, owners=(), expires_at=item.expires_at),
         ItemChange(policy=PolicyChange(parts={"mode": "approve"}, assigned={"length": 48})),
     ):
-        updated = services.items.update(NAME, wanted, actor="test")
+        updated = services.items.updates.update(NAME, wanted, actor="test")
         assert (updated.changes, updated.item) == ((), item)
     assert moves.sql(select(func.count()).select_from(audit)) == rows
 
@@ -117,7 +117,7 @@ def test_a_change_that_is_refused_changes_nothing(services: Services, moves: Mov
     item = moves.get(NAME)
     wanted = ItemChange(owners=["nobody"], policy=PolicyChange(parts={"lead": "3d"}))
     with pytest.raises(NotFoundError):
-        services.items.update(NAME, wanted, actor="test")
+        services.items.updates.update(NAME, wanted, actor="test")
     with pytest.raises(InvalidInputError):
         change(services, assigned={"lenght": "20"})
     assert moves.get(NAME) == item
@@ -127,7 +127,7 @@ def test_a_change_that_is_refused_changes_nothing(services: Services, moves: Mov
 
 
 def replace_value(services: Services, **wanted: Any) -> Updated:
-    return services.items.update(NAME, ItemChange(**wanted), value=Secret("a-new-value"), actor="test")
+    return services.items.updates.update(NAME, ItemChange(**wanted), value=Secret("a-new-value"), actor="test")
 
 
 @pytest.mark.parametrize("days", [5, None])
@@ -136,7 +136,7 @@ def test_a_new_value_of_which_nobody_says_when_it_lapses_is_refused(
 ) -> None:
     moves.add(NAME, days=days)
     before = moves.get(NAME)
-    assert services.items.lacks_expiry(NAME, ItemChange())
+    assert services.items.updates.lacks_expiry(NAME, ItemChange())
     with pytest.raises(InvalidInputError, match=r"add --expires-at .*90d.*--lifetime .*--no-expiry"):
         replace_value(services)
     assert moves.get(NAME) == before
@@ -160,7 +160,7 @@ def test_a_new_value_lapses_when_somebody_said_it_would(
     moves.add(NAME, days=5, policy=build_policy(None, policy))
     if isinstance(wanted.get("expires_at"), int):
         wanted = wanted | {"expires_at": services.clock() + wanted["expires_at"] * DAY}
-    assert not services.items.lacks_expiry(NAME, ItemChange(**wanted))
+    assert not services.items.updates.lacks_expiry(NAME, ItemChange(**wanted))
     updated = replace_value(services, **wanted)
     assert updated.item.expires_at == (None if days is None else services.clock() + days * DAY)
     assert ("version", 1, 2) in [(one.field, one.before, one.after) for one in updated.changes]

@@ -71,7 +71,7 @@ def records(moves: Moves, action: str) -> int:
 
 @pytest.mark.both
 def test_items_are_meant_by_name_id_pattern_and_by_what_they_are(made: Services) -> None:
-    made.items.update(CRM, ItemChange(labels={"env": "prod"}), actor="test")
+    made.items.updates.update(CRM, ItemChange(labels={"env": "prod"}), actor="test")
     crm = made.views.get_item(CRM).id
     assert select_names(made, "prod-*-db-password") == [BILLING, ORDERS]
     assert select_names(made, CRM, ORDERS, CRM) == [CRM, ORDERS]
@@ -96,7 +96,7 @@ def test_what_means_no_item_is_told(made: Services) -> None:
 
 @pytest.mark.both
 def test_a_page_is_changed_as_it_was_foreseen(made: Services, moves: Moves) -> None:
-    made.items.update(CRM, LEAD, actor="test")
+    made.items.updates.update(CRM, LEAD, actor="test")
     before = records(moves, "item.update")
     foreseen = foresee(made, LEAD)
     assert [(one.name, one.stays) for one in foreseen] == [(BILLING, False), (CRM, True), (ORDERS, False)]
@@ -114,7 +114,7 @@ def test_a_page_is_changed_as_it_was_foreseen(made: Services, moves: Moves) -> N
 @pytest.mark.both
 def test_where_one_was_changed_meanwhile_none_of_its_page_is(made: Services, moves: Moves) -> None:
     foreseen = foresee(made, LEAD)
-    made.items.update(ORDERS, ItemChange(labels={"env": "prod"}), actor="test")
+    made.items.updates.update(ORDERS, ItemChange(labels={"env": "prod"}), actor="test")
     before = records(moves, "item.update")
     with pytest.raises(StoppedError, match=f"{ORDERS} is not as you have seen it"):
         do(made, foreseen, LEAD)
@@ -151,7 +151,7 @@ def test_what_the_change_refuses_is_foreseen_in_the_same_words(made: Services, c
         made.items_at_once.change(ALL, {foreseen.id: None}, change)
     assert str(caught.value) in (foreseen.why, f"{BILLING}: {foreseen.why}")
     with pytest.raises(NightkeyError) as alone:
-        made.items.update(BILLING, change, actor="test")
+        made.items.updates.update(BILLING, change, actor="test")
     assert str(alone.value) == foreseen.why
 
 
@@ -180,7 +180,7 @@ def test_one_right_that_is_missing_stops_a_page_and_stands_in_the_record(made: S
         made.items_at_once.change(THEIRS, {ids[0]: None}, redirects)
     assert timedelta(days=20) not in leads(made)
 
-    made.items.update(
+    made.items.updates.update(
         BILLING,
         ItemChange(
             policy=PolicyChange(

@@ -19,14 +19,14 @@ from worker.domain.item_states import ItemFilter
 from worker.domain.paging import PageRequest
 from worker.domain.policies import PolicyChange
 from worker.rows.item_lists import ListedItem
-from worker.services.items import Updated
+from worker.services.items.page_update import Updated
 
 NAME = "prod-orders-webhook-secret"
 ALL = machine("test")
 
 
 def make(services: Services, *labels: str, name: str = NAME) -> str:
-    item, _ = services.items.create(
+    item, _ = services.items.creation.create(
         name,
         read_value=lambda: Secret(f"value of {name}"),
         owners=["operators"],
@@ -39,11 +39,11 @@ def make(services: Services, *labels: str, name: str = NAME) -> str:
 
 
 def label(services: Services, name: str = NAME, **wanted: str | None) -> Updated:
-    return services.items.update(name, ItemChange(labels=wanted), actor="test")
+    return services.items.updates.update(name, ItemChange(labels=wanted), actor="test")
 
 
 def shown(services: Services, name: str = NAME) -> str:
-    return join_line(services.items.view(name).item.labels)
+    return join_line(services.items.views.view(name).item.labels)
 
 
 def found(services: Services, key: str, value: str | None = None) -> list[str]:
@@ -79,9 +79,9 @@ def test_labels_are_given_changed_recorded_and_gone_with_their_item(services: Se
     assert (found(services, "env", "stage"), found(services, "env", "prod"), found(services, "team")) == (
         [NAME], [], [],
     )  # fmt: skip
-    services.items.update(NAME, ItemChange(name="prod-renamed-secret"), actor="test")
+    services.items.updates.update(NAME, ItemChange(name="prod-renamed-secret"), actor="test")
     assert shown(services, "prod-renamed-secret") == "env=stage, kept, region"
-    services.items.delete("prod-renamed-secret", actor="test")
+    services.items.deletion.delete("prod-renamed-secret", actor="test")
     assert moves.sql(select(item_labels).where(item_labels.c.item_id == item_id)) == []
 
 
@@ -89,19 +89,21 @@ def test_what_changes_nothing_writes_nothing(services: Services, moves: Moves) -
     make(services, "env=prod")
     rows = moves.sql(select(func.count()).select_from(audit))
     for wanted in ({"env": "prod"}, {"not-there": None}, {}):
-        updated = services.items.update(NAME, ItemChange(labels=wanted), actor="test")
+        updated = services.items.updates.update(NAME, ItemChange(labels=wanted), actor="test")
         assert updated.changes == ()
     assert moves.sql(select(func.count()).select_from(audit)) == rows
 
 
 def test_a_change_is_seen_before_and_refused_whole(services: Services, moves: Moves) -> None:
     make(services, "env=prod")
-    preview = services.items.preview(NAME, ItemChange(labels={"env": None, "team": "a"}))
+    preview = services.items.updates.preview(NAME, ItemChange(labels={"env": None, "team": "a"}))
     assert [one.field for one in preview] == ["labels.env", "labels.team"]
     assert shown(services) == "env=prod"
     for wanted in ({"a b": "x"}, {"env": "x" * 101}, {"env": "a\nb"}, {f"key-{n}": "" for n in range(32)}):
         with pytest.raises(InvalidInputError, match="label"):
-            services.items.update(NAME, ItemChange(name="prod-other-secret", labels=wanted), actor="test")
+            services.items.updates.update(
+                NAME, ItemChange(name="prod-other-secret", labels=wanted), actor="test"
+            )
     assert shown(services) == "env=prod"
 
 
@@ -140,10 +142,10 @@ def test_a_forged_label_is_neither_shown_nor_signed_by_a_change(services: Servic
     with behind(services) as connection:
         connection.execute(text(EDITS[edit]), {"id": item_id})
     looks: list[Callable[[], object]] = [
-        lambda: services.items.view(NAME),
+        lambda: services.items.views.view(NAME),
         lambda: label(services, env=None),
         lambda: label(services, tier=None),
-        lambda: services.items.preview(NAME, ItemChange(labels={"team": "a"})),
+        lambda: services.items.updates.preview(NAME, ItemChange(labels={"team": "a"})),
     ]
     for look in looks:
         with pytest.raises(TamperedError, match="accept-row item_labels"):
@@ -153,7 +155,7 @@ def test_a_forged_label_is_neither_shown_nor_signed_by_a_change(services: Servic
     page = services.lists.page_items(ItemFilter(), PageRequest(), seen_by=ALL)
     assert sum(isinstance(one, TamperedError) for one in page.rows) >= 1
     assert services.views.get_item(NAME).name == NAME, "what it is opened by, and replaced, is another matter"
-    services.items.update(NAME, ItemChange(owners=[]), actor="test")
+    services.items.updates.update(NAME, ItemChange(owners=[]), actor="test")
 
 
 def test_a_forged_label_leads_no_change_to_an_item(services: Services) -> None:

@@ -22,7 +22,7 @@ def test_each_item_is_counted_once_by_the_days_that_it_has(staged: Staged, clock
     for number, days in enumerate((1, 3, 5, 40, 200)):
         organisation.add_item(f"prod-{number}-token", f"value {number}", days=days)
     organisation.add_item("prod-lasting-token", "value", days=1)
-    services.items.update("prod-lasting-token", ItemChange(expires_at=None), actor="test")
+    services.items.updates.update("prod-lasting-token", ItemChange(expires_at=None), actor="test")
     assert services.overview.measures.read().items == {
         "lapsed": 0, "1": 1, "7": 2, "14": 0, "30": 0, "90": 1, "more": 1, "never": 1,
     }  # fmt: skip

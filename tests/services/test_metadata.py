@@ -27,7 +27,7 @@ pytestmark = pytest.mark.rules
 
 
 def make(services: Services, name: str = NAME, *owners: str, **parts: Any) -> Item:
-    item, _ = services.items.create(
+    item, _ = services.items.creation.create(
         name,
         read_value=None if name.startswith("api-key:") else lambda: Secret(f"value of {name}"),
         owners=owners or ["operators"],
@@ -81,7 +81,7 @@ def test_files_make_owners_policies_and_items_as_they_say(services: Services, mo
     applied = apply(services, document)
 
     assert (applied.done, applied.problem) == (5, None)
-    item = services.items.view(NAME).item
+    item = services.items.views.view(NAME).item
     assert (item.owners, item.policy.named, item.policy.lead.days) == (("day", "night"), "monthly", 5)
     assert services.views.get_owner("day").deputy == "night"
     assert services.metadata.get_policy("monthly").followers == (NAME, OTHER)
@@ -102,7 +102,7 @@ def test_a_changed_policy_reaches_each_item_that_follows_it(services: Services) 
     make(services, OTHER)
     document = {"policies": {"monthly": {"lifetime": "30d", "lead": "5d"}}}
     apply(services, document | {"items": {NAME: {"policy": "monthly"}, OTHER: {"policy": "monthly"}}})
-    services.items.update(OTHER, ItemChange(policy=PolicyChange(parts={"lead": "9d"})), actor="test")
+    services.items.updates.update(OTHER, ItemChange(policy=PolicyChange(parts={"lead": "9d"})), actor="test")
 
     applied = apply(services, {"policies": {"monthly": {"lifetime": "40d", "lead": "6d"}}})
 
@@ -118,14 +118,14 @@ def test_nothing_is_done_where_the_vault_changed_after_it_was_looked_at(services
     make(services, OTHER)
     document = {"items": {NAME: {"labels": {"env": "prod"}}}}
     mark = plan(services, document).mark
-    services.items.update(OTHER, ItemChange(labels={"env": "test"}), actor="test")
+    services.items.updates.update(OTHER, ItemChange(labels={"env": "test"}), actor="test")
     assert plan(services, document).mark == mark, "that is no business of these files"
-    services.items.update(NAME, ItemChange(labels={"team": "a"}), actor="test")
+    services.items.updates.update(NAME, ItemChange(labels={"team": "a"}), actor="test")
 
     with pytest.raises(ConflictError, match="nothing was changed"):
         apply(services, document, seen=mark)
 
-    assert [one.key for one in services.items.view(NAME).item.labels] == ["team"]
+    assert [one.key for one in services.items.views.view(NAME).item.labels] == ["team"]
 
 
 def test_what_is_missing_is_told_and_stops_it_unless_somebody_says_so(services: Services) -> None:
@@ -135,7 +135,7 @@ def test_what_is_missing_is_told_and_stops_it_unless_somebody_says_so(services: 
 
     with pytest.raises(RefusedError, match="api-key:new is not in the vault, and 1 more are not"):
         apply(services, document)
-    assert services.items.view(NAME).item.labels == ()
+    assert services.items.views.view(NAME).item.labels == ()
     assert apply(services, document, skip_missing=True).done == 1
 
 
@@ -238,17 +238,21 @@ def test_what_a_service_would_refuse_is_known_before(services: Services) -> None
 def test_half_of_it_is_told_and_the_same_again_does_the_rest(services: Services) -> None:
     make(services)
     make(services, OTHER)
-    document = {"items": {NAME: {"labels": {"env": "prod"}}, OTHER: {"labels": {"env": "prod"}}}}
+    labelled = {"labels": {"env": "prod"}}
+    document: dict[str, dict[str, Any]] = {
+        "owners": {"day": {}},
+        "items": {NAME: labelled, OTHER: labelled},
+    }
     mark = plan(services, document).mark
 
     def interfere(_: object) -> None:
-        services.items.update(OTHER, ItemChange(labels={"team": "a"}), actor="somebody")
+        services.items.updates.update(OTHER, ItemChange(labels={"team": "a"}), actor="somebody")
 
     applied = services.metadata.apply(
         document, prune=False, skip_missing=False, seen=mark, principal=ALL, tell=interfere
     )
 
-    assert applied.done == 1
+    assert applied.done == 2, "the owner, and the first of the two items"
     assert "not as you have seen it" in (applied.problem or "")
     assert apply(services, document).done == 1
 
@@ -282,4 +286,4 @@ def test_nobody_follows_a_policy_that_there_is_not(services: Services) -> None:
     change = ItemChange(policy=PolicyChange(parts={"lead": "5d"}, whole=True, named="yearly"))
 
     with pytest.raises(NotFoundError, match="no named policy 'yearly'"):
-        services.items.update(NAME, change, actor="test")
+        services.items.updates.update(NAME, change, actor="test")

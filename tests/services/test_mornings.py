@@ -21,6 +21,7 @@ from worker.domain.problems import ProblemKind
 from worker.rows.coming_days import Event
 from worker.services.night.coming_days import ComingDay
 from worker.services.night.workflow_views import PAGE, WorkflowStanding
+from worker.wording import describe
 from worker.wording.nights import describe_outlook
 
 pytestmark = pytest.mark.rules
@@ -217,6 +218,36 @@ def test_what_lapsed_needs_somebody_until_somebody_says_that_they_know(vault: Se
     vault.overview.acknowledgements.acknowledge(known, why="it is let go", actor="test")
     assert names_of(ALL) == []
     assert names_of(support) == ["prod-near-token"]
+
+
+@pytest.mark.both
+def test_nothing_stands_well_while_items_have_lapsed_though_their_night_ended_well(
+    vault: Services, clock: Any
+) -> None:
+    clock.now = datetime(2033, 7, 1, 12, tzinfo=UTC)
+    add(vault, "prod-first-token", clock.now + timedelta(hours=1))
+    add(vault, "prod-second-token", clock.now + timedelta(hours=2), owner="sales")
+    support = Principal(actor="person:s", roles=frozenset({Role.OWNER}), owners=frozenset({"support"}))
+
+    def lapsed(seen_by: Principal | None = None) -> list[tuple[str, int, str]]:
+        found = vault.overview.status.read(seen_by=seen_by).problems
+        return [(one.subject, one.number, describe(one)) for one in found if one.kind is ProblemKind.LAPSED]
+
+    assert lapsed() == []
+    clock.now += timedelta(hours=3)
+    several = (
+        "2 items have lapsed, the first of them prod-first-token at 2033-07-01 13:00 UTC"
+        " (nightkey item list --state lapsed --sort expires)"
+    )
+    alone = "prod-first-token lapsed at 2033-07-01 13:00 UTC (nightkey item show prod-first-token)"
+    assert lapsed() == [("prod-first-token", 2, several)], "before anything has looked for it"
+    assert lapsed(support) == [("prod-first-token", 1, alone)], "of others nothing is counted"
+    vault.night.nights.begin(clock.now)
+    assert lapsed() == [("prod-first-token", 2, several)]
+    for one in vault.views.list_findings():
+        if one.finding.kind is FindingKind.LAPSED:
+            vault.overview.acknowledgements.acknowledge(one.finding.id, why="it is let go", actor="test")
+    assert lapsed() == []
 
 
 def test_more_than_is_shown_is_counted(vault: Services, clock: Any) -> None:

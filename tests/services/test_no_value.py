@@ -54,7 +54,7 @@ def wait(
 
 
 def give(services: Services, name: str = NAME, **wanted: Any) -> Any:
-    return services.items.update(name, ItemChange(**wanted), value=VALUE, actor="user:ben").item
+    return services.items.updates.update(name, ItemChange(**wanted), value=VALUE, actor="user:ben").item
 
 
 @pytest.fixture
@@ -87,10 +87,10 @@ def test_the_first_value_lapses_as_the_metadata_said_or_somebody_says(
     wait(services, days=came_with)
     if policy:
         change = ItemChange(policy=PolicyChange(parts={"lifetime": policy}))
-        services.items.update(NAME, change, actor="test")
+        services.items.updates.update(NAME, change, actor="test")
     if isinstance(wanted.get("expires_at"), int):
         wanted = {"expires_at": services.clock() + wanted["expires_at"] * DAY}
-    assert not services.items.lacks_expiry(NAME, ItemChange(**wanted))
+    assert not services.items.updates.lacks_expiry(NAME, ItemChange(**wanted))
     item = give(services, **wanted)
     assert item.version == 1
     assert item.expires_at == (None if lapses is None else services.clock() + lapses * DAY)
@@ -100,7 +100,7 @@ def test_the_first_value_lapses_as_the_metadata_said_or_somebody_says(
     assert moves.reveal(item.id, 1, Purpose.ROTATION) == VALUE.expose()
     (hygiene,) = moves.sql(items.select().with_only_columns(items.c.hygiene))
     assert "no-value" not in hygiene[0]
-    services.items.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
+    services.items.updates.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
     assert moves.stages(item.id) == ["previous", "current"]
     assert moves.verify().whole
 
@@ -110,7 +110,7 @@ def test_an_expiry_that_nobody_knows_is_asked_for_as_of_any_new_value(
     services: Services, moves: Moves, came_with: float | None
 ) -> None:
     wait(services, days=came_with)
-    assert services.items.lacks_expiry(NAME, ItemChange())
+    assert services.items.updates.lacks_expiry(NAME, ItemChange())
     with pytest.raises(InvalidInputError, match=r"add --expires-at .*--no-expiry"):
         give(services)
     assert moves.get(NAME).version is None
@@ -128,24 +128,24 @@ def test_what_is_changed_meanwhile_leaves_it_waiting_with_what_it_came_with(
         ItemChange(name=NAME),
     ):
         name = moves.get(ID).name
-        after = services.items.update(name, change, actor="test").item
+        after = services.items.updates.update(name, change, actor="test").item
         assert (after.version, after.expires_at, after.created_at) == (
             None,
             before.expires_at,
             before.created_at,
         )
     lapses = services.clock() + 20 * DAY
-    services.items.update(NAME, ItemChange(expires_at=lapses), actor="test")
+    services.items.updates.update(NAME, ItemChange(expires_at=lapses), actor="test")
     assert moves.get(NAME).expires_at == lapses
     with pytest.raises(InvalidInputError, match="is not in the future"):
-        services.items.update(NAME, ItemChange(expires_at=services.clock()), actor="test")
+        services.items.updates.update(NAME, ItemChange(expires_at=services.clock()), actor="test")
     assert give(services).expires_at == lapses
 
 
 def test_it_is_given_its_value_and_not_created_again(services: Services) -> None:
     wait(services)
     with pytest.raises(RefusedError, match=f"waits for its value.*`{GIVE}`"):
-        services.items.create(
+        services.items.creation.create(
             NAME, read_value=lambda: VALUE, owners=(), expires_at=None, policy=PolicyChange(), actor="test"
         )
 
@@ -169,12 +169,12 @@ def test_the_key_of_an_item_that_came_in_is_made_here_and_opens(services: Servic
     moves.use(USER, KEY, node="start")
     with pytest.raises(RefusedError, match=f"`nightkey item rotate {KEY}` makes a new one"):
         give(services, KEY)
-    made, collected = services.items.make_first_key(KEY, actor="user:ben")
+    made, collected = services.items.creation.make_first_key(KEY, actor="user:ben")
     assert (made.version, made.kind, made.expires_at) == (1, Kind.API_KEY, services.clock() + 40 * DAY)
     assert apikeys.looks_real(collected.key.expose())
     assert moves.present(collected.key.expose()) == (made.id, 1)
     with pytest.raises(RefusedError, match="waits for no key"):
-        services.items.make_first_key(KEY, actor="user:ben")
+        services.items.creation.make_first_key(KEY, actor="user:ben")
     assert services.night.nights.preview(services.clock()).findings[0].kind is not FindingKind.NO_VALUE
 
 
@@ -184,17 +184,17 @@ def test_a_key_whose_expiry_is_over_is_not_made_before_somebody_says_when_it_lap
     wait(services, KEY, days=-1)
     command = f"nightkey item update {KEY} --expires-at 90d && nightkey item rotate {KEY}"
     with pytest.raises(InvalidInputError, match=command):
-        services.items.make_first_key(KEY, actor="test")
+        services.items.creation.make_first_key(KEY, actor="test")
     assert command in {one.command for one in services.night.nights.preview(services.clock()).findings}
-    services.items.update(KEY, ItemChange(expires_at=None), actor="test")
-    assert services.items.make_first_key(KEY, actor="test")[0].expires_at is None
+    services.items.updates.update(KEY, ItemChange(expires_at=None), actor="test")
+    assert services.items.creation.make_first_key(KEY, actor="test")[0].expires_at is None
 
 
 def test_what_was_left_of_a_deleted_item_has_no_part_in_one_that_comes_in_under_its_id(
     services: Services, moves: Moves, clock: Clock
 ) -> None:
     """Whoever could collect a key of the one before does not get that of the new one, nor end it."""
-    created, first = services.items.create(
+    created, first = services.items.creation.create(
         KEY, read_value=None, owners=(), expires_at=None, policy=PolicyChange(), actor="user:ana"
     )
     assert first is not None
@@ -203,7 +203,7 @@ def test_what_was_left_of_a_deleted_item_has_no_part_in_one_that_comes_in_under_
     clock.advance(timedelta(minutes=30))
     entry = IncomingItem(place=1, name=KEY, given_id=created.id, expires_at=None)
     list(services.upkeep.item_import.take_in([entry], owners=(), actor="user:ben"))
-    made, second = services.items.make_first_key(KEY, actor="user:ben")
+    made, second = services.items.creation.make_first_key(KEY, actor="user:ben")
     assert made.id == created.id
 
     with pytest.raises(RefusedError):
@@ -245,7 +245,7 @@ def test_its_owner_reads_that_it_waits_that_it_lapses_and_what_to_type(
     assert [one.command for one in lapsed] == [f"{GIVE} --expires-at 90d"]
 
     give(services, expires_at=clock() + 100 * DAY)
-    services.items.make_first_key(KEY, actor="test")
+    services.items.creation.make_first_key(KEY, actor="test")
     assert "no-value" not in {kind for kind, _ in organisation.findings()}
     clock.advance(DAY)
     organisation.night()
@@ -287,7 +287,7 @@ def test_it_is_not_rotated_before_it_has_a_value_and_then_as_any_other(
     services = organisation.services
     wait(services, days=5, owners=("support",))
     change = ItemChange(policy=PolicyChange(parts={**AUTO.parts, "mode": mode}))
-    services.items.update(NAME, change, actor="test")
+    services.items.updates.update(NAME, change, actor="test")
     (seen,) = services.night.nights.preview(clock()).due
     assert seen.decision is not None
     assert (seen.decision.action, say(seen.decision.why)) == (
@@ -413,7 +413,7 @@ def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
         == f"its first value may be the one that they knew, so replace it: {GIVE} --expires-at 90d"
     )
     assert services.rotation.offboarding.open_next(departure, after=0, actor="test") is None
-    services.items.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
+    services.items.updates.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
     read = services.rotation.offboarding.finish(departure.id)
     assert (read.items[0].fate, read.finished_at) == (Fate.OVERLAPS, None)
     moves.destroy(item.id, 1)
@@ -428,8 +428,8 @@ def test_a_key_that_is_made_after_somebody_left_is_none_that_they_knew(
 ) -> None:
     wait(services, KEY, days=None, owners=("support",))
     departure = services.rotation.offboarding.begin("support", emergency=False, actor="test")
-    services.items.update(KEY, ItemChange(expires_at=None), actor="test")
-    services.items.make_first_key(KEY, actor="test")
+    services.items.updates.update(KEY, ItemChange(expires_at=None), actor="test")
+    services.items.creation.make_first_key(KEY, actor="test")
     (left,) = services.rotation.offboarding.finish(departure.id).items
     assert left.fate is Fate.REPLACED
 
@@ -438,7 +438,7 @@ def test_what_can_be_replaced_here_is_rotated_by_hand_after_its_first_value_came
     organisation: Organisation, services: Services
 ) -> None:
     wait(services, owners=("support",))
-    services.items.update(NAME, ItemChange(policy=AUTO), actor="test")
+    services.items.updates.update(NAME, ItemChange(policy=AUTO), actor="test")
     departure = services.rotation.offboarding.begin("support", emergency=False, actor="test")
     give(services)
     (left,) = services.rotation.offboarding.finish(departure.id).items
@@ -491,11 +491,11 @@ def test_after_a_restore_it_waits_as_before_and_is_not_asked_of_a_target(
 def test_a_policy_of_any_mode_can_be_given_before_the_value(services: Services, moves: Moves) -> None:
     wait(services)
     with pytest.raises(RefusedError, match=f"no active workflow here uses {NAME}"):
-        services.items.update(
+        services.items.updates.update(
             NAME, ItemChange(policy=PolicyChange(parts={"mode": "auto", "rotator": "random"})), actor="test"
         )
     moves.use(USER, NAME)
-    services.items.update(
+    services.items.updates.update(
         NAME, ItemChange(policy=PolicyChange(parts={"mode": "auto", "rotator": "random"})), actor="test"
     )
     assert moves.get(NAME).version is None

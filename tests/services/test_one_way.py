@@ -50,7 +50,7 @@ def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock
         item = organisation.services.vault.get(connection, TOKEN)
         leeway = organisation.services.rotation.decisions.find_leeway(connection, rotation)
     assert "version 2 is current; version 1 stopped working when that was issued" in said
-    assert organisation.services.items.explain_overlap(item) == (
+    assert organisation.services.items.views.view(item.id).overlap == (
         "the old value stops working when a new one is issued, as was seen the last time"
     )
     assert say_each(rotation.waits_for)[0].startswith("the time for first runs, until ")

@@ -31,7 +31,7 @@ def staffed(organisation: Organisation) -> Organisation:
     organisation.add_item(SHARED, "a-shared-value", days=300, owner="ann", mode="notify")
     organisation.add_item(ALONE, "a-value-alone", days=300, owner="ann", mode="auto", rotator="random")
     services = organisation.services
-    services.items.update(SHARED, ItemChange(owners=("ann", "network")), actor=BOSS)
+    services.items.updates.update(SHARED, ItemChange(owners=("ann", "network")), actor=BOSS)
     services.notices.address_book.update("network", deputy="ann", actor=BOSS)
     return organisation
 
@@ -93,6 +93,9 @@ def test_whoever_it_goes_to_is_an_owner_and_somebody_else(staffed: Organisation)
         leave(staffed, to="nobody")
     with pytest.raises(InvalidInputError, match="to: ann"):
         leave(staffed, to="ann")
+    for to in ("nobody", "ann"):
+        with pytest.raises((NotFoundError, InvalidInputError)):  # before anybody is asked whether they want it
+            staffed.services.rotation.offboarding.preview("ann", to=to)
     assert owners_of(staffed, ALONE) == ("ann",)
     assert told(staffed) == {}, "nothing is half done"
 
@@ -179,6 +182,14 @@ def test_who_hears_of_failed_nights_keeps_their_name(staffed: Organisation) -> N
         changes(staffed).rename(operators, "somebody", actor=BOSS)
     with pytest.raises(RefusedError, match="setting operators"):
         changes(staffed).delete(operators, to="bea", actor=BOSS)
+    offboarding = staffed.services.rotation.offboarding
+    routes = staffed.services.notices.address_book.get(operators).routes
+    for to in (None, "bea"):
+        with pytest.raises(RefusedError, match="setting operators"):
+            offboarding.preview(operators, to=to)
+        with pytest.raises(RefusedError, match="setting operators"):
+            offboarding.begin(operators, emergency=False, to=to, actor=BOSS)
+    assert staffed.services.notices.address_book.get(operators).routes == routes
 
 
 def test_while_somebody_leaves_their_name_stays(staffed: Organisation) -> None:

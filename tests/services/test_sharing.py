@@ -45,7 +45,7 @@ def made(services: Services) -> Services:
 def create(services: Services, name: str, value: str = "", *, owner: str = "platform", **parts: Any) -> Item:
     """A value of its own where none is given."""
     parts = ({"consumers": "none"} if parts.get("mode") == "auto" else {}) | parts
-    item, _ = services.items.create(
+    item, _ = services.items.creation.create(
         name,
         read_value=lambda: Secret(value or f"the-value-of-{name}"),
         owners=[owner],
@@ -59,7 +59,7 @@ def create(services: Services, name: str, value: str = "", *, owner: str = "plat
 def change(services: Services, name: str, value: str | None = None, **parts: Any) -> tuple[Change, ...]:
     given = None if value is None else Secret(value)
     wanted = ItemChange(policy=PolicyChange(parts=parts), expires_at=services.clock() + 100 * DAY)
-    return services.items.update(name, wanted, value=given, actor="test").changes
+    return services.items.updates.update(name, wanted, value=given, actor="test").changes
 
 
 def by_role(**settings: Any) -> dict[str, Any]:
@@ -302,7 +302,7 @@ def test_an_original_that_is_deleted_while_the_value_is_asked_for_is_no_original
         return Secret("one-value")
 
     with pytest.raises(NotFoundError, match=f"no item '{ORDERS}'"):
-        made.items.create(
+        made.items.creation.create(
             BILLING,
             read_value=read_value,
             owners=["platform"],
@@ -440,11 +440,11 @@ def test_who_joins_a_family_with_another_value_is_named_in_the_answer(made: Serv
     create(made, archive, "a-value-from-before", copy_of=CRM)
     create(made, ORDERS, "another-value")
     copied = ItemChange(policy=PolicyChange(parts={"copy_of": ORDERS}), expires_at=made.clock() + 50 * DAY)
-    updated = made.items.update(CRM, copied, value=Secret("another-value"), actor="test")
+    updated = made.items.updates.update(CRM, copied, value=Secret("another-value"), actor="test")
     assert updated.unlike == updated.follow == (archive, erp)
     copied = ItemChange(policy=PolicyChange(parts={"copy_of": ORDERS}))
     create(made, "prod-mail-token")
-    assert made.items.update("prod-mail-token", copied, actor="test").unlike == ("prod-mail-token",)
+    assert made.items.updates.update("prod-mail-token", copied, actor="test").unlike == ("prod-mail-token",)
 
 
 @pytest.mark.both
@@ -459,7 +459,7 @@ def test_who_joins_a_family_waits_for_who_changes_one_of_its_copies(made: Servic
     with ThreadPoolExecutor(1) as pool:
         with made.database.write() as connection:
             made.vault.get(connection, copy.id, lock=True)
-            joining = pool.submit(made.items.update, CRM, copied, actor="test")
+            joining = pool.submit(made.items.updates.update, CRM, copied, actor="test")
             _wait_for_locks(made, 1, joining.done)
             made.vault.update(connection, copy.id, expires_at=made.clock() + 50 * DAY, actor="test")
         assert joining.result(120).follow == (BILLING,)
@@ -499,7 +499,7 @@ def test_a_rotation_leaves_a_finding_of_the_copy_and_none_of_the_original(
 
 def _rotate_beside_a_copy(organisation: Organisation, clock: Any) -> None:
     token = organisation.add_token(ORDERS, "ticketing")
-    organisation.services.items.create(
+    organisation.services.items.creation.create(
         BILLING,
         read_value=lambda: Secret(token),
         owners=["support"],
@@ -520,7 +520,7 @@ def test_an_old_value_that_a_copys_workflows_use_is_not_taken_away(services: Ser
     with start_organisation(services) as (organisation, service):
         token = organisation.add_token(ORDERS, "orders")
         organisation.add_workflow("orders-sync", ORDERS)
-        organisation.services.items.create(
+        organisation.services.items.creation.create(
             BILLING, read_value=lambda: Secret(token), owners=["support"], expires_at=clock() + 200 * DAY,
             policy=PolicyChange(parts={"copy_of": ORDERS}), actor="test",
         )  # fmt: skip
@@ -554,7 +554,9 @@ def test_two_families_of_copies_become_one_in_one_step(made: Services, clock: An
             _set_likeness(connection, item.id, made.versions.likeness(Secret("one-value")))
     advised = f"nightkey item update {CRM} --mode notify --copy-of {ORDERS}"
     assert {command for _, command in scan(made).values()} == {advised}
-    updated = made.items.update(CRM, ItemChange(policy=PolicyChange(parts={"copy_of": ORDERS})), actor="test")
+    updated = made.items.updates.update(
+        CRM, ItemChange(policy=PolicyChange(parts={"copy_of": ORDERS})), actor="test"
+    )
     assert updated.follow == (archive, erp)
     with made.database.read() as connection:
         original = made.vault.get(connection, ORDERS)

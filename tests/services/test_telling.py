@@ -397,7 +397,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS, days=st.integers(0, 32))
 def test_no_owner_is_told_twice_of_the_same_or_of_what_was_replaced(
     organisation: Organisation, database_url: str, clock: Any, steps: list[str], days: int

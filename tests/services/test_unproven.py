@@ -144,7 +144,7 @@ def test_once_the_policy_is_mended_the_check_is_asked_again_and_the_rotation_end
 
     services = organisation.services
     mended = PolicyChange(assigned={"verify": {"url": f"{service.url}{SEEING}"}})
-    services.items.update(TOKEN, ItemChange(policy=mended), actor="test")
+    services.items.updates.update(TOKEN, ItemChange(policy=mended), actor="test")
     drive_on(organisation, clock)  # at once: no later look is waited for
     rotation = organisation.rotations()[0]
     assert (rotation.state, rotation.shown_by) == (State.DONE, "verification")
@@ -281,7 +281,7 @@ def test_a_person_who_has_mended_a_check_has_it_asked_now(staged: Staged, clock:
     drive_on(organisation, clock)
     services = organisation.services
     mended = PolicyChange(assigned={"verify": {"url": f"{service.url}{SEEING}"}})
-    services.items.update(TOKEN, ItemChange(policy=mended), actor="test")
+    services.items.updates.update(TOKEN, ItemChange(policy=mended), actor="test")
     services.rotation.decisions.retry(rotation.id, actor="test")
     drive_on(organisation, clock)
     assert organisation.rotations()[0].state is State.DONE

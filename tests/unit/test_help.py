@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.core import TyperGroup
 
-from tests.commands import walk_groups
+from tests.commands import walk_commands, walk_groups
 from worker.cli.completion import Finder, find_finder, find_items, find_owners, find_workflows
 from worker.cli.main import build_command
 from worker.cli.nouns import NOUNS, SECTIONS, Noun
@@ -41,6 +41,19 @@ def test_a_list_of_commands_says_each_in_a_whole_sentence(path: tuple[str, ...],
     lines = commands.split("\n\n")[0].splitlines()
     assert len(lines) == sum(not command.hidden for command in group.commands.values())
     assert [line for line in lines if "..." in line or not line.endswith((".", "…")) or len(line) > 80] == []
+
+
+@pytest.mark.parametrize("path", list(walk_commands(ROOT)), ids=" ".join)
+def test_no_help_names_a_type_of_the_code(path: tuple[str, ...]) -> None:
+    command: Any = ROOT
+    for word in path:
+        command = command.commands[word]
+    context = command.make_context(" ".join(("nightkey", *path)), ["--help"], resilient_parsing=True)
+    shown = command.get_help(context)
+    assert re.findall(r"<(?:str|int|float|path|bool|list)\b[^>]*>|\brange>", shown) == []
+    usage = shown.split("\n\n")[0]
+    assert re.findall(r"[{\[]([a-z]\w*)[}\]]", usage) == [], "arguments are told from commands by their letters"
+    assert "[[" not in usage
 
 
 def test_the_first_words_stand_under_what_a_person_is_about_to_do() -> None:

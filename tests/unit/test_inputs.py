@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from vaultcore.errors import InvalidInputError
 from vaultcore.model import Mode, Policy
 from worker.cli.inputs import parse_time, read_json, read_policy_change, read_text, read_value
+from worker.cli.screen import begin_screen, screen, show_moment
 from worker.domain.policies import change_policy
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -207,6 +209,28 @@ def test_a_time_that_is_written_out_is_read_back(naive):
     time = naive.replace(tzinfo=UTC)
 
     assert parse_time(time.isoformat(), NOW) == time
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Zurich", "America/Sao_Paulo", "Asia/Kolkata", "Europe/London"])
+@pytest.mark.parametrize("month", [1, 7])
+def test_a_time_as_answers_show_it_is_read_back(monkeypatch, zone, month):
+    begin_screen(lambda: NOW)
+    monkeypatch.setattr(screen(), "zone", ZoneInfo(zone))
+    time = datetime(2026, month, 24, 18, 30, tzinfo=UTC)
+
+    shown = show_moment(time)
+    assert parse_time(shown, NOW) == time
+    assert parse_time("2026-07-24 18:30:15 UTC", NOW) == datetime(2026, 7, 24, 18, 30, 15, tzinfo=UTC)
+    with pytest.raises(InvalidInputError, match="is not a time"):
+        parse_time(f"{shown[:16]} XYZ", NOW)
+
+
+def test_both_hours_that_a_clock_shows_twice_are_read_back(monkeypatch):
+    begin_screen(lambda: NOW)
+    monkeypatch.setattr(screen(), "zone", ZoneInfo("Europe/Zurich"))
+
+    assert parse_time("2026-10-25 02:30 CEST", NOW) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert parse_time("2026-10-25 02:30 CET", NOW) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
 # Policies

@@ -52,11 +52,16 @@ def test_it_fits_and_what_is_not_shown_is_counted(problems: int, findings: int, 
     assert shown[0] == ("not well:" if problems else "all is well")
     text = " ".join(" ".join(shown).split())
     told = len(re.findall("is stuck", text))
-    counted = re.search(r"and (\d+) more \(([^)]*)\)", text)
-    assert told + (int(counted[1]) if counted else 0) == problems
+    counted = re.search(r"and ([\d,]+) more \(([^)]*)\)", text)
+    more = _read(counted[1]) if counted else 0
+    assert told + more == problems
     if counted:
-        assert sum(int(number) for number in re.findall(r"\d+", counted[2])) == int(counted[1])
-    assert f"{findings or 'no'} open finding" in text
+        assert sum(map(_read, re.findall(r"\d[\d,]*", counted[2]))) == more
+    assert f"{f'{findings:,}' if findings else 'no'} open finding" in text
+
+
+def _read(number: str) -> int:
+    return int(number.strip(",").replace(",", ""))
 
 
 @pytest.mark.usefixtures("at_a_terminal")

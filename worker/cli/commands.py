@@ -26,6 +26,7 @@ Home = Annotated[
     Path | None,
     typer.Option(
         "--home",
+        metavar="PATH",
         callback=_use_home,
         is_eager=True,  # whatever else is given may be looked up there
         show_default=False,

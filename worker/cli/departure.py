@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from worker.cli.far.server import FarServer
 
 _PATH: Final = "/nightkey/owners"
+_NAMED: Final = 10
+"""Items that are named before the question; the answer has them all."""
 
 
 def leave(
@@ -40,8 +42,9 @@ def leave(
     """
 
     def agree(readable: list[str]) -> None:
-        named = ", ".join(readable) or "-"
-        note(f"{name} could read {say_count(len(readable), 'item')}: {named}")
+        more = len(readable) - _NAMED
+        named = ", ".join(readable[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+        note(f"{name} could read {say_count(len(readable), 'item')}: {named or '-'}")
         goes_to = "their deputy or the operators" if to is None else to
         note(f"Their routes are taken away: what they would be told goes to {goes_to}.")
         if to is not None:
@@ -49,7 +52,7 @@ def leave(
         demand_yes("Replace them now?", yes=yes)
 
     def leave_here(services: "Services") -> Shape:
-        agree([item.name for item in services.rotation.offboarding.preview(name)])
+        agree([item.name for item in services.rotation.offboarding.preview(name, to=to)])
         with show_progress(services.night.inline_night) as tell:
             departure = services.night.departures.leave(
                 name,
@@ -63,7 +66,7 @@ def leave(
         return describe_departure(departure)
 
     def leave_there(server: "FarServer") -> Shape:
-        agree([one["item"] for one in server.get(_PATH, name, "leave")])
+        agree([one["item"] for one in server.get(_PATH, name, "leave", to=to)])
         wanted = {"emergency": compromised, "in_freeze": in_freeze} | ({} if to is None else {"to": to})
         begun: Shape = server.post(_PATH, name, "leave", body=wanted, long=True)
         return begun

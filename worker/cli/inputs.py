@@ -1,6 +1,7 @@
 """What comes in: values by prompt, standard input or file, times, and policies from options or a file."""
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from worker.domain.strict_json import parse_json
 
 _FILE_MAX = 64 * 1024
 NONE = "none"
+_SHOWN = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?) ([A-Z]{2,5}|[+-]\d{2,4})")
+"""A time as answers show it, and the name of its zone."""
 _FAR = timedelta(days=200 * 366)
 
 
@@ -159,13 +162,12 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  # JSON
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """`2026-12-24T18:00:00Z`, `2026-12-24` (its first moment, in the zone that answers are shown in), or a
-    duration from now: `30d`.
+    """`2026-12-24T18:00:00Z`, `2026-12-24` (its first moment, in the zone that answers are shown in), a time as
+    answers show it (`2026-12-24 19:00 CET`), or a duration from now: `30d`.
     """
     found: datetime | None = None
     try:
-        read = datetime.fromisoformat(text)
-        found = (read.replace(tzinfo=screen().zone) if read.tzinfo is None else read).astimezone(UTC)
+        found = (_read_shown(text) or _read_moment(text)).astimezone(UTC)
     except (ValueError, OverflowError):
         with suppress(InvalidInputError):
             found = now + parse_duration(text.removeprefix("+"))
@@ -177,6 +179,21 @@ def parse_time(text: str, now: datetime) -> datetime:
     raise InvalidInputError(
         f"{text[:40]!r} is not a time: write 2026-12-24, 2026-12-24T18:00:00Z, or a duration from now like 30d"
     )
+
+
+def _read_moment(text: str) -> datetime:
+    read = datetime.fromisoformat(text)
+    return read.replace(tzinfo=screen().zone) if read.tzinfo is None else read
+
+
+def _read_shown(text: str) -> datetime | None:
+    """By the name of its zone: UTC, or that of the zone in which answers are shown, as it is called then."""
+    shown = _SHOWN.fullmatch(text.strip())
+    if shown is None:
+        return None
+    read = datetime.fromisoformat(shown[1])
+    zones = [read.replace(tzinfo=zone, fold=fold) for zone in (UTC, screen().zone) for fold in (0, 1)]
+    return next((one for one in zones if f"{one:%Z}" == shown[2]), None)
 
 
 def parse_begin(text: str, now: datetime) -> datetime:

@@ -76,7 +76,7 @@ def hand_over_made(made: Shape, *, again: str, json: bool) -> None:
 
 
 def describe_item_whole(services: "Services", name: str) -> dict[str, Any]:
-    return describe_whole_item(services.items.view(name), services.clock())
+    return describe_whole_item(services.items.views.view(name), services.clock())
 
 
 def split_policy(policy: PolicyChange) -> dict[str, Any]:

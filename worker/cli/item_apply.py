@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,7 @@ from vaultcore.access import machine
 from vaultcore.errors import InvalidInputError, RefusedError
 from worker.cli.inputs import confirm
 from worker.cli.item_export import METADATA
-from worker.cli.metadata_files import MetadataFolder, read_folder
+from worker.cli.metadata_files import MetadataFolder, read_folder, refuse_all
 from worker.cli.output import note, print_json, print_lines
 from worker.cli.reach import take_warnings
 from worker.cli.session import Json, ask, who
@@ -29,10 +29,6 @@ from worker.wording.shapes import Shape
 if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
-
-
-_TOLD_MAX: Final = 50
-"""So many of what stands in the way are told at once."""
 
 
 def apply(
@@ -100,9 +96,7 @@ def _agree(
 ) -> bool:
     """Shows the differences; whether they are to be made. An error where they cannot be, or nobody says so."""
     if plan["faults"]:
-        told = [read.tell(one) for one in plan["faults"][:_TOLD_MAX]]
-        more = len(plan["faults"]) - len(told)
-        raise InvalidInputError("\n".join([*told, *([f"and {more:,} more"] if more else [])]))
+        raise refuse_all([read.tell(one) for one in plan["faults"]])
     if not json:
         for step in plan["steps"]:
             print_lines(tell_step(step))

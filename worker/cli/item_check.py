@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    names: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Items whose rotator can ask.")],
+    names: Annotated[list[str], typer.Argument(metavar="ITEM", help="Items whose rotator can ask.")],
     *,
     json: Json = False,
 ) -> None:

@@ -69,7 +69,7 @@ def create(
             given.append(read())
             return given[0]
 
-        created, first = services.items.create(
+        created, first = services.items.creation.create(
             name,
             read_value=None if generates and value_file is None else read_once,
             owners=owner,
@@ -78,7 +78,7 @@ def create(
             labels=labels,
             actor=who(),
         )
-        warn(word_warnings(created.name, services.items.warn(created, given)))
+        warn(word_warnings(created.name, services.items.views.warn(created, given)))
         if first is None:
             return describe_item_whole(services, created.id)
         show_key(services, created, first, json=json)

@@ -69,7 +69,7 @@ def delete(
     name = given[0]
 
     def delete_here(services: "Services") -> Shape:
-        item = services.items.delete(name, actor=who())
+        item = services.items.deletion.delete(name, actor=who())
         return {"id": item.id, "name": item.name}
 
     def delete_there(server: "FarServer") -> Shape:

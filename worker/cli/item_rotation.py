@@ -69,7 +69,7 @@ def _rotate_one(name: str, *, compromised: bool, in_freeze: bool, yes: bool, jso
         item = services.views.get_item(name)
         if item.kind is Kind.API_KEY and item.version is None:
             check_output()
-            made, first = services.items.make_first_key(item.id, actor=who())
+            made, first = services.items.creation.make_first_key(item.id, actor=who())
             show_key(services, made, first, json=json)
             return None
         if compromised and item.version is not None:

@@ -127,12 +127,12 @@ def update(
         change = wish(services.clock())
         value = None
         if value_file is not None or new_value:
-            if services.items.lacks_expiry(name, change):
+            if services.items.updates.lacks_expiry(name, change):
                 asked = ask_expiry(explain_missing_expiry(name), services.clock())
                 change = replace(change, expires_at=asked)
             value = read()
-        updated = services.items.update(name, change, value=value, actor=who())
-        warned = services.items.warn(updated.item, [] if value is None else [value])
+        updated = services.items.updates.update(name, change, value=value, actor=who())
+        warned = services.items.views.warn(updated.item, [] if value is None else [value])
         return describe_item_whole(services, updated.item.id) | {
             "changes": updated.changes,
             "ends_rotation": updated.ends,

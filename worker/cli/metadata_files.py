@@ -1,7 +1,7 @@
 """Files of a vault's metadata: a folder of TOML and JSON, read as one and written as git likes it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,8 @@ from worker.domain.toml_text import is_writable, write_toml
 
 _FILE_MAX: Final = 16 * 1024 * 1024
 _FILES_MAX: Final = 1_000
+_TOLD_MAX: Final = 50
+"""So many of what stands in the way are told at once."""
 _NO_TABLES: Final = "it is no object with owners, policies and items"
 _ENDINGS: Final = (".toml", ".json")
 _HEADS: Final = {
@@ -72,8 +74,14 @@ def read_folder(folder: Path) -> MetadataFolder:
                 places[table, name] = file
                 document[table][name] = entry
     if problems:
-        raise InvalidInputError("\n".join(problems))
+        raise refuse_all(problems)
     return MetadataFolder(document=document, places=places)
+
+
+def refuse_all(problems: Sequence[str]) -> InvalidInputError:
+    """With a line for each, and the number of those that nobody would read to the end."""
+    told, more = problems[:_TOLD_MAX], len(problems) - _TOLD_MAX
+    return InvalidInputError("\n".join([*told, *([f"and {more:,} more"] if more > 0 else [])]))
 
 
 def _find_files(folder: Path) -> Iterator[Path]:

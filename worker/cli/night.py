@@ -14,6 +14,7 @@ from worker.cli.commands import Commands, Home
 from worker.cli.inputs import parse_time
 from worker.cli.output import describe_all, note, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.progress import show_progress
+from worker.cli.screen import show_moment
 from worker.cli.session import Json, ask, who
 from worker.domain.commands import quote_word
 from worker.domain.states import NightOutcome
@@ -44,9 +45,11 @@ _OUTLOOK: Final = "/nightkey/outlook"
 _NOUNS = ("rotations", "findings")
 """The counts of a night that are nouns; what is due, retired or unreadable is the same for one."""
 _WIDTH: Final = 80
+_TURNS_MAX: Final = 10
+"""Items that wait for their owners and are named each; of others there is a list."""
 _SPANS: Final = (
     (re.compile(r"\d{4}-\d\d-\d\d"), timedelta(days=1)),
-    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(Z|[+-]\d\d:\d\d)?"), timedelta(minutes=1)),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(Z|[+-]\d\d:\d\d| \S+)?"), timedelta(minutes=1)),
 )
 """How much of the time one means who writes it so: a day, a minute."""
 _MOMENT: Final = timedelta(microseconds=1)
@@ -96,7 +99,7 @@ def _run_here(services: "Services", *, no_wait: bool, json: bool) -> None:
         )
     else:
         counted = ", ".join(
-            say_count(number, what.removesuffix("s")) if what in _NOUNS else f"{number} {what}"
+            say_count(number, what.removesuffix("s")) if what in _NOUNS else f"{number:,} {what}"
             for what, number in result.counts.items()
         )
         print_lines([f"the night ended {'badly' if problems else 'well'}: {counted}"])
@@ -144,7 +147,7 @@ def _row(night: Shape) -> dict[str, Any]:
     ended = {"ended well": "well", "did not end well": "not well"}
     state = say_night(night)[1]
     return {
-        "night": night["slot"],
+        "night": show_moment(night["slot"]),  # by which `night show` finds it
         "ended": ended.get(state, "not yet"),
         "back": night["rolled_back"],
         "waits": night["waiting"],
@@ -173,7 +176,7 @@ def show(
         print_lines(_tell_night(one, now))
     if not nights:
         print_lines(["there was no night yet: `nightkey up` begins them, or by hand: nightkey night", ""])
-    print_lines(_tell_open(outlook, now))
+    print_lines(tell_open(outlook, now))
     print_lines(_tell_coming(outlook, now))
 
 
@@ -227,7 +230,7 @@ def _find_slot(when: str, now: datetime, find_last: Any) -> datetime:  # noqa: A
 
 def _tell_night(night: Shape, now: datetime) -> Iterator[str]:
     yield from _fill(f"{say_head(night)}: {say_night(night)[1]}{say_took(night, now)}", "")
-    yield from _fill(", ".join(f"{one.number} {one.words}" for one in list_counts(night)), "  ")
+    yield from _fill(", ".join(f"{one.number:,} {one.words}" for one in list_counts(night)), "  ")
     for problem in night["problems"]:
         yield from _fill(f"{problem['subject']}: {problem['detail']}".removeprefix(": "), "  not well: ")
     yield ""
@@ -235,20 +238,24 @@ def _tell_night(night: Shape, now: datetime) -> Iterator[str]:
         yield from _fill(f"{rotation['item']}: {say_rotation(rotation, now)}", "  ")
     yield from (f"  {problem}" for problem in night["unread"])
     if night["more"] > 0:
-        yield f"  and {night['more']} more: nightkey rotation list"
+        yield f"  and {night['more']:,} more: nightkey rotation list"
     if night["rotations"] or night["unread"] or night["more"] > 0:
         yield ""
 
 
-def _tell_open(outlook: Shape, now: datetime) -> Iterator[str]:
+def tell_open(outlook: Shape, now: datetime) -> Iterator[str]:
     number = outlook["more"] + sum(len(outlook[part]) for part in ("problems", "owners_turn", "approvals"))
     if not number:
         yield "nothing needs you"
         return
     yield f"still open ({number:,}):"
-    for problem in (*outlook["problems"], *outlook["owners_turn"]):
+    turns = outlook["owners_turn"]
+    for problem in (*outlook["problems"], *turns[:_TURNS_MAX]):
         command = "" if problem["command"] is None else f" ({problem['command']})"
         yield from _fill(f"{problem['detail']}{command}", "  ")
+    if len(turns) > _TURNS_MAX:
+        others = f"and {len(turns) - _TURNS_MAX:,} more that lapsed or are due"
+        yield from _fill(f"{others}: nightkey item list --state lapsed --state due --sort expires", "  ")
     for one in outlook["approvals"]:
         ends = "" if one["ends_at"] is None else f", {say_distance(one['ends_at'], now)} at the latest"
         command = f"nightkey rotation approve {one['id']}"

@@ -65,7 +65,7 @@ def run(
 
 @app.command()
 def accept(
-    names: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Items whose difference you accept.")],
+    names: Annotated[list[str], typer.Argument(metavar="ITEM", help="Items whose difference you accept.")],
     *,
     json: Json = False,
 ) -> None:

@@ -2,7 +2,7 @@
 nothing.
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -11,10 +11,13 @@ import typer
 from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 from typer.main import get_command, get_group
 
+from vaultcore.errors import InvalidInputError
 from worker.cli.commands import Commands
 from worker.cli.completion import Finder, complete, find_finder
 from worker.cli.examples import EXAMPLES, write_epilog
 from worker.cli.nouns import NOUNS, SECTIONS, Noun
+from worker.cli.usage import UsageError, describe_usage, shows_help
+from worker.cli.value_names import name_values
 
 
 class RootGroup(TyperGroup):
@@ -24,11 +27,28 @@ class RootGroup(TyperGroup):
         super().__init__(**{**given, "commands": None})
         self.commands = _Nouns()
 
+    def make_context(self, *given: Any, **more: Any) -> Any:  # noqa: ANN401  # as typer's
+        return _in_our_words(lambda: super(RootGroup, self).make_context(*given, **more))
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # as typer's
+        return _in_our_words(lambda: super(RootGroup, self).invoke(ctx))
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002  # as typer's
         width = max(len(name) for name in NOUNS)
         for heading, nouns in SECTIONS.items():
             with formatter.section(heading):
                 formatter.write_dl([(noun.name.ljust(width), noun.says) for noun in nouns])
+
+
+def _in_our_words(ask: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the command answers
+    """Words that cannot be used are an error as all others are: one line."""
+    try:
+        return ask()
+    except UsageError as error:
+        if shows_help(error):
+            raise
+        problem = describe_usage(error)
+    raise InvalidInputError(problem)
 
 
 class _Nouns(MutableMapping[str, Any]):
@@ -72,6 +92,7 @@ def _furnish(command: Any, path: tuple[str, ...]) -> None:  # noqa: ANN401  # li
     """Help ends with examples, and shells offer names of the vault wherever one can stand."""
     for name, other in getattr(command, "commands", {}).items():
         _furnish(other, (*path, name))
+    name_values(command)
     if " ".join(path) in EXAMPLES:
         command.epilog = write_epilog(" ".join(path))
     for parameter in command.params:

@@ -72,7 +72,7 @@ def _show_problems(found: Shape, room: _Room, *, below: int, whole: bool) -> Ite
 def _close_problems(kinds: Sequence[str]) -> list[str]:
     if not kinds:
         return []
-    return _fold([f"  and {len(kinds)} more ({_count(kinds)}): nightkey status -o wide"])
+    return _fold([f"  and {len(kinds):,} more ({_count(kinds)}): nightkey status -o wide"])
 
 
 def _show_findings(findings: Sequence[Shape], room: _Room, *, whole: bool) -> list[str]:
@@ -98,7 +98,7 @@ def _close_findings(findings: Sequence[Shape], shown: int) -> list[str]:
 
 
 def _count(kinds: Sequence[str]) -> str:
-    return ", ".join(f"{number} {kind}" for kind, number in Counter(kinds).items())
+    return ", ".join(f"{number:,} {kind}" for kind, number in Counter(kinds).items())
 
 
 def _say_facts(status: Shape) -> list[str]:
@@ -110,7 +110,7 @@ def _say_facts(status: Shape) -> list[str]:
         f"{say_count(status['items'], 'item')}, {say_count(status['workflows'], 'workflow')}",
     ]
     for what, counts in (("rotations", status["rotations"]), ("notices", status["notices"])):
-        counted = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+        counted = ", ".join(f"{number:,} {state}" for state, number in sorted(counts.items()))
         lines.append(f"{what}: {counted or 'none'}")
     return lines
 

@@ -55,7 +55,6 @@ def foresee_deed(
     *,
     target: str | None = None,
     used_by: Sequence[str] = (),
-    why: str | None = None,
 ) -> ForeseenDeed:
     return ForeseenDeed(
         id=item.id,

@@ -48,6 +48,8 @@ class ProblemKind(StrEnum):
     USES_EXPIRED = "expired"
     MISSING = "missing"
     NO_VALUE = "no-value"
+    LAPSED = "lapsed"
+    """Items that nothing replaces and nobody has said that they know of: all of them as one, by the first."""
     PICKUP = "pickup"
     NOTICE_FAILED = "notice-failed"
     NOTICE_WAITING = "notice-waiting"

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from vaultcore.model import Item, Mode
 from vaultcore.stored import read_all
 from vaultcore.tables import item_owners, items
-from worker.domain.findings import FindingKind
+from worker.domain.findings import MENTIONED, FindingKind
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.item_lists import is_owned, owned_by
@@ -45,8 +45,9 @@ def count_owners_turn(connection: Connection, *, now: datetime, due_too: bool, s
 def list_owners_turn(
     connection: Connection, *, now: datetime, due_too: bool, limit: int, seen_by: Seen
 ) -> list[Item]:
-    """Items that have lapsed, no rotation is open for, and nobody has said that they know of; `due_too`: and
-    those that nobody but their owners replaces, once they are due. The one first that lapsed first.
+    """Items that have lapsed, no rotation is open for, nobody has said that they know of, and no problem tells
+    of as used; `due_too`: and those that nobody but their owners replaces, once they are due. The one first
+    that lapsed first.
     """
     ids = connection.scalars(
         select(items.c.id)
@@ -101,10 +102,18 @@ def _owners_turn(
         findings.c.resolved_at.is_(None),
         is_quiet(now),
     )
+    told = select(findings.c.id).where(
+        findings.c.item_id == items.c.id,
+        findings.c.kind == FindingKind.USES_EXPIRED.value,
+        findings.c.level > MENTIONED,
+        findings.c.resolved_at.is_(None),
+        ~is_quiet(now),
+    )
     where = [
         items.c.expires_at.is_not(None),
         or_(lapsed, due) if due_too else lapsed,
         ~replaced.correlate(items).exists(),
         ~known.correlate(items).exists(),
+        ~told.correlate(items).exists(),
     ]
     return where if seen_by is None else [*where, is_owned(connection, seen_by)]

@@ -1,14 +1,15 @@
 """The consumers of an item as rows have them: references, schedules, pins, waivers, runs under way."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
 from vaultcore.database import upsert_into
+from vaultcore.errors import UnreadableError
 from vaultcore.model import ConsumerKind, Stage
-from vaultcore.row_macs import check_mac, is_ours
+from vaultcore.row_macs import check_mac, find_edited, is_ours
 from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
 from worker.domain.proof import Consumer
@@ -27,11 +28,33 @@ def consumers_of(
     also when those run next whose schedule another engine keeps. `TamperedError` where none of us wrote one of
     their references so.
     """
+    waived = {row.workflow_id for row in waivers_of(connection, rotation_id)}
+    found = consumers_of_each(connection, [item_id], waived=waived, now=now)[item_id]
+    if isinstance(found, UnreadableError):
+        raise found
+    return found
+
+
+def consumers_of_each(
+    connection: Connection,
+    item_ids: Sequence[str],
+    *,
+    waived: Collection[str] = (),
+    now: datetime | None = None,
+) -> dict[str, list[Consumer] | UnreadableError]:
+    """The same of some hundred items, by their ids; in the place of what cannot be read, or none of us wrote,
+    the error that says so.
+    """
     r = references.c
-    for row in connection.execute(select(references).where(r.item_id == item_id)):
-        check_mac(connection, references, row, f"{row.written} in node {row.node_id} of {row.consumer_name}")
+    found: dict[str, list[Consumer] | UnreadableError] = {one: [] for one in item_ids}
+    for row in connection.execute(select(references).where(r.item_id.in_(item_ids))):
+        what = f"{row.written} in node {row.node_id} of {row.consumer_name}"
+        edited = find_edited(connection, references, row, what)
+        if edited is not None and isinstance(found[row.item_id], list):
+            found[row.item_id] = edited
     rows = connection.execute(
         select(
+            r.item_id,
             r.consumer_id,
             r.consumer_name,
             r.active,
@@ -46,17 +69,27 @@ def consumers_of(
             workflows.c.schedule_value,
         )
         .outerjoin(workflows, workflows.c.id == r.consumer_id)
-        .where(r.item_id == item_id, r.consumer == ConsumerKind.WORKFLOW.value, ~r.mentioned)
-        .group_by(r.consumer_id, r.consumer_name, r.active, r.elsewhere, workflows.c.id)
+        .where(r.item_id.in_(item_ids), r.consumer == ConsumerKind.WORKFLOW.value, ~r.mentioned)
+        .group_by(r.item_id, r.consumer_id, r.consumer_name, r.active, r.elsewhere, workflows.c.id)
         .order_by(r.consumer_name)
     )
-    waived = {row.workflow_id for row in waivers_of(connection, rotation_id)}
-    at_it = set(
-        connection.execute(
-            select(rotations.c.id).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
-        ).scalars()
+    open_ones = connection.execute(
+        select(rotations.c.item_id, rotations.c.id).where(
+            rotations.c.item_id.in_(item_ids), rotations.c.finished_at.is_(None)
+        )
     )
-    return [_consumer(row, waived, at_it, now) for row in rows]
+    at_it: dict[str, list[str]] = {}
+    for one in open_ones:
+        at_it.setdefault(one.item_id, []).append(one.id)
+    for row in rows:
+        consumers = found[row.item_id]
+        if isinstance(consumers, UnreadableError):
+            continue
+        try:
+            consumers.append(_consumer(row, waived, at_it.get(row.item_id, ()), now))
+        except UnreadableError as error:
+            found[row.item_id] = error
+    return found
 
 
 def users_of(connection: Connection, item_id: str) -> list[str]:
@@ -223,7 +256,9 @@ def _under_way(
     return [row for row in found if row.purpose == RunPurpose.PRODUCTION.value and row.completed_at is None]
 
 
-def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str], now: datetime | None) -> Consumer:
+def _consumer(
+    row: Row[*tuple[Any, ...]], waived: Collection[str], at_it: Collection[str], now: datetime | None
+) -> Consumer:
     """What a rotation that is over, or was never there, holds is pinned: nobody will let it go. Whoever runs
     elsewhere is neither: which version its engine uses is not decided here.
     """

@@ -1,6 +1,6 @@
 """Departures as rows: who leaves, and what they could read. It decides nothing and commits nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -95,9 +95,9 @@ def list_items(connection: Connection, departure_id: str) -> list[LeftRow]:
     return [_left(connection, row) for row in rows]
 
 
-def list_done_by(connection: Connection, actor: str) -> list[Deed]:
+def list_done_by(connection: Connection, actors: Collection[str]) -> list[Deed]:
     rows = connection.execute(
-        select(audit.c.action, audit.c.subject, audit.c.details).where(audit.c.actor == actor)
+        select(audit.c.action, audit.c.subject, audit.c.details).where(audit.c.actor.in_(sorted(actors)))
     )
     return [Deed(row.action, row.subject, row.details) for row in rows]
 

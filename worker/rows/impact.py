@@ -1,12 +1,13 @@
 """Who hangs on an item, beyond the workflows that use it: items whose rotators log in with it, and copies."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
+from vaultcore.errors import UnreadableError
 from vaultcore.model import ConsumerKind
-from vaultcore.row_macs import check_mac
+from vaultcore.row_macs import find_edited
 from vaultcore.tables import items, references, versions
 from worker.domain.states import RunPurpose
 from worker.rows.tables import runs
@@ -24,18 +25,26 @@ def find_family(connection: Connection, item_id: str) -> list[str]:
     return [one for one in found if one != item_id]
 
 
-def find_changed_with(connection: Connection, item_id: str) -> list[str]:
-    """The ids of the items whose rotators name this one in their settings. `TamperedError` where none of us
-    wrote one of these uses so.
+def find_changed_with(
+    connection: Connection, item_ids: Sequence[str]
+) -> dict[str, list[str] | UnreadableError]:
+    """For each of some hundred items the ids of those whose rotators name it in their settings. In the place of
+    them, where none of us wrote one of these uses so, the error that says so.
     """
+    found: dict[str, set[str]] = {one: set() for one in item_ids}
+    edited: dict[str, UnreadableError] = {}
     rows = connection.execute(
         select(references).where(
-            references.c.item_id == item_id, references.c.consumer == ConsumerKind.ROTATOR.value
+            references.c.item_id.in_(item_ids), references.c.consumer == ConsumerKind.ROTATOR.value
         )
-    ).all()
+    )
     for row in rows:
-        check_mac(connection, references, row, f"{row.written} in the rotator of {row.consumer_name}")
-    return sorted({row.consumer_id for row in rows} - {item_id})
+        what = f"{row.written} in the rotator of {row.consumer_name}"
+        error = find_edited(connection, references, row, what)
+        if error is not None:
+            edited.setdefault(row.item_id, error)
+        found[row.item_id].add(row.consumer_id)
+    return {one: edited.get(one) or sorted(ids - {one}) for one, ids in found.items()}
 
 
 def count_runs(connection: Connection, workflow_ids: Collection[str], since: datetime) -> dict[str, int]:
@@ -53,8 +62,11 @@ def count_runs(connection: Connection, workflow_ids: Collection[str], since: dat
     return {row.workflow_id: int(row.number) for row in rows}
 
 
-def last_presented(connection: Connection, item_id: str) -> datetime | None:
-    """When a caller last presented a key of the item."""
-    query = select(func.max(versions.c.last_used_at)).where(versions.c.item_id == item_id)
-    found: datetime | None = connection.execute(query).scalar_one()
-    return found
+def last_presented(connection: Connection, item_ids: Sequence[str]) -> dict[str, datetime | None]:
+    """When a caller last presented a key of each of some hundred items."""
+    query = (
+        select(versions.c.item_id, func.max(versions.c.last_used_at).label("at"))
+        .where(versions.c.item_id.in_(item_ids))
+        .group_by(versions.c.item_id)
+    )
+    return dict.fromkeys(item_ids) | {row.item_id: row.at for row in connection.execute(query)}

@@ -53,9 +53,20 @@ def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
 
 def find_open_rotation(connection: Connection, item_id: str, *, lock: bool = False) -> Rotation | None:
     """`lock`: nobody else changes it before this transaction ends."""
-    query = select(rotations).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    return None if row is None else rotation_from_row(row)
+    return find_open_rotations(connection, [item_id], lock=lock).get(item_id)
+
+
+def find_open_rotations(
+    connection: Connection, item_ids: Collection[str], *, lock: bool = False
+) -> dict[str, Rotation]:
+    """By item, those of these items, locked in the order of the items."""
+    query = (
+        select(rotations)
+        .where(rotations.c.item_id.in_(list(item_ids)), rotations.c.finished_at.is_(None))
+        .order_by(rotations.c.item_id)
+    )
+    rows = connection.execute(query.with_for_update() if lock else query)
+    return {row.item_id: rotation_from_row(row) for row in rows}
 
 
 def list_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation]:

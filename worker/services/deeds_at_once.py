@@ -15,8 +15,8 @@ from worker.domain.deeds import DeedKind, ForeseenDeed, foresee_deed
 from worker.domain.revisions import Expected
 from worker.rotators.catalog import find_target
 from worker.rows.consumers import users_of
-from worker.services.items import Items
-from worker.services.items_at_once import OF_ONE, StoppedError, name_first
+from worker.services.items.room import ItemsRoom
+from worker.services.page_changes import OF_ONE, StoppedError, name_first
 from worker.services.principals import PrincipalAccess
 from worker.services.rotation.opening import Opening
 
@@ -25,7 +25,7 @@ class DeedsAtOnce:
     """For command line and interface, as the principal who asks."""
 
     def __init__(
-        self, *, database: Database, items: Items, opening: Opening, principals: PrincipalAccess
+        self, *, database: Database, items: ItemsRoom, opening: Opening, principals: PrincipalAccess
     ) -> None:
         self._database = database
         self._items = items
@@ -60,7 +60,7 @@ class DeedsAtOnce:
             besides = frozenset(one.id for one in done)
 
             def check(item: Item, besides: frozenset[str] = besides) -> None:
-                self._items.check_delete(item.id, besides=besides)
+                self._items.deletion.check_delete(item.id, besides=besides)
 
             found = [
                 self._foresee(principal, item_id, Action.ITEM_DELETE, check, DeedKind.DELETE)
@@ -85,10 +85,10 @@ class DeedsAtOnce:
         at, problem = "", ""
         try:
             with self._database.write() as connection:
-                self._items.hold_all(connection, found)
+                self._items.deletion.hold_all(connection, found)
                 for item_id, item in found.items():
                     at = item.name
-                    self._items.delete_within(
+                    self._items.deletion.delete_within(
                         connection, item_id, expected=seen[item_id], actor=principal.actor
                     )
                 at = ""

@@ -1,11 +1,10 @@
 """Who is hurt when an item, or a target system, works no longer: read in one transaction."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
@@ -24,13 +23,17 @@ from worker.domain.impact import (
     hurt_workflow,
     rank,
 )
+from worker.domain.proof import Consumer
 from worker.rotators.catalog import find_target
 from worker.rows import impact as impact_rows
-from worker.rows.consumers import consumers_of
+from worker.rows.consumers import consumers_of_each
 from worker.rows.waiting_pickups import WaitingPickup, list_waiting
 from worker.services.principals import PrincipalAccess
 
 _NAMED_MAX: Final = 10
+_AT_ONCE: Final = 500
+"""Items of which is asked in one statement what hangs on them."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +62,28 @@ class _Search:
             self.met.add(item.id)
             self.waiting.append(_Reached(item=item, by=by, since=since))
 
-    @contextmanager
-    def passing_over(self) -> Iterator[None]:
+    def take(self, number: int) -> list[_Reached]:
+        return [self.waiting.popleft() for _ in range(min(number, len(self.waiting)))]
+
+    def read(self, found: T | UnreadableError, otherwise: T) -> T:
         """What cannot be read is told: it hides nobody else."""
-        try:
-            yield
-        except UnreadableError as error:
-            self.unread[str(error)] = None
+        if isinstance(found, UnreadableError):
+            self.unread[str(found)] = None
+            return otherwise
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Hanging:
+    """What hangs on items that were reached. By the ids of these: workflows, items that are changed with them,
+    and, of keys of callers, when one was last presented. By their own: how often workflows ran, and the items.
+    """
+
+    users: Mapping[str, list[Consumer] | UnreadableError]
+    runs: Mapping[str, int]
+    presented: Mapping[str, datetime | None]
+    changed: Mapping[str, list[str] | UnreadableError]
+    items: Mapping[str, Item | UnreadableError]
 
 
 class Impacts:
@@ -90,7 +108,11 @@ class Impacts:
             search = _Search()
             search.reach(item, (item.name,), None)
             family = [item.name]
-            for other in self._read(connection, search, impact_rows.find_family(connection, item.id)):
+            relatives = self._read(connection, impact_rows.find_family(connection, item.id))
+            for one in relatives.values():
+                other = search.read(one, None)
+                if other is None:
+                    continue
                 if not self._principals.sees(principal, other.owners):
                     search.unseen.add(other.id)
                     continue
@@ -136,42 +158,63 @@ class Impacts:
         now = self._clock()
         pickups = [one for one in list_waiting(connection, now) if isinstance(one, WaitingPickup)]
         while search.waiting:
-            reached = search.waiting.popleft()
-            with search.passing_over():
-                search.hurt += self._hurt_users(connection, reached, now)
-            if reached.item.kind is Kind.API_KEY and reached.since is None:
-                search.hurt += _hurt_callers(connection, reached, pickups)
-            changed: list[str] = []
-            with search.passing_over():
-                changed = impact_rows.find_changed_with(connection, reached.item.id)
-            for item in self._read(connection, search, changed):
-                if not self._principals.sees(principal, item.owners):
-                    search.unseen.add(item.id)
-                    continue
-                hurt = hurt_item(_hanging(item), by=reached.by, since=reached.since)
-                if hurt is None or item.id in search.met:
-                    continue
-                search.hurt.append(hurt)
-                if hurt.since is not None:
-                    search.reach(item, (*reached.by, item.name), hurt.since)
+            some = search.take(_AT_ONCE)
+            hanging = self._look_up(connection, some, now)
+            for reached in some:
+                users = search.read(hanging.users[reached.item.id], [])
+                search.hurt += [
+                    hurt_workflow(
+                        one,
+                        by=reached.by,
+                        owners=reached.item.owners,
+                        runs=hanging.runs.get(one.id, 0),
+                        since=reached.since,
+                    )
+                    for one in users
+                ]
+                if reached.item.id in hanging.presented:
+                    search.hurt += _hurt_callers(reached, hanging.presented[reached.item.id], pickups)
+                for item_id in search.read(hanging.changed[reached.item.id], []):
+                    self._hurt_item(search, reached, hanging.items.get(item_id), principal)
 
-    def _hurt_users(self, connection: Connection, reached: _Reached, now: datetime) -> Iterator[Hurt]:
-        consumers = consumers_of(connection, reached.item.id, now=now)
-        counted = impact_rows.count_runs(connection, [one.id for one in consumers], now - COUNTED)
-        for one in consumers:
-            yield hurt_workflow(
-                one,
-                by=reached.by,
-                owners=reached.item.owners,
-                runs=counted.get(one.id, 0),
-                since=reached.since,
-            )
+    def _hurt_item(
+        self, search: _Search, reached: _Reached, found: Item | UnreadableError | None, principal: Principal
+    ) -> None:
+        """`found`: an item that is changed with the one that was reached."""
+        item = search.read(found, None)
+        if item is None:
+            return
+        if not self._principals.sees(principal, item.owners):
+            search.unseen.add(item.id)
+            return
+        hurt = hurt_item(_hanging(item), by=reached.by, since=reached.since)
+        if hurt is None or item.id in search.met:
+            return
+        search.hurt.append(hurt)
+        if hurt.since is not None:
+            search.reach(item, (*reached.by, item.name), hurt.since)
 
-    def _read(self, connection: Connection, search: _Search, ids: list[str]) -> list[Item]:
-        found = []
-        for item_id in ids:
-            with suppress(NotFoundError), search.passing_over():  # its row was taken out behind our back
-                found.append(self._vault.get(connection, item_id))
+    def _look_up(self, connection: Connection, some: Sequence[_Reached], now: datetime) -> _Hanging:
+        ids = [one.item.id for one in some]
+        users = consumers_of_each(connection, ids, now=now)
+        workflows = {user.id for found in users.values() if isinstance(found, list) for user in found}
+        changed = impact_rows.find_changed_with(connection, ids)
+        named = {item_id for found in changed.values() if isinstance(found, list) for item_id in found}
+        keys = [one.item.id for one in some if one.item.kind is Kind.API_KEY and one.since is None]
+        return _Hanging(
+            users=users,
+            runs=impact_rows.count_runs(connection, workflows, now - COUNTED),
+            presented=impact_rows.last_presented(connection, keys) if keys else {},
+            changed=changed,
+            items=self._read(connection, sorted(named)),
+        )
+
+    def _read(self, connection: Connection, ids: Sequence[str]) -> dict[str, Item | UnreadableError]:
+        """Without what is not there: its row was taken out behind our back."""
+        found: dict[str, Item | UnreadableError] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            some = self._vault.get_all(connection, ids[start : start + _AT_ONCE])
+            found |= {one: item for one, item in some.items() if not isinstance(item, NotFoundError)}
         return found
 
     def _conclude(
@@ -208,7 +251,9 @@ def _hanging(item: Item) -> HangingItem:
     )
 
 
-def _hurt_callers(connection: Connection, reached: _Reached, pickups: list[WaitingPickup]) -> Iterator[Hurt]:
+def _hurt_callers(
+    reached: _Reached, presented: datetime | None, pickups: Sequence[WaitingPickup]
+) -> Iterator[Hurt]:
     item = reached.item
     yield Hurt(
         harm=Harm.REFUSED,
@@ -216,7 +261,7 @@ def _hurt_callers(connection: Connection, reached: _Reached, pickups: list[Waiti
         name=item.name,
         by=reached.by,
         owners=item.owners,
-        last_run_at=impact_rows.last_presented(connection, item.id),
+        last_run_at=presented,
     )
     for one in pickups:
         if one.item_id == item.id:

@@ -7,9 +7,7 @@ from vaultcore.database import Database
 from vaultcore.errors import (
     InvalidInputError,
     LockedError,
-    NotAllowedError,
     NotFoundError,
-    RefusedError,
     UnreadableError,
 )
 from vaultcore.model import Item
@@ -18,16 +16,13 @@ from worker.domain.changes import ItemChange
 from worker.domain.item_states import ItemFilter
 from worker.domain.paging import PageRequest
 from worker.domain.revisions import Expected, revision_of_item
-from worker.services.items import Items, Updated
+from worker.services.items.page import ItemPage
+from worker.services.items.room import ItemsRoom
 from worker.services.lists import Lists
-from worker.services.principals import PrincipalAccess, refuse_ones_own
+from worker.services.page_changes import OF_ONE, PageChanges, StoppedError, WantedUpdate
+from worker.services.principals import PrincipalAccess
 
-OF_ONE = (InvalidInputError, NotFoundError, RefusedError, UnreadableError)
-"""What is an answer for one item; anything else has failed for all."""
-
-
-class StoppedError(RefusedError):
-    """Something came up at one item of a page, of which therefore nothing was changed."""
+__all__ = ["ItemsAtOnce", "StoppedError"]
 
 
 class ItemsAtOnce:
@@ -35,11 +30,20 @@ class ItemsAtOnce:
     change of one item.
     """
 
-    def __init__(self, *, database: Database, items: Items, lists: Lists, principals: PrincipalAccess) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        items: ItemsRoom,
+        lists: Lists,
+        principals: PrincipalAccess,
+        page_changes: PageChanges,
+    ) -> None:
         self._database = database
         self._items = items
         self._lists = lists
         self._principals = principals
+        self._page_changes = page_changes
 
     def select(
         self, principal: Principal, names: Sequence[str], wanted: ItemFilter
@@ -78,7 +82,11 @@ class ItemsAtOnce:
 
     def foresee(self, principal: Principal, ids: Sequence[str], change: ItemChange) -> list[ItemOutcome]:
         """What `change` would do to each of them; nothing is written."""
-        return [self._foresee(principal, item_id, change) for item_id in ids]
+        return [
+            outcome
+            for start in range(0, len(ids), PAGE)
+            for outcome in self._foresee(principal, ids[start : start + PAGE], change)
+        ]
 
     def change(
         self, principal: Principal, seen: Mapping[str, Expected | None], change: ItemChange
@@ -88,37 +96,9 @@ class ItemsAtOnce:
         """
         if len(seen) > PAGE:
             raise InvalidInputError(f"{len(seen):,} items at once: {PAGE} at most are changed together")
-        found = {item_id: self._principals.find_item(principal, item_id, Action.ITEM_SEE) for item_id in seen}
-        for item in found.values():
-            self._check(principal, item, change, noted=True)
-        at = ""
-        updated: list[Updated] = []
-        problem = ""
-        try:
-            with self._principals.without_names(principal), self._database.write() as connection:
-                for held in self._items.hold(connection, sorted(found), change):
-                    at = held.item.name
-                    refuse_ones_own(principal, held.item, change)
-                    updated.append(
-                        self._items.change(
-                            connection,
-                            held,
-                            change,
-                            expected=seen[held.item.id],
-                            allowed=self._principals.allowed(principal, found[held.item.id]),
-                            actor=principal.actor,
-                        )
-                    )
-                at = ""
-        except NotAllowedError as error:
-            self._principals.note_refusal(principal, error)
-            problem = str(error)
-        except LockedError:
-            raise
-        except OF_ONE as error:
-            problem = str(error)
-        if problem:
-            raise StoppedError(name_first(at, problem))
+        updated = self._page_changes.change(
+            principal, {item_id: WantedUpdate(change=change, expected=one) for item_id, one in seen.items()}
+        )
         outcomes = {
             one.item.id: ItemOutcome(
                 id=one.item.id,
@@ -130,32 +110,30 @@ class ItemsAtOnce:
         }
         return [outcomes[item_id] for item_id in seen]
 
-    def _check(self, principal: Principal, item: Item, change: ItemChange, *, noted: bool) -> None:
-        """Whether the principal, who sees the item, may change that of it."""
-        access = self._principals
-        access.check(principal, Action.ITEM_UPDATE, owners=item.owners, noted=noted)
-        access.check_token(principal, item.id, Action.ITEM_UPDATE, noted=noted)
-        if change.policy.redirects:
-            access.check(principal, Action.ITEM_REDIRECT, owners=item.owners, noted=noted)
+    def _foresee(self, principal: Principal, ids: Sequence[str], change: ItemChange) -> list[ItemOutcome]:
+        with self._database.read() as connection:
+            found = self._principals.find_items(connection, principal, ids)
+            page = self._items.updates.look_at(
+                connection, [one for one in found.values() if isinstance(one, Item)]
+            )
+            return [
+                self._foresee_one(principal, page, item, change)
+                if isinstance(item, Item)
+                else ItemOutcome(id=item_id, name=item_id, why=str(item))
+                for item_id, item in found.items()
+            ]
 
-    def _foresee(self, principal: Principal, item_id: str, change: ItemChange) -> ItemOutcome:
+    def _foresee_one(self, principal: Principal, page: ItemPage, item: Item, change: ItemChange) -> ItemOutcome:
         """Whatever stands in the way of one: the others have theirs."""
-        name = item_id
         try:
-            item = self._principals.find_item(principal, item_id, Action.ITEM_SEE)
-            name = item.name
-            self._check(principal, item, change, noted=False)
-            changes = self._principals.preview_item(principal, item, change)
+            self._page_changes.check(principal, item, change, is_token=page.is_token(item), noted=False)
+            changes = self._principals.preview_item(principal, item, change, page=page)
         except LockedError:
             raise
         except OF_ONE as error:
-            return ItemOutcome(id=item_id, name=name, why=str(error))
-        return ItemOutcome(id=item.id, name=name, changes=changes, revision=revision_of_item(item))
+            return ItemOutcome(id=item.id, name=item.name, why=str(error))
+        return ItemOutcome(id=item.id, name=item.name, changes=changes, revision=revision_of_item(item))
 
 
 def _by_name(found: Mapping[str, str]) -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda pair: pair[1]))
-
-
-def name_first(item: str, problem: str) -> str:
-    return problem if not item or problem.startswith(item) else f"{item}: {problem}"

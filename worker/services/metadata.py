@@ -1,7 +1,7 @@
 """A vault's metadata as files have it: what there is for them, what they would change, and that change.
 
-Each step goes by the service that people's own commands call, in a transaction of its own, and only where what
-it changes is as it was when the plan was shown.
+Each step goes by the service that people's own commands call, and only where what it changes is as it was when
+the plan was shown. Changes of items go in pages, each in one transaction; other steps have one each.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,16 +28,18 @@ from vaultcore.names import judge
 from vaultcore.owners import OWNER_NAME_MAX, Owners
 from vaultcore.principals import find_token_items
 from vaultcore.rules import check_name
-from vaultcore.vault import Vault
+from vaultcore.vault import Vault, take
+from worker.domain.at_once import PAGE
 from worker.domain.changes import ItemChange
 from worker.domain.metadata import Document, Fault, OwnerEntry, PolicyEntry, Subject, find_fault
 from worker.domain.metadata_plan import MetadataPlan, MetadataStep, StepDeed, VaultState, plan_metadata
 from worker.domain.metadata_reading import read_metadata
 from worker.domain.metadata_writing import write_document
 from worker.domain.policies import OF_TARGET
-from worker.domain.revisions import check_revision, revision_of_item, revision_of_policy
-from worker.services.items import Items
+from worker.domain.revisions import Expected, check_revision, revision_of_item, revision_of_policy
+from worker.services.items.room import ItemsRoom
 from worker.services.notices.address_book import AddressBook
+from worker.services.page_changes import PageChanges, WantedUpdate
 from worker.services.principals import PrincipalAccess
 
 T = TypeVar("T")
@@ -80,9 +82,10 @@ class MetadataExchange:
         owners: Owners,
         policies: NamedPolicies,
         audit: AuditLog,
-        items: Items,
+        items: ItemsRoom,
         address_book: AddressBook,
         principals: PrincipalAccess,
+        page_changes: PageChanges,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -92,6 +95,7 @@ class MetadataExchange:
         self._items = items
         self._address_book = address_book
         self._principals = principals
+        self._page_changes = page_changes
 
     def export(self, principal: Principal) -> Exported:
         self._principals.check(principal, Action.METADATA_SEE)
@@ -133,11 +137,9 @@ class MetadataExchange:
             faults += plan.faults
             faults += _find_bad_names(plan)
             faults += self._find_unread(connection, plan, errors, prune=prune)
-        known = set(standing.owners)
-        for step in plan.of(*_DONE):
-            problem = self._find_problem(principal, step, standing, known)
-            if problem is not None:
-                faults.append(_fault_of(step, problem))
+        done = plan.of(*_DONE)
+        for start in range(0, len(done), PAGE):
+            faults += self._find_problems(principal, done[start : start + PAGE], standing)
         return replace(plan, faults=tuple(sorted(faults, key=lambda one: one.key))), standing
 
     def apply(
@@ -172,7 +174,7 @@ class MetadataExchange:
             )
         done = 0
         try:
-            for step in self._in_order(plan, principal):
+            for step in self._in_order(plan, standing, principal):
                 tell(step)
                 done += 1
         except NightkeyError as error:
@@ -181,10 +183,13 @@ class MetadataExchange:
             return AppliedPlan(plan=plan, done=done, problem=None)
         return AppliedPlan(plan=plan, done=done, problem=problem)
 
-    def _in_order(self, plan: MetadataPlan, principal: Principal) -> Iterator[MetadataStep]:
+    def _in_order(
+        self, plan: MetadataPlan, standing: VaultState, principal: Principal
+    ) -> Iterator[MetadataStep]:
         """Each step, once it is done."""
         made: list[tuple[MetadataStep, OwnerEntry]] = []
-        for step in plan.of(*_DONE):
+        for some in _in_pages(plan.of(*_DONE)):
+            step = some[0]
             if step.subject is Subject.OWNERS and step.deed is StepDeed.CREATE:
                 assert isinstance(step.wanted, OwnerEntry)  # noqa: S101  # the plan has put it there
                 self._create_owner(step.wanted, principal.actor)
@@ -194,11 +199,32 @@ class MetadataExchange:
                 self._set_deputy(owner, principal.actor)
                 yield one
             made = []
-            self._do(step, principal)
-            yield step
+            if len(some) == 1 or not self._change_together(some, standing, principal):
+                for one in some:
+                    self._do(one, principal)
+                    yield one
+            else:
+                yield from some
         for one, owner in made:
             self._set_deputy(owner, principal.actor)
             yield one
+
+    def _change_together(
+        self, steps: Sequence[MetadataStep], standing: VaultState, principal: Principal
+    ) -> bool:
+        """Items, in one transaction; not, where something comes up at one of them: it comes up again, and is
+        told, when they are changed one by one.
+        """
+        wanted = {
+            standing.items[step.name].id: WantedUpdate(change=step.wanted, expected=_expected(step))
+            for step in steps
+            if isinstance(step.wanted, ItemChange)
+        }
+        try:
+            self._page_changes.change(principal, wanted, noted=False)
+        except NightkeyError:
+            return False
+        return True
 
     def _create_owner(self, owner: OwnerEntry, actor: str) -> None:
         self._address_book.create(
@@ -213,7 +239,7 @@ class MetadataExchange:
             self._address_book.update(owner.name, deputy=owner.deputy, actor=actor)
 
     def _do(self, step: MetadataStep, principal: Principal) -> None:
-        expected = None if step.revision is None else frozenset({step.revision})
+        expected = _expected(step)
         if isinstance(step.wanted, OwnerEntry):
             owner = step.wanted
             self._address_book.update(
@@ -231,7 +257,7 @@ class MetadataExchange:
             self._principals.update_item(principal, item, step.wanted, expected=expected)
         else:
             item = self._principals.find_item(principal, step.name, Action.ITEM_DELETE)
-            self._items.delete(item.id, expected=expected, actor=principal.actor)
+            self._items.deletion.delete(item.id, expected=expected, actor=principal.actor)
 
     def _change_policy(self, step: MetadataStep, actor: str) -> None:
         with self._database.write() as connection:
@@ -284,30 +310,66 @@ class MetadataExchange:
                 continue
             yield _fault_of(step, problem)
 
-    def _find_problem(
-        self, principal: Principal, step: MetadataStep, standing: VaultState, known: Iterable[str]
-    ) -> str | None:
-        """Why it could not be done, so far as that is known before."""
-        action, owners = _needs(step, standing)
-        try:
-            self._principals.check(principal, action, owners=owners, noted=False)
-            if isinstance(step.wanted, ItemChange):
-                change = step.wanted
-                if not isinstance(change.owners, Unchanged):  # some of them may be about to be created
-                    change = replace(change, owners=[one for one in change.owners if one in known])
-                self._principals.preview_item(principal, standing.items[step.name], change)
-            elif step.subject is Subject.ITEMS and step.deed is StepDeed.DELETE:
-                self._items.check_delete(step.name)
-        except NightkeyError as error:
-            return str(error)
-        return None
+    def _find_problems(
+        self, principal: Principal, steps: Sequence[MetadataStep], standing: VaultState
+    ) -> list[Fault]:
+        """Why they could not be done, so far as that is known before."""
+        faults = []
+        ids = {one.name: standing.items[one.name].id for one in steps if isinstance(one.wanted, ItemChange)}
+        with self._database.read() as connection:
+            found = self._vault.get_all(connection, list(ids.values()))
+            page = self._items.updates.look_at(
+                connection, [one for one in found.values() if isinstance(one, Item)]
+            )
+            for step in steps:
+                try:
+                    action, owners = _needs(step, standing)
+                    self._principals.check(principal, action, owners=owners, noted=False)
+                    if isinstance(step.wanted, ItemChange):
+                        change = _with_known_owners(step.wanted, standing)
+                        item = take({step.name: found[ids[step.name]]})[step.name]
+                        self._principals.preview_item(principal, item, change, page=page)
+                    elif step.subject is Subject.ITEMS and step.deed is StepDeed.DELETE:
+                        self._items.deletion.check_delete(step.name)
+                except NightkeyError as error:
+                    faults.append(_fault_of(step, str(error)))
+        return faults
 
     def _check(self, principal: Principal, step: MetadataStep, standing: VaultState) -> None:
         """As it was found before; a refusal stands in the record."""
         action, owners = _needs(step, standing)
         self._principals.check(principal, action, owners=owners)
-        if step.subject is Subject.ITEMS:
+        if step.subject is Subject.ITEMS and step.name in standing.tokens:
             self._principals.check_token(principal, standing.items[step.name].id, action)
+
+
+def _expected(step: MetadataStep) -> Expected | None:
+    return None if step.revision is None else frozenset({step.revision})
+
+
+def _in_pages(steps: Iterable[MetadataStep]) -> Iterator[list[MetadataStep]]:
+    """Changes of items that follow on one another, of which none concerns another item: many together. Anything
+    else alone.
+    """
+    some: list[MetadataStep] = []
+    for step in steps:
+        alone = not isinstance(step.wanted, ItemChange) or any(one.field == "copy_of" for one in step.changes)
+        if some and (alone or len(some) == PAGE):
+            yield some
+            some = []
+        if alone:
+            yield [step]
+        else:
+            some.append(step)
+    if some:
+        yield some
+
+
+def _with_known_owners(change: ItemChange, standing: VaultState) -> ItemChange:
+    """Without those who may be about to be created."""
+    if isinstance(change.owners, Unchanged):
+        return change
+    return replace(change, owners=[one for one in change.owners if one in standing.owners])
 
 
 def _needs(step: MetadataStep, standing: VaultState) -> tuple[Action, Sequence[str]]:

@@ -24,7 +24,9 @@ from worker.domain.changes import Change, ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.revisions import Expected, check_revision, revision_of_principal
 from worker.domain.sharing import SharedError
-from worker.services.items import Items, Updated
+from worker.services.items.page import ItemPage
+from worker.services.items.page_update import Updated
+from worker.services.items.room import ItemsRoom
 from worker.services.rotation.pickups import Collected
 from worker.services.runs.caller_keys import CallerKeys
 
@@ -53,7 +55,7 @@ class PrincipalAccess:
         vault: Vault,
         versions: Versions,
         principals: Principals,
-        items: Items,
+        items: ItemsRoom,
         caller_keys: CallerKeys,
         operators: str,
     ) -> None:
@@ -118,7 +120,7 @@ class PrincipalAccess:
             wanted = self._find_name(connection, found.name)
         if found.disabled_at is not None:
             raise RefusedError(f"principal {found.name} is let in no more: create another")
-        return self._items.create(
+        return self._items.creation.create(
             wanted,
             read_value=None,
             owners=found.owners or (self._operators,),
@@ -142,7 +144,7 @@ class PrincipalAccess:
             found = self._principals.get(connection, name, lock=True)
             self._principals.remove_token(connection, found, item, actor=actor)
         with suppress(RefusedError):
-            self._items.delete(item.id, actor=actor)
+            self._items.deletion.delete(item.id, actor=actor)
         return item
 
     def authenticate(self, token: Secret) -> Principal | None:
@@ -206,10 +208,25 @@ class PrincipalAccess:
                 raise
             found = None
         if found is None or not self.sees(principal, found.owners):
-            raise NotFoundError(f"there is no item {name_or_id[:60]!r} that you may see")
+            raise _unseen(name_or_id)
         self.check(principal, action, owners=found.owners)
         self.check_token(principal, found.id, action)
         return found
+
+    def find_items(
+        self, connection: Connection, principal: Principal, item_ids: Collection[str]
+    ) -> dict[str, Item | NotFoundError | UnreadableError]:
+        """Some hundred items, by their ids; in the place of one that there is not, that the principal may not
+        see, or that cannot be read, the error of `find_item` that says so.
+        """
+        found = self._vault.get_all(connection, item_ids)
+        return {
+            item_id: _unseen(item_id)
+            if isinstance(one, NotFoundError)
+            or (isinstance(one, Item) and not self.sees(principal, one.owners))
+            else one
+            for item_id, one in found.items()
+        }
 
     def check_token(self, principal: Principal, item_id: str, action: Action, *, noted: bool = True) -> None:
         """Where the item is a principal's token: changing it takes who manages principals; its next key goes to
@@ -252,11 +269,11 @@ class PrincipalAccess:
         value: Secret | None = None,
         expected: Expected | None = None,
     ) -> Updated:
-        """`Items.update` of what `find_item` gave, as the principal: a refusal stands in the record."""
+        """`ItemUpdates.update` of what `find_item` gave, as the principal: a refusal stands in the record."""
         try:
             refuse_ones_own(principal, item, change)
             with self.without_names(principal):
-                return self._items.update(
+                return self._items.updates.update(
                     item.id,
                     change,
                     value=value,
@@ -273,11 +290,13 @@ class PrincipalAccess:
         with self._database.write() as connection:
             self._principals.note_refusal(connection, principal, Action(error.action))
 
-    def preview_item(self, principal: Principal, item: Item, change: ItemChange) -> tuple[Change, ...]:
-        """What `update_item` would change; nothing is written, and no refusal either."""
+    def preview_item(
+        self, principal: Principal, item: Item, change: ItemChange, *, page: ItemPage
+    ) -> tuple[Change, ...]:
+        """What `update_item` would change of an item of the page; nothing is written, and no refusal either."""
         refuse_ones_own(principal, item, change)
         with self.without_names(principal):
-            return self._items.preview(item.id, change, allowed=self.allowed(principal, item))
+            return self._items.updates.preview_in(page, item.id, change, allowed=self.allowed(principal, item))
 
     def allowed(self, principal: Principal, item: Item) -> Callable[[Action], bool]:
         """What else the principal may do to the item."""
@@ -323,6 +342,10 @@ class PrincipalAccess:
             except NotFoundError:
                 return name
             number += 1
+
+
+def _unseen(name_or_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no item {name_or_id[:60]!r} that you may see")
 
 
 def refuse_ones_own(principal: Principal, item: Item, change: ItemChange) -> None:

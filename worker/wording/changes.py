@@ -64,7 +64,7 @@ def say_outcomes(outcomes: Sequence[ItemOutcome], *, done: bool = False) -> str:
 
 def say_number(number: int, noun: str) -> str:
     """`1,000 items`."""
-    return say_count(number, noun).replace(str(number), f"{number:,}", 1)
+    return say_count(number, noun)
 
 
 def _name(field: str) -> str:

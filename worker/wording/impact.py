@@ -93,6 +93,6 @@ def say_impact(impact: Impact) -> str:
             parts.append(f"1 {noun} {singular}")
         elif number:
             named = _PLURALS.get(noun)
-            counting = say_count(number, noun) if named is None else f"{number} {named}"
+            counting = say_count(number, noun) if named is None else f"{number:,} {named}"
             parts.append(f"{counting} {plural}")
     return ", ".join(parts) or "nobody that is known here is hurt at once"

@@ -16,8 +16,9 @@ UNREAD: Final = "nothing here could read what replaces it"
 
 
 def say_count(number: object, noun: str) -> str:
-    """As in `1 rotation` and `2 rotations`; the noun is a regular one, in the singular."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """As in `1 rotation` and `2,000 rotations`; the noun is a regular one, in the singular."""
+    shown = f"{number:,}" if isinstance(number, int) else number
+    return f"{shown} {noun}" if number == 1 else f"{shown} {noun}s"
 
 
 def say_expiry(given: Given) -> str:

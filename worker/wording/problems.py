@@ -21,11 +21,14 @@ def describe_apart(problem: Problem) -> tuple[str, str | None]:
         "id": problem.id,
         "error": say(problem.error) or "for an unknown reason",
         "when": "soon" if problem.at is None else f"{problem.at:%Y-%m-%d %H:%M} UTC",
-        "number": problem.number,
+        "number": f"{problem.number:,}",
         "s": "" if problem.number == 1 else "s",
     }
-    command = _COMMANDS.get(problem.kind)
-    return _SENTENCES[problem.kind].format(**given), command and command.format(**given)
+    several = problem.number > 1 and problem.kind in _OF_SEVERAL
+    sentence, command = (
+        _OF_SEVERAL[problem.kind] if several else (_SENTENCES[problem.kind], _COMMANDS.get(problem.kind))
+    )
+    return sentence.format(**given), command and command.format(**given)
 
 
 _SENTENCES: Final = {
@@ -55,6 +58,7 @@ _SENTENCES: Final = {
     ProblemKind.USES_EXPIRED: "{subject}: {error}",
     ProblemKind.MISSING: "{subject} does not exist: {error}",
     ProblemKind.NO_VALUE: "{subject} waits for its value, and an active workflow uses it",
+    ProblemKind.LAPSED: "{subject} lapsed at {when}",
     ProblemKind.PICKUP: "the new key of {subject} waits since {when} and has arrived with nobody: its"
     " owner collects it with the token of their notice",
     ProblemKind.NOTICE_FAILED: "{subject} could not be told {error}",
@@ -82,6 +86,7 @@ _COMMANDS: Final = {
     ProblemKind.UNFINISHED: "nightkey rotation show {id}",
     ProblemKind.DUE_AGAIN: "nightkey item rotate {quoted}",
     ProblemKind.NO_VALUE: "nightkey item show {quoted}",
+    ProblemKind.LAPSED: "nightkey item show {quoted}",
     ProblemKind.PICKUP: "nightkey notice list",
     ProblemKind.NOTICE_FAILED: "nightkey notice show {id}",
     ProblemKind.NOTICE_WAITING: "nightkey notice show {id}",
@@ -89,3 +94,10 @@ _COMMANDS: Final = {
     ProblemKind.NO_OPERATORS: "nightkey owner create {quoted} --route-file PATH",
     ProblemKind.OPERATORS_UNREACHED: "nightkey owner route {quoted} --route-file PATH",
 }
+_OF_SEVERAL: Final = {
+    ProblemKind.LAPSED: (
+        "{number} items have lapsed, the first of them {subject} at {when}",
+        "nightkey item list --state lapsed --sort expires",
+    ),
+}
+"""Where one problem tells of several: its sentence and command then."""

@@ -79,7 +79,7 @@ class Organisation:
                     )
 
     def _add_item(self, item: SampleItem) -> None:
-        _, first = self._services.items.create(
+        _, first = self._services.items.creation.create(
             item.name,
             read_value=None if kind_of(item.name) is Kind.API_KEY else lambda: self._first_value(item),
             owners=[item.owner],

@@ -56,7 +56,7 @@ def signed_in(house: House, name: str) -> Browser:
 def let_a_key_wait(house: House) -> str:
     """A new key of `team` that somebody is to collect: the token with which they do."""
     services = house.services
-    item, first = services.items.create(
+    item, first = services.items.creation.create(
         "api-key:waiting",
         read_value=None,
         owners=["team"],

@@ -30,6 +30,7 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Morning]:
         yield made
 
 
+@pytest.mark.long
 def test_axe_finds_nothing_serious_on_any_page(morning: Morning, page: Page) -> None:
     token = morning.services.sign_ins.make_link(None, actor="user:test")
     page.goto(f"{morning.front.url}/console/sign-in")

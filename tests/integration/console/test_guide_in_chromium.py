@@ -44,6 +44,7 @@ def test_somebody_else_approves_what_waits(morning: Morning, page: Page) -> None
     expect(page.get_by_text("Approve or reject")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_one_item_is_found_among_ten_thousand(house: House, page: Page) -> None:
     fill(house.services.database, 10_000, house.services.clock())
     page.goto(house.link("viewer"))

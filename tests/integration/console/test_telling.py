@@ -29,7 +29,7 @@ def told(house: House) -> House:
     with services.database.write() as connection:
         services.owners.create(connection, "other", actor="test")
     for name, owner in (("prod-mail-password", "team"), ("prod-chat-token", "other")):
-        item, _ = services.items.create(
+        item, _ = services.items.creation.create(
             name,
             read_value=partial(Secret, f"a-value-of-the-test-for-{name}"),
             owners=(owner,),
@@ -128,7 +128,7 @@ def test_an_owner_is_renamed_left_and_deleted_by_who_manages_owners(told: House)
     services = told.services
     for name in ("leaving/team", "heirs"):
         services.notices.address_book.create(name, actor="test")
-    services.items.create(
+    services.items.creation.create(
         "prod-leaving-password",
         read_value=partial(Secret, "the-value-of-who-leaves"),
         owners=["leaving/team"],

@@ -33,7 +33,7 @@ def _owners(house: House) -> None:
 
 def add(house: House, name: str, owner: str = "team", **parts: Any) -> str:
     """An item, by the same service; its id."""
-    item, _ = house.services.items.create(
+    item, _ = house.services.items.creation.create(
         name,
         read_value=None if name.startswith("api-key:") else lambda: Secret(f"{VALUE}-{name}"),
         owners=[owner],

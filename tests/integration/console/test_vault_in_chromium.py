@@ -17,7 +17,7 @@ VALUE = "the-value-that-nobody-sees"
 @pytest.fixture(scope="module", autouse=True)
 def _items(house: House) -> None:
     for name in ("prod-crm-token", "prod-mail-password", "test-crm-token"):
-        house.services.items.create(
+        house.services.items.creation.create(
             name,
             read_value=partial(Secret, f"value of {name}"),
             owners=["team"],

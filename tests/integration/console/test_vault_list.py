@@ -23,7 +23,7 @@ def _many(house: House) -> None:
     with house.services.database.write() as connection:
         house.services.owners.create(connection, "others", actor="test")
     for number in range(NUMBER):
-        house.services.items.create(
+        house.services.items.creation.create(
             f"prod-many-{number:03}-token",
             read_value=partial(Secret, f"value-{number}"),
             owners=["team" if number % 3 else "others"],
@@ -178,8 +178,8 @@ def test_several_get_other_labels_after_a_look(house: House) -> None:
     assert "2 items done" in done.text
     for one in chosen:
         assert join_line(house.services.views.get_item(one).labels) == 'env=test, note="a, b"'
-    house.services.items.update(chosen[0], ItemChange(labels={"env": "prod"}), actor="test")
-    house.services.items.update(chosen[1], ItemChange(labels={"env": "prod"}), actor="test")
+    house.services.items.updates.update(chosen[0], ItemChange(labels={"env": "prod"}), actor="test")
+    house.services.items.updates.update(chosen[1], ItemChange(labels={"env": "prod"}), actor="test")
 
 
 def test_labels_are_edited_in_one_line(house: House) -> None:
@@ -195,7 +195,7 @@ def test_labels_are_edited_in_one_line(house: House) -> None:
         join_line(house.services.views.get_item("prod-many-041-token").labels) == 'note="a, ""b""", number=41'
     )
     assert "othing" in again.text
-    house.services.items.update("prod-many-041-token", ItemChange(labels={"env": "prod"}), actor="test")
+    house.services.items.updates.update("prod-many-041-token", ItemChange(labels={"env": "prod"}), actor="test")
 
 
 def test_what_stands_in_the_way_of_one_is_no_matter_to_the_others(house: House) -> None:
@@ -221,7 +221,7 @@ def test_a_window_is_given_to_several_and_nobody_is_overruled(house: House) -> N
     window = "0 2 * * 1-5 for 4h in UTC"
     asked = browser.press(page, "Show what will happen", windows=window, thresholds="9, 3")
     assert asked.text.count("windows: none -> ") == 3, asked.text
-    house.services.items.update(
+    house.services.items.updates.update(
         chosen[0], ItemChange(policy=PolicyChange(parts={"windows": ["0 5 * * * for 1h in UTC"]})), actor="test"
     )
     done = browser.press(asked, "Change the plan of 3 items")
@@ -238,7 +238,7 @@ def test_approvals_are_not_done_away_with_at_once_either(house: House) -> None:
     chosen = ids(house, 25, 26)
     parts = {"mode": "approve", "rotator": "random", "consumers": "none"}
     for one in chosen:
-        house.services.items.update(one, ItemChange(policy=PolicyChange(parts=parts)), actor="test")
+        house.services.items.updates.update(one, ItemChange(policy=PolicyChange(parts=parts)), actor="test")
     browser, page = press(house, "operator", "Change their plan", chosen, "plan")
     asked = browser.press(page, "Show what will happen", mode="auto")
     assert asked.text.count("nobody is asked before it is replaced") == 2
@@ -260,7 +260,7 @@ def test_what_only_its_owner_replaces_is_not_replaced_at_once(house: House) -> N
 
 def test_several_are_replaced_at_once(house: House) -> None:
     for number in (1, 2):
-        house.services.items.create(
+        house.services.items.creation.create(
             f"prod-made-{number}-token",
             read_value=partial(Secret, f"made-{number}"),
             owners=["team"],

@@ -11,7 +11,7 @@ from vaultcore.database import Database
 from vaultcore.model import Item
 from vaultcore.owners import Owners
 from worker.config import Settings
-from worker.domain.problems import Problem, ProblemKind
+from worker.domain.problems import Problem
 from worker.domain.rotation import Rotation
 from worker.domain.slots import next_slot
 from worker.rows import attention as attention_rows
@@ -83,23 +83,20 @@ class OutlookReader:
         with self._database.read() as connection:
             owner_ids = find_seen_owners(connection, self._owners, seen_by, Action.ITEM_SEE)
             problems = self._read_problems(connection, seen_by)
-            told = {one.subject for one in problems if one.kind is ProblemKind.USES_EXPIRED}
             due_too = owner_ids is not None
-            turns = attention_rows.list_owners_turn(
-                connection, now=now, due_too=due_too, limit=shown + len(told), seen_by=owner_ids
+            turn = attention_rows.list_owners_turn(
+                connection, now=now, due_too=due_too, limit=shown, seen_by=owner_ids
             )
-            turn = [one for one in turns if one.name not in told]
             approvals = attention_rows.list_requested(connection, limit=shown, seen_by=owner_ids)
             number = (
                 len(problems)
                 + attention_rows.count_owners_turn(connection, now=now, due_too=due_too, seen_by=owner_ids)
-                - (len(turns) - len(turn))
                 + attention_rows.count_requested(connection, seen_by=owner_ids)
             )
-            named = len(problems[:shown]) + len(turn[:shown]) + len(approvals)
+            named = len(problems[:shown]) + len(turn) + len(approvals)
             return Outlook(
                 problems=problems[:shown],
-                owners_turn=turn[:shown],
+                owners_turn=turn,
                 approvals=approvals,
                 more=number - named,
                 items=attention_rows.count_seen_items(connection, seen_by=owner_ids),

@@ -37,7 +37,12 @@ def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
     return Overview(
         problems=problems,
         status=StatusReader(
-            database=database, problems=problems, anchors=upkeep.anchors, settings=settings, clock=clock
+            database=database,
+            owners=core.owners,
+            problems=problems,
+            anchors=upkeep.anchors,
+            settings=settings,
+            clock=clock,
         ),
         outlook=OutlookReader(
             database=database,

@@ -5,18 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
+from vaultcore.access import Action, Principal
 from vaultcore.database import Database
+from vaultcore.owners import Owners
 from worker.config import Settings
 from worker.domain.findings import WORST_FIRST
-from worker.domain.problems import Problem, ProblemKind
+from worker.domain.problems import Problem, ProblemKind, worst_first
 from worker.domain.reasons import Code, Reason
 from worker.domain.slots import next_slot
+from worker.rows import attention as attention_rows
 from worker.rows import counts
 from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
 from worker.rows import notices as notice_rows
 from worker.rows.nights import Night
 from worker.services.night.problems import Problems
+from worker.services.night.visible import find_seen_owners
 from worker.services.upkeep.anchors import Anchors
 from worker.wording import say
 
@@ -44,18 +50,21 @@ class StatusReader:
         self,
         *,
         database: Database,
+        owners: Owners,
         problems: Problems,
         anchors: Anchors,
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._owners = owners
         self._problems = problems
         self._anchors = anchors
         self._settings = settings
         self._clock = clock
 
-    def read(self) -> Status:
+    def read(self, *, seen_by: Principal | None = None) -> Status:
+        """`seen_by`: lapsed items are counted of what they may see; None: of all."""
         found = self._anchors.explain_older()
         older = (
             []
@@ -69,7 +78,7 @@ class StatusReader:
                 by_hand = None
             rotations = counts.count_rotations(connection)
             return Status(
-                problems=older + self._problems.now(connection),
+                problems=older + self._find_wrong(connection, seen_by),
                 last_night=scheduled,
                 by_hand=by_hand,
                 next_night=next_slot(self._settings.night_at, self._settings.zone, self._clock()),
@@ -93,3 +102,19 @@ class StatusReader:
                     )
                 ],
             )
+
+    def _find_wrong(self, connection: Connection, seen_by: Principal | None) -> list[Problem]:
+        """A night ends well that has told of what lapsed; but nothing stands well while it is so."""
+        now = self._clock()
+        found = self._problems.now(connection)
+        owner_ids = None
+        if seen_by is not None:
+            owner_ids = find_seen_owners(connection, self._owners, seen_by, Action.ITEM_SEE)
+        lapsed = attention_rows.list_owners_turn(connection, now=now, due_too=False, limit=1, seen_by=owner_ids)
+        if not lapsed:
+            return found
+        number = attention_rows.count_owners_turn(connection, now=now, due_too=False, seen_by=owner_ids)
+        problem = Problem(
+            kind=ProblemKind.LAPSED, subject=lapsed[0].name, at=lapsed[0].expires_at, number=number
+        )
+        return worst_first([*found, problem])

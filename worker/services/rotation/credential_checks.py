@@ -17,8 +17,9 @@ from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, TamperedError, UnreadableError
 from vaultcore.ids import new_id
+from vaultcore.item_writing import ROTATOR_NODE
 from vaultcore.model import Item, Policy
-from vaultcore.vault import ROTATOR_NODE, Vault
+from vaultcore.vault import Vault
 from worker.domain.commands import explain_waiting, quote_word
 from worker.domain.credential_checks import (
     BEGUN_MAX,

@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, RefusedError
+from vaultcore.item_writing import ROTATOR_NODE
 from vaultcore.model import Item, Kind, Stage, Version
 from vaultcore.secret import Secret
-from vaultcore.vault import ROTATOR_NODE, Vault
+from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import explain_waiting, value_command
 from worker.domain.consumption import unread_rotation

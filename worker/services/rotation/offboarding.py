@@ -13,7 +13,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
-from vaultcore.model import Item, Kind, Mode, Stage, Version
+from vaultcore.model import Item, Kind, Mode, PrincipalKind, Stage, Version
 from vaultcore.owners import Owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
@@ -34,6 +34,8 @@ from worker.wording import say, say_all
 
 _TOLD_MAX: Final = 50
 """Items that one notice names; others are counted."""
+
+_KINDS: Final = ("user:", *(f"{kind}:" for kind in PrincipalKind))
 
 
 class Fate(StrEnum):
@@ -100,12 +102,14 @@ class Offboarding:
         self._owner_changes = owner_changes
         self._clock = clock
 
-    def preview(self, name: str) -> list[Item]:
+    def preview(self, name: str, *, to: str | None = None) -> list[Item]:
         """What the owner or login of that name could read: what they own, gave or collected, in the order in
-        which it is replaced; `NotFoundError` for a name that nobody has.
+        which it is replaced; `NotFoundError` for a name that nobody has, and whatever else `begin` refuses.
         """
         with self._database.read() as connection:
-            return self._readable(connection, name)
+            readable = self._readable(connection, name)
+            self._check(connection, name, to)
+            return readable
 
     def begin(self, name: str, *, emergency: bool, to: str | None = None, actor: str) -> Departure:
         """Stores what is to be replaced; one that is under way for that name goes on.
@@ -117,12 +121,14 @@ class Offboarding:
         with self._database.write() as connection:
             found = departure_rows.find_open(connection, name)
             if found is not None:
+                self._check(connection, name, to)
                 if to is not None:
                     self._tell_taken(connection, found.id, name, self._hand_over(connection, name, to, actor))
                 if emergency and not found.emergency:
                     departure_rows.set_emergency(connection, found.id)
                 return self._read(connection, found.id)
             readable = self._readable(connection, name)
+            self._check(connection, name, to)
             self._take_routes(connection, name, actor)
             taken = None if to is None else self._hand_over(connection, name, to, actor)
             departure_id = new_id("dpt", now)
@@ -180,6 +186,19 @@ class Offboarding:
 
     # Inside
 
+    def _check(self, connection: Connection, name: str, to: str | None) -> None:
+        """That whoever is named by the settings does not go unheard, and that `to` can have what is theirs."""
+        is_owner = addressee_rows.find_owner_id(connection, name) is not None
+        if to is not None and not is_owner:
+            raise InvalidInputError(f"to: {name} is no owner, and nothing is theirs: leave it out")
+        if not is_owner:
+            return
+        owner = self._owners.get(connection, name)
+        if departure_rows.find_open(connection, name) is None:
+            self._owner_changes.refuse_operators(owner)
+        if to is not None:
+            self._owner_changes.refuse_same(owner, self._owners.get(connection, to))
+
     def _take_routes(self, connection: Connection, name: str, actor: str) -> None:
         if addressee_rows.find_owner_id(connection, name) is None:
             return
@@ -188,8 +207,6 @@ class Offboarding:
             self._owners.remove_route(connection, owner, route.id, actor=actor)
 
     def _hand_over(self, connection: Connection, name: str, to: str, actor: str) -> Handover:
-        if addressee_rows.find_owner_id(connection, name) is None:
-            raise InvalidInputError(f"to: {name} is no owner, and nothing is theirs: leave it out")
         owner, other = self._owners.get(connection, name), self._owners.get(connection, to)
         taken = self._owner_changes.hand_over(connection, owner, other, actor=actor)
         if owner.deputy != other.name:  # what is still told to them goes there
@@ -257,8 +274,7 @@ class Offboarding:
     def _readable(self, connection: Connection, name: str) -> list[Item]:
         """Items that rotate by themselves first, then those that people must replace; by name within each."""
         owner_id = addressee_rows.find_owner_id(connection, name)
-        actor = name if name.startswith("user:") else f"user:{name}"
-        done = departure_rows.list_done_by(connection, actor)
+        done = departure_rows.list_done_by(connection, _logins(name))
         if owner_id is None and not done:
             raise NotFoundError(f"no owner and no login {name[:60]!r}: `nightkey owner list` shows the owners")
         ids = {one.subject for one in done if _had_value_in_hand(one.action, one.details)}
@@ -342,6 +358,11 @@ def _fate_of_rotation(rotation: Rotation, item: Item, kept: Sequence[Version]) -
     return fate, Reason.of(Code.LEFT_WAITS, rotation=rotation.id, state=state, waits=waits)
 
 
+def _logins(name: str) -> list[str]:
+    """As whom the record may have them: by their login on this machine, or as they ask over HTTP."""
+    return [name] if name.startswith(_KINDS) else [f"{kind}{name}" for kind in _KINDS]
+
+
 def _first_known(item: Item) -> int:
     """Which versions they may know of an item that had no value here when they left: the first that was given
     may be what they had elsewhere. A key of ours was made here, so that nobody knew it.
@@ -353,6 +374,7 @@ def _had_value_in_hand(action: str, details: Mapping[str, Any]) -> bool:
     """Whether who did this gave the value, was shown it, or collected it by a pickup."""
     return (
         action == "item.create"
+        or (action == "item.import" and "version" in details)
         or (action == "item.update" and details.get("new_value") is True)
         or (action == "version.reveal" and details.get("purpose") in (Purpose.PICKUP.value, "claim"))
     )

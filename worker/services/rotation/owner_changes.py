@@ -91,8 +91,7 @@ class OwnerChanges:
 
     def hand_over(self, connection: Connection, owner: Owner, other: Owner, *, actor: str) -> Handover:
         """Items, what they stand in for, and notices that did not arrive. Done again it does nothing more."""
-        if owner.id == other.id:
-            raise InvalidInputError(f"to: {other.name} is who it comes from: name another owner")
+        self.refuse_same(owner, other)
         names = []
         for item_id in sorted(addressee_rows.list_owned(connection, owner.id)):
             kept = {one.owner_id for one in addressee_rows.list_answering(connection, item_id)} - {owner.id}
@@ -110,16 +109,21 @@ class OwnerChanges:
             to=other.name, items=tuple(sorted(names)), stood_in_for=tuple(stood_in_for), notices=len(moved)
         )
 
+    def refuse_same(self, owner: Owner, other: Owner) -> None:
+        if owner.id == other.id:
+            raise InvalidInputError(f"to: {other.name} is who it comes from: name another owner")
+
+    def refuse_operators(self, owner: Owner) -> None:
+        """Who hears of failed nights must not be without a route."""
+        if owner.name == self._operators:
+            raise _named_by("operators", owner)
+
     # Inside
 
     def _refuse_settings(self, owner: Owner) -> None:
-        settings = [("operators", [self._operators]), ("oidc_roles", self._roles)]
-        for setting, names in settings:
-            if owner.name in names:
-                raise RefusedError(
-                    f"{owner.name} is named by the setting {setting}: name another there first, for who keeps "
-                    "the nights going"
-                )
+        self.refuse_operators(owner)
+        if owner.name in self._roles:
+            raise _named_by("oidc_roles", owner)
 
     def _refuse_departure(self, connection: Connection, owner: Owner) -> None:
         if departure_rows.find_open(connection, owner.name) is not None:
@@ -150,6 +154,13 @@ class OwnerChanges:
                 f"{owner.name} is still needed: {', '.join(ties)}; "
                 f"`nightkey owner delete {quote_word(owner.name)} --to OTHER` gives all of it to OTHER"
             )
+
+
+def _named_by(setting: str, owner: Owner) -> RefusedError:
+    return RefusedError(
+        f"{owner.name} is named by the setting {setting}: name another there first, for who keeps the nights "
+        "going"
+    )
 
 
 def _list(names: Sequence[str]) -> str:

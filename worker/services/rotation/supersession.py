@@ -3,7 +3,7 @@
 The rotation ends on what was given, at its next step. What a policy may have decided is looked at anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -29,9 +29,9 @@ class Supersession:
         self._versions = versions
         self._clock = clock
 
-    def find(self, connection: Connection, item: Item) -> Rotation | None:
-        """The item's open rotation, which nobody else changes before this transaction ends."""
-        return rotation_rows.find_open_rotation(connection, item.id, lock=True)
+    def find_all(self, connection: Connection, item_ids: Collection[str]) -> dict[str, Rotation]:
+        """By item, the open rotations of these, which nobody else changes before this transaction ends."""
+        return rotation_rows.find_open_rotations(connection, item_ids, lock=True)
 
     def check_value(self, connection: Connection, item: Item, rotation: Rotation | None) -> bool:
         """Whether a value goes beside a pending one: where that is stuck, or the old one dead.

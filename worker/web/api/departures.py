@@ -1,8 +1,9 @@
 """`/nightkey/owners/…/leave`: somebody leaves, and all that they could read is replaced."""
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
@@ -49,9 +50,13 @@ class ShownDeparture(BaseModel):
 
 
 @router.get("/{leaver:name}/leave", **asks(Action.OWNER_MANAGE))
-def preview(request: Request, leaver: str) -> list[ReadableItem]:
-    """What the owner, or login, of that name could read: what they own, gave or collected."""
-    found = services_of(request).rotation.offboarding.preview(leaver)
+def preview(
+    request: Request, leaver: str, to: Annotated[str | None, Query(max_length=100)] = None
+) -> list[ReadableItem]:
+    """What the owner, or login, of that name could read: what they own, gave or collected. Refused as the
+    departure itself would be, `to` another owner or not.
+    """
+    found = services_of(request).rotation.offboarding.preview(leaver, to=to)
     return [ReadableItem(item=one.name, item_id=one.id) for one in found]
 
 

@@ -124,7 +124,7 @@ def make_item(request: Request, principal: Asker, new: WantedItem) -> KeptItem:
     services.principals.check(principal, Action.ITEM_CREATE, owners=new.owners)
     _check_target(request, principal, new.target, new.owners)
     with services.principals.without_names(principal):
-        created, first = services.items.create(
+        created, first = services.items.creation.create(
             new.name,
             read_value=None if given is None else lambda: given,
             owners=new.owners,
@@ -133,7 +133,7 @@ def make_item(request: Request, principal: Asker, new: WantedItem) -> KeptItem:
             labels=read_labels(new.labels),
             actor=principal.actor,
         )
-    warned = word_warnings(created.name, services.items.warn(created, [] if given is None else [given]))
+    warned = word_warnings(created.name, services.items.views.warn(created, [] if given is None else [given]))
     secret = None if first is None else first.key.expose()
     return KeptItem(**show_whole(request, created), warnings=warned, secret=secret)
 
@@ -151,7 +151,7 @@ def change_item(
     wanted = replace(change.wanted, name=change.name if "name" in named else None)
     updated = services.principals.update_item(principal, found, wanted, value=value, expected=seen)
     show_revision(revision_of_item(updated.item), response)
-    warned = services.items.warn(updated.item, [] if value is None else [value])
+    warned = services.items.views.warn(updated.item, [] if value is None else [value])
     return UpdatedItem(
         **show_whole(request, updated.item),
         changes=show_changes(updated),

@@ -16,7 +16,7 @@ from vaultcore.model import Item
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.revisions import Expected, revision_of_item
-from worker.services.items import Updated
+from worker.services.items.page_update import Updated
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.wire import Seen, leave_out, show_revision
 from worker.wording.harm import list_harm
@@ -224,7 +224,7 @@ def list_policies(request: Request, response: Response, principal: Asker) -> lis
 def get_policy(request: Request, response: Response, principal: Asker, item: str) -> ItemPolicy:
     found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
     show_revision(revision_of_item(found), response)
-    return _show(services_of(request).items.view(found.id).item, _name_original(request, found))
+    return _show(services_of(request).items.views.view(found.id).item, _name_original(request, found))
 
 
 @router.patch("/policies/{item:name}/target", tags=["policies"], **asks(Action.ITEM_REDIRECT))
@@ -301,6 +301,6 @@ def _show_policy(item: Item, names: Mapping[str, str]) -> ShownPolicy:
 
 def show_whole(request: Request, item: Item) -> dict[str, Any]:
     services = services_of(request)
-    view = services.items.view(item.id)
+    view = services.items.views.view(item.id)
     harm = list_harm(view.item, services.views.list_consumers(view.item))
     return describe_whole_item(view, services.clock()) | {"harm": harm}

@@ -136,7 +136,7 @@ def issue_token(request: Request, asker: Asker, principal: str, wanted: WantedTo
     item, first = services.principals.issue_token(principal, lifetime=wanted.lifetime, actor=asker.actor)
     if first is None:
         raise NightkeyError(f"{item.name} was made without a key")
-    shown = describe_item(services.items.view(item.id).item, copy_of=None)
+    shown = describe_item(services.items.views.view(item.id).item, copy_of=None)
     return IssuedToken(**shown, principal=principal, secret=first.key.expose())
 
 

@@ -50,7 +50,7 @@ class CalendarResponse(Response):
 def show_status(request: Request, principal: Asker) -> Standing:
     """What is wrong, the last night, and how much there is of what."""
     services = services_of(request)
-    found = services.overview.status.read()
+    found = services.overview.status.read(seen_by=principal)
     sees = services.overview.visible.find(principal, {one.subject for one in found.problems})
     problems = [
         ShownProblem(kind=one.kind, subject=one.subject, detail=describe(one))

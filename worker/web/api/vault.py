@@ -120,7 +120,7 @@ def create_item(request: Request, response: Response, principal: Asker, new: New
     services.principals.check(principal, Action.ITEM_CREATE, owners=owners)
     given = new.secret
     with services.principals.without_names(principal):
-        created, first = services.items.create(
+        created, first = services.items.creation.create(
             new.name,
             read_value=None if given is None else lambda: Secret(given.get_secret_value()),
             owners=owners,
@@ -152,7 +152,7 @@ def update_item(
         services.principals.check(principal, Action.ITEM_REPLACE, owners=item.owners)
         value = Secret(change.secret.get_secret_value())
     wanted = ItemChange(name=change.name, expires_at=change.expires_at if "expires_at" in given else UNCHANGED)
-    if value is not None and services.items.lacks_expiry(item.id, wanted):
+    if value is not None and services.items.updates.lacks_expiry(item.id, wanted):
         wanted = replace(wanted, expires_at=item.expires_at)  # what is left out stays as it is
     updated = services.principals.update_item(principal, item, wanted, value=value, expected=seen)
     show_revision(revision_of_item(updated.item), response)
@@ -163,7 +163,7 @@ def update_item(
 def delete_item(request: Request, principal: Asker, vault_id: str, seen: Seen) -> Response:
     """The item and every value of it are gone; refused while anything uses it."""
     item = _find(request, principal, vault_id, Action.ITEM_DELETE)
-    services_of(request).items.delete(item.id, expected=seen, actor=principal.actor)
+    services_of(request).items.deletion.delete(item.id, expected=seen, actor=principal.actor)
     return Response(status_code=204)
 
 

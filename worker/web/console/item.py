@@ -29,7 +29,7 @@ from worker.rows.finding_lists import FindingFilter
 from worker.rows.findings import ListedFinding
 from worker.rows.notices import Notice
 from worker.rows.rotation_lists import RotationFilter
-from worker.services.items import ItemView
+from worker.services.items.views import ItemView
 from worker.web.api.asking import asks, services_of
 from worker.web.console.finding_shapes import shape_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
@@ -179,7 +179,7 @@ def show_item(  # what a form on it had, which was refused
     problem: str = "",
     status: int = 200,
 ) -> Response:
-    view = services.items.view(item_id)
+    view = services.items.views.view(item_id)
     item, now = view.item, services.clock()
     rotations = _rotations(services, visitor, item)
     overlap = overlap_of(item.policy, item.life)

@@ -67,7 +67,7 @@ def make_first_key(request: Request, item_id: str, visitor: Looks) -> Response:
     services = services_of(request)
     services.principals.check_token(visitor.principal, item.id, Action.PICKUP_COLLECT)
     try:
-        _, first = services.items.make_first_key(item.id, actor=visitor.principal.actor)
+        _, first = services.items.creation.make_first_key(item.id, actor=visitor.principal.actor)
     except NightkeyError as error:
         again = services.rotation.pickups.repeat_first(item.name, actor=visitor.principal.actor)
         if again is not None:  # the page that has it was loaded once more
@@ -83,7 +83,7 @@ def delete(request: Request, item_id: str, visitor: Looks) -> Response:
     item = _find(request, visitor, item_id, Action.ITEM_DELETE)
     services = services_of(request)
     try:
-        services.items.delete(item.id, actor=visitor.principal.actor)
+        services.items.deletion.delete(item.id, actor=visitor.principal.actor)
     except RefusedError as error:
         return show_item(request, services, visitor, item.id, problem=str(error), status=409)
     return go(f"{CONSOLE}/items", said="item-deleted")

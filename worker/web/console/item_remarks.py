@@ -17,5 +17,5 @@ def list_remarks(services: Services, item: Item, told: Collection[FindingKind]) 
     lacks = [lack for lack in find_lacks(item) if FindingKind(lack) not in told]
     return [
         *(f"It {name_finding(FindingKind(lack))}: {say(Reason.of(LACKS[lack][0]))}" for lack in lacks),
-        *(one[:1].upper() + one[1:] for one in word_warnings(item.name, services.items.warn(item, ()))),
+        *(one[:1].upper() + one[1:] for one in word_warnings(item.name, services.items.views.warn(item, ()))),
     ]

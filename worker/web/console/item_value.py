@@ -43,7 +43,7 @@ def take(request: Request, item_id: str, visitor: Looks, form: Sent) -> Response
     item = services.principals.find_item(visitor.principal, item_id, Action.ITEM_REPLACE)
     try:
         change = replace(ItemChange(), expires_at=read_expiry(form, now=services.clock(), zone=visitor.zone))
-        says = not services.items.lacks_expiry(item.id, change)
+        says = not services.items.updates.lacks_expiry(item.id, change)
         demand(says, "expires", "say when the new value lapses, or that it never does")
         services.principals.update_item(visitor.principal, item, change, value=read_meant_value(form))
     except (FieldError, NightkeyError) as error:

@@ -81,7 +81,7 @@ def create(request: Request, visitor: Looks, form: Sent) -> Response:
         expires_at = _read_expiry(form, parts, now=services.clock(), zone=visitor.zone)
         value = read_meant_value(form)
         with services.principals.without_names(visitor.principal):
-            created, first = services.items.create(
+            created, first = services.items.creation.create(
                 name,
                 read_value=(lambda: value) if len(value) else None,
                 owners=owners,
@@ -112,7 +112,7 @@ def _judge(services: Services, name: str) -> tuple[str, str]:
     if not name.strip():
         return "", ""
     try:
-        kept = services.items.check_new_name(name.strip())
+        kept = services.items.creation.check_new_name(name.strip())
     except NightkeyError as error:
         said = str(error)
         return said[:1].upper() + said[1:], ""
