@@ -23,6 +23,7 @@ from vaultcore.errors import AuditError, InvalidInputError, UnreadableError
 from vaultcore.paging import walk_keyset
 from vaultcore.stored import UNREADABLE, Unread, read_apart, unreadable_fields
 from vaultcore.tables import audit, audit_head
+from vaultcore.written_last import keep_until_commit, write_kept
 
 _GENESIS = bytes(32)
 _PROBLEMS_MAX = 20
@@ -104,24 +105,18 @@ class AuditLog:
         """A row for each of several subjects with which the same was done, and its details; as `append`."""
         if not subjects:
             return
-        head = connection.execute(select(audit_head).with_for_update()).one_or_none()
-        if head is None or unreadable_fields(head):
-            raise AuditError
-        last = connection.execute(select(func.coalesce(func.max(audit.c.seq), 0))).scalar_one()
-        if head.seq != last:
-            raise AuditError
-        digest, rows = head.hash, []
-        for seq, (subject, details) in enumerate(subjects.items(), start=head.seq + 1):
-            row = AuditRow(seq=seq, at=at, actor=actor, action=action, subject=subject, details=details)
-            digest = self._chain(digest, row)
-            rows.append(vars(row) | {"hash": digest})
-        connection.execute(insert(audit), rows)
-        connection.execute(update(audit_head).values(seq=head.seq + len(rows), hash=digest))
+        kept = keep_until_commit(connection, lambda: _NewRows(self._key, connection))
+        rows = kept if isinstance(kept, _NewRows) else _NewRows(self._key, connection)
+        for subject, details in subjects.items():
+            rows.add(at=at, actor=actor, action=action, subject=subject, details=details)
+        if kept is None:
+            rows.flush(connection)
         if action in _DECISIVE:
             connection.info[DECISIVE] = True
 
     def verify(self, connection: Connection, anchors: tuple["Anchor", ...] = ()) -> Verification:
         """Walks the whole chain; says of each edited, missing, moved or cut-off row where it is."""
+        write_kept(connection)
         problems: list[str] = []
         expected, previous = 1, _GENESIS
         due = {anchor.seq: anchor for anchor in anchors}
@@ -152,6 +147,7 @@ class AuditLog:
 
     def walk(self, connection: Connection, first: int, last: int) -> Iterator["ChainedRow"]:
         """The rows from one number to another, in order, each held against the one before it."""
+        write_kept(connection)
         before = connection.execute(select(audit.c.hash).where(audit.c.seq == first - 1)).scalar_one_or_none()
         previous = before if isinstance(before, bytes) else _GENESIS
         for seq, row, stored in _rows(connection, first=first, last=last):
@@ -168,6 +164,7 @@ class AuditLog:
         return isinstance(found, bytes) and hmac.compare_digest(found, anchor.hash)
 
     def make_anchor(self, connection: Connection, at: datetime) -> "Anchor":
+        write_kept(connection)
         head = connection.execute(select(audit_head)).one_or_none()
         if head is None or unreadable_fields(head):
             raise AuditError
@@ -195,8 +192,38 @@ class AuditLog:
         return anchor
 
     def _chain(self, previous: bytes, row: AuditRow) -> bytes:
-        body = {**vars(row), "at": _stamp(row.at)}
-        return hmac.digest(self._key, previous + _canonical(body), "sha256")
+        return _chain(self._key, previous, row)
+
+
+class _NewRows:
+    """What a transaction appends, written at its end in one go. From the first row on, others wait."""
+
+    def __init__(self, key: bytes, connection: Connection) -> None:
+        self._key = key
+        head = connection.execute(select(audit_head).with_for_update()).one_or_none()
+        if head is None or unreadable_fields(head):
+            raise AuditError
+        last = connection.execute(select(func.coalesce(func.max(audit.c.seq), 0))).scalar_one()
+        if head.seq != last:
+            raise AuditError
+        self._seq, self._hash = head.seq, head.hash
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, **of_row: Any) -> None:  # noqa: ANN401  # fields of `AuditRow`
+        self._seq += 1
+        row = AuditRow(seq=self._seq, **of_row)
+        self._hash = _chain(self._key, self._hash, row)
+        self._rows.append(vars(row) | {"hash": self._hash})
+
+    def flush(self, connection: Connection) -> None:
+        if self._rows:
+            connection.execute(insert(audit), self._rows)
+            connection.execute(update(audit_head).values(seq=self._seq, hash=self._hash))
+
+
+def _chain(key: bytes, previous: bytes, row: AuditRow) -> bytes:
+    body = {**vars(row), "at": _stamp(row.at)}
+    return hmac.digest(key, previous + _canonical(body), "sha256")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from vaultcore.row_macs import is_ours
 from vaultcore.rows import reference_from_row, select_references
 from vaultcore.stored import Unread, read_apart, unreadable_fields
 from vaultcore.tables import items, references
+from vaultcore.unit_of_work import remember
 
 _AT_ONCE: Final = 400
 """Names in one query."""
@@ -165,10 +166,20 @@ class References:
         connection.execute(delete(references).where(references.c.consumer_id == consumer_id))
 
     def of_item(self, connection: Connection, item_id: str) -> list[Reference]:
-        return self._select(connection, references.c.item_id == item_id)
+        return remember(
+            connection,
+            ("of item", item_id),
+            (references.name,),
+            lambda: self._select(connection, references.c.item_id == item_id),
+        )
 
     def of_consumer(self, connection: Connection, consumer_id: str) -> list[Reference]:
-        return self._select(connection, references.c.consumer_id == consumer_id)
+        return remember(
+            connection,
+            ("of consumer", consumer_id),
+            (references.name,),
+            lambda: self._select(connection, references.c.consumer_id == consumer_id),
+        )
 
     def items_of(self, connection: Connection, consumer_ids: Iterable[str]) -> set[str]:
         """The ids of the items that these use: nothing is decided by it but who is to look again."""

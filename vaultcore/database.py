@@ -4,6 +4,7 @@ SQLite (WAL, foreign keys, full sync, secure delete) or PostgreSQL, by URL. A wr
 takes its lock at the start (`BEGIN IMMEDIATE` on SQLite), so two writers wait instead of failing.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,8 @@ from vaultcore.mac_writing import keep_macs
 from vaultcore.row_macs import RowMacs
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.troubles import explain_database
+from vaultcore.unit_of_work import UnitOfWork, forget_what_changes
+from vaultcore.written_last import WRITES, forget_kept, write_kept
 
 SCHEMA_REVISION = "0033"
 """The newest file in `migrations/versions`; a test holds the two together."""
@@ -80,6 +83,7 @@ class Database:
         """Called after each commit that made, moved or destroyed a value. It must not raise."""
         self.where = f"the database {_name_place(parsed)}"
         """What it is called in a sentence: its file, or its host and name, and never who logs in."""
+        self._of_thread = threading.local()
         self.engine = _make_engine(url, is_sqlite=self.is_sqlite)
 
     def keep_macs(self, macs: RowMacs) -> None:
@@ -88,7 +92,15 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection whose reads all see one state; nothing it does is kept."""
+        """A connection whose reads all see one state; nothing it does is kept.
+
+        Inside a `unit` it sees what that has written, and may not see one state.
+        """
+        unit = self._unit
+        if unit is not None and not unit.one_by_one:
+            with unit.read() as connection:
+                yield connection
+            return
         with self._edge(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
@@ -101,17 +113,66 @@ class Database:
 
         What it loses to another transaction (a constraint, a deadlock, a lock that was not given) is a
         `ConflictError`: look again, then decide. The driver's own error quotes the row, and stays here.
+
+        Inside a `unit` it joins that one's transaction.
         """
+        unit = self._unit
+        if unit is None:
+            with self._transaction() as connection:
+                yield connection
+            return
+        with unit.write() as connection:
+            yield connection
+
+    @contextmanager
+    def unit(
+        self, *, before_commit: Callable[[Connection], None], after: Callable[[bool], None]
+    ) -> Iterator[UnitOfWork]:
+        """Until the block ends, this thread's reads and writes join one transaction, which its holder commits:
+        see `UnitOfWork`. What is not committed when the block raises is undone.
+        """
+        unit = UnitOfWork(self._transaction, before_commit=before_commit, after=after)
+        self._of_thread.unit = unit
+        try:
+            yield unit
+            unit.leave()
+        finally:
+            unit.undo()
+            self._of_thread.unit = None
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """For what takes its time, such as a run: the unit's transaction is committed, and nothing joins it."""
+        unit = self._unit
+        if unit is None:
+            yield
+            return
+        unit.leave()
+        self._of_thread.unit = None
+        try:
+            yield
+        finally:
+            self._of_thread.unit = unit
+
+    @property
+    def _unit(self) -> UnitOfWork | None:
+        unit: UnitOfWork | None = getattr(self._of_thread, "unit", None)
+        return unit
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
         conflict: ConflictError | None = None
         decisive = False
         try:
             with self._edge(lost=True), self.engine.connect() as connection:
-                connection.info["write"] = True
+                connection.info[WRITES] = True
                 try:
                     with connection.begin():
                         yield connection
+                        write_kept(connection)
                 finally:
-                    connection.info.pop("write", None)
+                    connection.info.pop(WRITES, None)
+                    forget_kept(connection)
                     decisive = connection.info.pop(DECISIVE, False)
         except IntegrityError:
             conflict = ConflictError("another change was made at the same moment: look again, then repeat it")
@@ -267,6 +328,7 @@ def _make_engine(url: str | URL, *, is_sqlite: bool) -> Engine:
             "the driver for database_url is not installed: pip install 'nightkey[postgres]'"
         )
     keep_damage_apart(engine)
+    forget_what_changes(engine)
     if is_sqlite:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin)
@@ -298,4 +360,4 @@ def _set_timeouts(connection: Any, _record: ConnectionPoolEntry) -> None:  # noq
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get("write") else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get(WRITES) else "BEGIN")

@@ -262,7 +262,7 @@ class TargetError(NightkeyError):
         self.can_retry = cause is Cause.OUTAGE
 
 
-def raise_alone(error: NightkeyError) -> NoReturn:
+def raise_alone(error: BaseException) -> NoReturn:
     """Raises it with nothing hanging on it, wherever this is called.
 
     In a generator that is a context manager, what the block of the caller raised would become its context,

@@ -28,6 +28,7 @@ from sqlalchemy.exc import DataError, ProgrammingError, StatementError
 from sqlalchemy.types import TypeEngine
 
 from vaultcore.errors import ConflictError, NightkeyError, UnreadableError
+from vaultcore.written_last import savepoint
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -93,7 +94,7 @@ def do_apart(connection: Connection, row: R, do: Callable[[R], T]) -> T | Unread
     """As `read_apart`, for what writes: of a row with which something is wrong nothing is written."""
 
     def within(one: R) -> T:
-        with connection.begin_nested():
+        with savepoint(connection):
             return do(one)
 
     return read_apart(row, within)

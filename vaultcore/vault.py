@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, insert, update
 
@@ -39,6 +39,7 @@ from vaultcore.secret import Secret
 from vaultcore.stored import Unread, read_apart
 from vaultcore.tables import items, versions
 from vaultcore.twins import copies_of, record_accounts
+from vaultcore.unit_of_work import remember
 from vaultcore.versions import Versions
 
 
@@ -48,6 +49,10 @@ class Created:
 
     item: Item
     key: Secret | None
+
+
+_OF_ITEM: Final = ("items", "item_owners", "owners", "item_labels")
+"""The tables that an item is read from."""
 
 
 class Vault:
@@ -131,6 +136,13 @@ class Vault:
         changed, by nobody else until this transaction ends. Of its labels it has those that are ours: they
         decide nothing, so another one does not stop it.
         """
+        if lock:
+            return self._get(connection, name_or_id, lock=True)
+        return remember(
+            connection, ("item", name_or_id), _OF_ITEM, lambda: self._get(connection, name_or_id, lock=False)
+        )
+
+    def _get(self, connection: Connection, name_or_id: str, *, lock: bool) -> Item:
         column = items.c.id if rules.is_item_id(name_or_id) else items.c.name
         query = select_items().where(column.in_(spellings(name_or_id)))
         rows = connection.execute(query.with_for_update(of=items) if lock else query).all()

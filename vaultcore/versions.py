@@ -17,7 +17,6 @@ from vaultcore.crypto import apikeys
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError, UnreadableError
-from vaultcore.label_rows import find_labels
 from vaultcore.model import Stage, Version
 from vaultcore.row_macs import check_mac
 from vaultcore.rows import (
@@ -30,6 +29,7 @@ from vaultcore.rows import (
 )
 from vaultcore.secret import Secret
 from vaultcore.tables import items, versions
+from vaultcore.unit_of_work import remember
 
 _VALUE_PURPOSE = "item-value"
 _SEALED: Final = ("key_id", "wrapped_key", "record")
@@ -67,10 +67,13 @@ class Versions:
         self._clock = clock
 
     def of_item(self, connection: Connection, item_id: str) -> list[Version]:
-        rows = connection.execute(
-            select_versions().where(versions.c.item_id == item_id).order_by(versions.c.number)
+        query = select_versions().where(versions.c.item_id == item_id).order_by(versions.c.number)
+        return remember(
+            connection,
+            ("versions", item_id),
+            (versions.name,),
+            lambda: [version_from_row(connection, row) for row in connection.execute(query)],
         )
-        return [version_from_row(connection, row) for row in rows]
 
     def of_items(self, connection: Connection, item_ids: Collection[str]) -> dict[str, list[Version]]:
         """Of all of these at once, by item; of some hundred at most."""
@@ -141,11 +144,14 @@ class Versions:
     def begin_pending(self, connection: Connection, item_id: str, *, actor: str) -> int:
         """Reserves the next version, still empty: the intent, stored before anybody is asked."""
         now = self._clock()
-        if self.pending(connection, item_id) is not None:
+        highest, pending = connection.execute(
+            select(
+                func.max(versions.c.number),
+                func.count().filter(versions.c.stage == Stage.PENDING.value),
+            ).where(versions.c.item_id == item_id)
+        ).one()
+        if pending:
             raise ConflictError(f"item {item_id} has a pending version already")
-        highest = connection.execute(
-            select(func.max(versions.c.number)).where(versions.c.item_id == item_id)
-        ).scalar_one()
         self.insert(connection, item_id, number=highest + 1, stage=Stage.PENDING, now=now)
         self._note(connection, actor, "version.begin", item_id, version=highest + 1)
         return int(highest) + 1
@@ -187,7 +193,7 @@ class Versions:
 
     def activate(self, connection: Connection, item_id: str, *, new: int, old: int, actor: str) -> None:
         """In one compare-and-swap: `old` was current and becomes previous, `new` becomes current."""
-        self.swap(connection, item_id, new=new, old=old, new_was=Stage.PENDING)
+        record = self.swap(connection, item_id, new=new, old=old, new_was=Stage.PENDING)
         self._note(
             connection,
             actor,
@@ -195,7 +201,7 @@ class Versions:
             item_id,
             version=new,
             previous=old,
-            record=self._fingerprint(connection, item_id, new),
+            record=None if record is None else self._keyring.fingerprint(record),
         )
 
     def reactivate(self, connection: Connection, item_id: str, *, good: int, bad: int, actor: str) -> None:
@@ -234,6 +240,16 @@ class Versions:
 
         A lapsed version opens for a rotation alone, which may have to revoke it.
         """
+        return remember(
+            connection,
+            ("value", item_id, number, purpose, actor),
+            (versions.name, items.name),
+            lambda: self._reveal(connection, item_id, number, purpose=purpose, actor=actor),
+        )
+
+    def _reveal(
+        self, connection: Connection, item_id: str, number: int, *, purpose: Purpose, actor: str
+    ) -> Secret:
         row = connection.execute(
             select(versions, items.c.name, *(column.label(f"{_ITEM}{column.name}") for column in items.columns))
             .join(items, items.c.id == versions.c.item_id)
@@ -398,7 +414,8 @@ class Versions:
             stored["likeness"] = self.likeness(value)
         return stored
 
-    def swap(self, connection: Connection, item_id: str, *, new: int, old: int, new_was: Stage) -> None:
+    def swap(self, connection: Connection, item_id: str, *, new: int, old: int, new_was: Stage) -> bytes | None:
+        """The sealed record of the new one, whose digest in the audit log shows a row that was put back."""
         rules.check_move(Stage.CURRENT, Stage.PREVIOUS)
         rules.check_move(new_was, Stage.CURRENT)
         now = self._clock()
@@ -415,13 +432,14 @@ class Versions:
                     (versions.c.record.is_not(None)) | (versions.c.digest.is_not(None)),
                 )
                 .values(stage=becomes.value, **stamps)
-            )
-            if moved.rowcount != 1:
+                .returning(versions.c.record, versions.c.expires_at, versions.c.issued_at)
+            ).one_or_none()
+            if moved is None:
                 raise ConflictError(f"version {number} of item {item_id} is not {was} any more: look again")
-        row = connection.execute(select_items().where(items.c.id == item_id)).one()
+            became = moved
+        row = connection.execute(select_items().where(items.c.id == item_id).with_for_update(of=items)).one()
         owners = owners_of(connection, [item_id])[item_id]
-        item = item_from_row(row, owners, find_labels(connection, [item_id])[item_id].labels)
-        version = self.get(connection, item_id, new)
+        item = item_from_row(row, owners, ())  # its labels decide nothing
         connection.execute(
             update(items)
             .where(items.c.id == item_id)
@@ -433,11 +451,13 @@ class Versions:
                     item.kind,
                     owned=bool(item.owners),
                     policy=item.policy,
-                    expires_at=version.expires_at,
-                    issued_at=version.issued_at,
+                    expires_at=became.expires_at,
+                    issued_at=became.issued_at,
                 ),
             )
         )
+        record: bytes | None = became.record
+        return record
 
     def pending(self, connection: Connection, item_id: str) -> int | None:
         return connection.execute(
@@ -445,13 +465,6 @@ class Versions:
                 versions.c.item_id == item_id, versions.c.stage == Stage.PENDING.value
             )
         ).scalar_one_or_none()
-
-    def _fingerprint(self, connection: Connection, item_id: str, number: int) -> str | None:
-        """A keyed digest of the sealed record: putting back an old row would show."""
-        record = connection.execute(
-            select(versions.c.record).where(versions.c.item_id == item_id, versions.c.number == number)
-        ).scalar_one()
-        return None if record is None else self._keyring.fingerprint(record)
 
     def _binding(self, item_id: str, number: int) -> Binding:
         return Binding(

@@ -168,7 +168,7 @@ def test_what_the_former_holder_did_in_the_same_transaction_is_not_kept(moves: M
     def begin_late() -> None:
         with moves.services.database.write() as connection:
             moves.services.versions.begin_pending(connection, item.id, actor="test")
-            lease_rows.check_fence(connection, first, now=clock())
+            lease_rows.store_rotation(connection, first, first, now=clock(), lease=LEASE)
 
     with pytest.raises(ConflictError, match="taken over"):
         begin_late()
@@ -410,7 +410,7 @@ def _renewals() -> Iterator[threading.Event]:
     renewed = threading.Event()
 
     def see(_: Connection) -> None:
-        if threading.current_thread().name.startswith("lease-"):
+        if threading.current_thread().name == "leases":
             renewed.set()
 
     event.listen(Engine, "commit", see)
@@ -421,7 +421,7 @@ def _renewals() -> Iterator[threading.Event]:
 def _receive(services: Services, task: str, row_id: str) -> None:
     """What a message of that name has done: the one call of its task."""
     calls: dict[str, Callable[[str], object]] = {
-        "rotate": services.rotation.rotations.advance,
+        "rotate": services.rotation.rotations.drive,
         "run": lambda run_id: services.runs.runs.execute(run_id, actor="schedule"),
         "deliver": lambda _: services.notices.delivery.deliver(),
     }
@@ -494,13 +494,13 @@ def _take(moves: Moves, rotation_id: str) -> Rotation:
 
 def _check(moves: Moves, leased: Rotation) -> None:
     with moves.services.database.write() as connection:
-        lease_rows.check_fence(connection, leased, now=moves.services.clock())
+        lease_rows.store_rotation(connection, leased, leased, now=moves.services.clock(), lease=LEASE)
 
 
 def _release(moves: Moves, leased: Rotation, **values: Any) -> None:
     with moves.services.database.write() as connection:
         after = replace(leased, **values)
-        lease_rows.release_rotation(connection, leased, after, now=moves.services.clock())
+        lease_rows.store_rotation(connection, leased, after, now=moves.services.clock(), lease=None)
 
 
 def _get(moves: Moves, rotation_id: str) -> Rotation:

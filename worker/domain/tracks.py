@@ -57,12 +57,18 @@ class TriedStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepRecord(TriedStep):
-    """The whole line. `cause`: why it failed, by word; None: it did not, or nobody can say."""
+class NewStep(TriedStep):
+    """A line that has no number yet. `cause`: why it failed, by word; None: it did not, or nobody can say."""
+
+    cause: str | None = None
+    said: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord(NewStep):
+    """The whole line."""
 
     number: int
-    cause: str | None
-    said: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from vaultcore.mac_writing import update_apart
 from vaultcore.paging import walk_pages
 from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.tables import items, versions
+from vaultcore.unit_of_work import remember
 from worker.domain.drift import DIFFERS, RESOLVED, Judgement, Result
 from worker.domain.reasons import Code, Reason, show_reason, store_reason
 from worker.rows.tables import comparisons, restorations
@@ -117,6 +118,12 @@ def find_open(connection: Connection, item_id: str) -> StoredComparison | None:
 
 
 def find(connection: Connection, item_id: str) -> StoredComparison | None:
+    return remember(
+        connection, ("comparison", item_id), (comparisons.name,), lambda: _find(connection, item_id)
+    )
+
+
+def _find(connection: Connection, item_id: str) -> StoredComparison | None:
     row = connection.execute(select(comparisons).where(comparisons.c.item_id == item_id)).one_or_none()
     if row is None:
         return None

@@ -12,6 +12,7 @@ from vaultcore.model import ConsumerKind, Stage
 from vaultcore.row_macs import check_mac, find_edited, is_ours
 from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
+from vaultcore.unit_of_work import remember
 from worker.domain.proof import Consumer
 from worker.domain.states import RunPurpose
 from worker.rows.tables import rotations, runs, waivers, workflows
@@ -47,11 +48,14 @@ def consumers_of_each(
     """
     r = references.c
     found: dict[str, list[Consumer] | UnreadableError] = {one: [] for one in item_ids}
-    for row in connection.execute(select(references).where(r.item_id.in_(item_ids))):
+    uses = connection.execute(select(references).where(r.item_id.in_(item_ids))).all()
+    for row in uses:
         what = f"{row.written} in node {row.node_id} of {row.consumer_name}"
         edited = find_edited(connection, references, row, what)
         if edited is not None and isinstance(found[row.item_id], list):
             found[row.item_id] = edited
+    if not any(row.consumer == ConsumerKind.WORKFLOW.value for row in uses):
+        return found
     rows = connection.execute(
         select(
             r.item_id,
@@ -172,6 +176,12 @@ class Waiver(NamedTuple):
 
 def waivers_of(connection: Connection, rotation_id: str | None) -> list[Waiver]:
     """Those that somebody gave: one that none of us wrote answers for nothing."""
+    return remember(
+        connection, ("waivers", rotation_id), (waivers.name,), lambda: _read_waivers(connection, rotation_id)
+    )
+
+
+def _read_waivers(connection: Connection, rotation_id: str | None) -> list[Waiver]:
     rows = connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id))
     return [
         Waiver(row.rotation_id, row.workflow_id, row.by, row.why, row.at)

@@ -16,6 +16,7 @@ from vaultcore.model import Kind
 from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.stored import check_row, read_all
 from vaultcore.tables import items, versions
+from vaultcore.unit_of_work import remember
 from worker.domain.pickups import REPEATS_FOR, Pickup
 from worker.rows.tables import pickups
 
@@ -38,7 +39,12 @@ def find(connection: Connection, pickup_id: str) -> Pickup | None:
 
 def of_rotation(connection: Connection, rotation_id: str) -> Pickup | None:
     """The one that the rotation made; None: it needed none, or it was taken back."""
-    return _one(connection, _select().where(pickups.c.rotation_id == rotation_id))
+    return remember(
+        connection,
+        ("pickup", rotation_id),
+        (pickups.name, items.name),
+        lambda: _one(connection, _select().where(pickups.c.rotation_id == rotation_id)),
+    )
 
 
 def of_first_key(connection: Connection, item: str) -> Pickup | None:

@@ -62,21 +62,3 @@ def put_off(connection: Connection, rotation_id: str, until: datetime) -> None:
 def set_told(connection: Connection, rotation_id: str, night: datetime | None) -> None:
     """Its owners have heard of it: no digest has to tell it any more."""
     connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(told_night=night))
-
-
-def set_intent(
-    connection: Connection,
-    leased: Rotation,
-    *,
-    number: int | None,
-    issuing: bool,
-    late_until: datetime | None,
-) -> None:
-    """Which version the rotation is filling, whether the other side may have been asked for its value, and
-    until when a request that was given up may take effect there.
-    """
-    connection.execute(
-        update(rotations)
-        .where(rotations.c.id == leased.id)
-        .values(new_number=number, issuing=issuing, late_until=late_until)
-    )

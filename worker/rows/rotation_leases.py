@@ -1,12 +1,13 @@
 """Who holds a rotation, as rows: conditional leases and fences. It commits nothing."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, or_, select, update
 
 from vaultcore.errors import ConflictError, RefusedError
 from worker.domain.rotation import Rotation
-from worker.rows.lease_clock import lease_clock
+from worker.rows.lease_clock import lease_now
 from worker.rows.rotation_changes import find_changes
 from worker.rows.rotations import get_rotation, read_whole
 from worker.rows.tables import rotations
@@ -23,17 +24,17 @@ def lease_rotation(
     Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
     that kills its worker is not tried for ever. `TamperedError` for one that none of us wrote as it is.
     """
-    lease_now = lease_clock(connection, now)
+    moment = lease_now(connection, now)
     row = connection.execute(
         update(rotations)
         .where(
             rotations.c.id == rotation_id,
             rotations.c.finished_at.is_(None),
             rotations.c.next_at <= now,
-            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_now),
+            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < moment),
         )
         .values(
-            lease_until=lease_now + lease,
+            lease_until=moment + lease,
             fence=rotations.c.fence + 1,
             leases_lost=_COUNT_LOST,
             attempts=rotations.c.attempts + 1,
@@ -56,7 +57,7 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
             rotations.c.finished_at.is_(None),
             or_(
                 rotations.c.lease_until.is_(None),
-                rotations.c.lease_until < lease_clock(connection, now),
+                rotations.c.lease_until < lease_now(connection, now),
             ),
         )
         .values(fence=rotations.c.fence + 1, leases_lost=_COUNT_LOST, lease_until=None)
@@ -72,26 +73,29 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
 
 def renew_lease(connection: Connection, leased: Rotation, *, now: datetime, lease: timedelta) -> bool:
     """Holds on to the rotation; False for who lost it, or let its lease lapse."""
-    lease_now = lease_clock(connection, now)
+    moment = lease_now(connection, now)
     renewed = connection.execute(
-        update(rotations).where(_is_held(leased, lease_now)).values(lease_until=lease_now + lease)
+        update(rotations).where(_is_held(leased, moment)).values(lease_until=moment + lease)
     )
     return renewed.rowcount == 1
 
 
 def is_held(connection: Connection, leased: Rotation, *, now: datetime) -> bool:
-    lease_now = lease_clock(connection, now)
-    return connection.execute(select(rotations.c.id).where(_is_held(leased, lease_now))).first() is not None
+    moment = lease_now(connection, now)
+    return connection.execute(select(rotations.c.id).where(_is_held(leased, moment))).first() is not None
 
 
-def release_rotation(connection: Connection, leased: Rotation, after: Rotation, *, now: datetime) -> None:
-    """Writes what the step made of it and gives the lease back; `ConflictError` for who lost it or let it
-    lapse.
+def store_rotation(
+    connection: Connection, leased: Rotation, after: Rotation, *, now: datetime, lease: timedelta | None
+) -> None:
+    """Writes what became of it, and renews its lease; None: gives it back. `ConflictError` for who lost it or
+    let it lapse.
     """
+    moment = lease_now(connection, now)
     written = connection.execute(
         update(rotations)
-        .where(_is_held(leased, lease_clock(connection, now)))
-        .values(lease_until=None, **find_changes(leased, after))
+        .where(_is_held(leased, moment))
+        .values(lease_until=None if lease is None else moment + lease, **find_changes(leased, after))
     )
     if written.rowcount != 1:
         raise ConflictError(f"rotation {leased.id} was taken over by another worker")
@@ -106,18 +110,9 @@ def release_lease(connection: Connection, leased: Rotation) -> None:
     )
 
 
-def check_fence(connection: Connection, leased: Rotation, *, now: datetime) -> None:
-    """In a transaction that changes the vault for a rotation: only its holder may commit it."""
-    held = connection.execute(
-        select(rotations.c.id).where(_is_held(leased, lease_clock(connection, now))).with_for_update()
-    ).first()
-    if held is None:
-        raise ConflictError(f"rotation {leased.id} was taken over by another worker")
-
-
-def _is_held(leased: Rotation, lease_now: datetime) -> ColumnElement[bool]:
+def _is_held(leased: Rotation, moment: Any) -> ColumnElement[bool]:  # noqa: ANN401  # see `lease_now`
     return and_(
         rotations.c.id == leased.id,
         rotations.c.fence == leased.fence,
-        rotations.c.lease_until >= lease_now,
+        rotations.c.lease_until >= moment,
     )

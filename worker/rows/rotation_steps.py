@@ -1,41 +1,46 @@
 """What each step of a rotation came to, as rows: numbered from 1, in the order in which they were done."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, func, insert, select
 
 from worker.domain.reasons import Reason, read_reasons, store_reasons
 from worker.domain.states import StepResult
-from worker.domain.tracks import StepRecord, TriedStep
+from worker.domain.tracks import NewStep, StepRecord, TriedStep
 from worker.rows.tables import rotation_steps
 
 
-def add_step(
-    connection: Connection,
-    rotation_id: str,
-    *,
-    step: str,
-    result: str,
-    cause: str | None,
-    said: tuple[Reason, ...],
-    at: datetime,
-) -> None:
-    number = connection.execute(
-        select(func.coalesce(func.max(rotation_steps.c.number), 0) + 1).where(
+def add_step(connection: Connection, rotation_id: str, step: NewStep) -> None:
+    """Behind all that were recorded of it."""
+    add_steps(connection, rotation_id, [step], after=last_number(connection, rotation_id))
+
+
+def last_number(connection: Connection, rotation_id: str) -> int:
+    """Of the steps that were recorded of it; 0: of none."""
+    number: int = connection.execute(
+        select(func.coalesce(func.max(rotation_steps.c.number), 0)).where(
             rotation_steps.c.rotation_id == rotation_id
         )
     ).scalar_one()
+    return number
+
+
+def add_steps(connection: Connection, rotation_id: str, steps: Sequence[NewStep], *, after: int) -> None:
+    """In their order, behind the one with that number."""
     connection.execute(
-        insert(rotation_steps).values(
-            rotation_id=rotation_id,
-            number=number,
-            step=step,
-            result=result,
-            cause=cause,
-            said=store_reasons(said),
-            at=at,
-        )
+        insert(rotation_steps),
+        [
+            {
+                "rotation_id": rotation_id,
+                "number": number,
+                "step": step.step,
+                "result": step.result,
+                "cause": step.cause,
+                "said": store_reasons(step.said),
+                "at": step.at,
+            }
+            for number, step in enumerate(steps, start=after + 1)
+        ],
     )
 
 

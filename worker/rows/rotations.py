@@ -15,7 +15,7 @@ from vaultcore.tables import versions
 from worker.domain.reasons import Code, read_reason, read_reasons
 from worker.domain.rotation import Rotation
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
-from worker.rows.lease_clock import lease_clock
+from worker.rows.lease_clock import lease_now
 from worker.rows.tables import rotations
 
 _STATES = frozenset(State)
@@ -106,7 +106,7 @@ def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) ->
                 rotations.c.next_at <= now,
                 or_(
                     rotations.c.lease_until.is_(None),
-                    rotations.c.lease_until < lease_clock(connection, now),
+                    rotations.c.lease_until < lease_now(connection, now),
                 ),
                 is_whole(connection, rotations),
             )
@@ -155,7 +155,7 @@ def _rests(connection: Connection, now: datetime) -> ColumnElement[bool]:
     return and_(
         rotations.c.finished_at.is_(None),
         rotations.c.next_at > now,
-        or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_clock(connection, now)),
+        or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_now(connection, now)),
     )
 
 

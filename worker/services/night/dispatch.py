@@ -77,11 +77,9 @@ class Dispatch:
 
     def _advance(self, rotation_id: str) -> list[Work]:
         with bound_contextvars(rotation=rotation_id):
-            advanced = self._rotations.advance(rotation_id)
+            advanced = self._rotations.drive(rotation_id, tell=_tell_moved)
         if advanced is None:
             return []
-        if advanced.moved:
-            _tell_moved(advanced.rotation)
         return follow(advanced, self._clock())
 
     def _run(self, run_id: str) -> list[Work]:

@@ -21,7 +21,7 @@ from worker.services.night.problems import Problems
 from worker.services.night.resume_sweep import ResumeSweep
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
-from worker.services.rotation.advance import Rotations
+from worker.services.rotation.advance import Advanced, Rotations
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.opening import Opening
 from worker.services.upkeep.clock_repair import ClockRepair
@@ -145,11 +145,8 @@ class InlineNight:
             return is_moving(found.state, found.waits_for, emergency=found.emergency)
 
         while moving() and not self.stopped:
-            advanced = self._rotations.advance(rotation_id)
-            if advanced is None:
+            if self._rotate(rotation_id, tell) is None:
                 self._stopping.wait(_POLL_SECONDS)
-            else:
-                tell(advanced.rotation)
         if not self.stopped:
             self._deliver()
         with self._database.read() as connection:
@@ -204,9 +201,7 @@ class InlineNight:
 
     def run_decided(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
         """A rotation of which a person has just decided something: the step that follows, then to its rest."""
-        advanced = self._rotations.advance(rotation_id)
-        if advanced is not None:
-            tell(advanced.rotation)
+        self._rotate(rotation_id, tell)
         return self.run_rotation(rotation_id, tell)
 
     def recheck(self, item_ids: Iterable[str], tell: Callable[[Rotation], None]) -> list[Rotation]:
@@ -215,11 +210,9 @@ class InlineNight:
             found = [rotation_rows.find_open_rotation(connection, item_id) for item_id in item_ids]
         looked = []
         for rotation in found:
-            if rotation is not None and rotation.state in WATCHED:
-                advanced = self._rotations.advance(rotation.id)
-                if advanced is not None:
-                    tell(advanced.rotation)
-                    looked.append(self.run_rotation(rotation.id, tell))
+            watches = rotation is not None and rotation.state in WATCHED
+            if rotation is not None and watches and self._rotate(rotation.id, tell) is not None:
+                looked.append(self.run_rotation(rotation.id, tell))
         return looked
 
     def _beat(self) -> None:
@@ -248,16 +241,18 @@ class InlineNight:
             self._stopping.wait(_POLL_SECONDS)
 
     def _advance_all(self, due: Iterable[str], tell: Callable[[Rotation], None]) -> bool:
-        """These, one step each in turn, and on while their next step is due. Whether any moved."""
+        """These in turn, each as far as it goes, and on while their next step is due. Whether any moved."""
         todo = deque(due)
         moved = False
         while todo and not self._stopping.is_set():
-            advanced = self._rotations.advance(todo.popleft())
+            advanced = self._rotate(todo.popleft(), tell)
             if advanced is not None:
                 moved = True
-                tell(advanced.rotation)
                 todo += [work.about for work in follow(advanced, self._clock()) if work.task is Task.ROTATE]
         return moved
+
+    def _rotate(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Advanced | None:
+        return self._rotations.drive(rotation_id, tell=tell, stopped=self._stopping.is_set)
 
     def _check_some(self) -> bool:
         """Of each target the credential whose turn it is. Whether any was asked of."""

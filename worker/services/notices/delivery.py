@@ -16,6 +16,7 @@ from vaultcore.database import Database
 from vaultcore.errors import ConflictError, LockedError, NightkeyError, RefusedError, TamperedError
 from vaultcore.owners import Owners
 from vaultcore.secret import Secret
+from vaultcore.written_last import savepoint
 from worker.domain.notices import PICKUP_MARK, Message
 from worker.domain.recipients import WHOLE
 from worker.rows import deliveries as delivery_rows
@@ -136,7 +137,7 @@ class Delivery:
         """What is to be sent, as one job; none if there is nothing to say any more, or no way to say it."""
         problem, permanent = "", True
         try:
-            with connection.begin_nested():
+            with savepoint(connection):
                 outgoing = due_rows.read_outgoing(connection, key)
                 url = self._owners.open_route(connection, key.route_id)
                 if key.recipient == WHOLE and outgoing.recipients != [WHOLE]:

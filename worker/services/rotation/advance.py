@@ -1,11 +1,12 @@
-"""Rotations, advanced one step at a time by whoever leases them.
+"""Rotations, driven on step by step by whoever leases them.
 
-The flow of one step: lease (a conditional UPDATE) → act outside → commit the result with the new
-state, if the lease still holds. `worker.domain.saga` decides where to go from each result, and
-`worker.domain.rotation` what changes with it; what a step does is in `forward`, `value_tests` and `rollback`.
+The flow: lease (a conditional UPDATE) → step after step, each acting outside, then committed with the new state
+if the lease still holds → give back. Steps that touch nothing outside share a transaction: see `drive`.
+`worker.domain.saga` decides where to go from each result, and `worker.domain.rotation` what changes with it;
+what a step does is in `forward`, `value_tests` and `rollback`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,24 +29,26 @@ from vaultcore.errors import (
 )
 from vaultcore.model import Item
 from vaultcore.troubles import explain as explain_trouble
-from vaultcore.vault import Vault
+from vaultcore.unit_of_work import UnitOfWork
 from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply
-from worker.domain.saga import Failure, State, Step, Transition
+from worker.domain.saga import Failure, State, Step
+from worker.domain.tracks import NewStep
 from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_target
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
-from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.admission import Admission
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.conclusions import Conclusions, Ending, wait
 from worker.services.rotation.done import Done
+from worker.services.rotation.drive import Drive
 from worker.services.rotation.forward import ForwardSteps
-from worker.services.rotation.lease import Lease, LeasedRotation
+from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.lease import LeasedRotation, LeaseKeeper
 from worker.services.rotation.reasoned import ReasonedError, explain
 from worker.services.rotation.rollback import Rollback
 from worker.services.rotation.value_tests import ValueTests
@@ -57,6 +60,8 @@ _TAMPERED_PAUSE = timedelta(hours=1)
 """How long a rotation that was changed behind the vault's back is not looked at again."""
 _CUT_OFF_LIMIT = 10
 """How often a step may end its worker before it is taken for our own mistake."""
+_SHARE = timedelta(seconds=30)
+"""After how long a worker gives a rotation back between two steps, so that others have their turn."""
 _ENDS = saga.WATCHED | {State.UNDOING, State.STUCK, State.CANCELLED}
 """States in which those who wait behind a rotation look again."""
 
@@ -66,24 +71,32 @@ _OF_THE_STEP = frozenset({Trouble.NOT_STORABLE, Trouble.STATEMENT})
 
 @dataclass(frozen=True, kw_only=True)
 class Advanced:
-    """The rotation after a step. `moved`: it is in another state than before."""
+    """The rotation after what was done. `moved`: it is in another state than before."""
 
     rotation: Rotation
     moved: bool
 
 
+Tell = Callable[[Rotation], None]
 _Conclude = Callable[[Connection], Ending]
 """The end of a try, found in the transaction that commits it."""
 
 
+class _UndoneError(Exception):
+    """Steps that were not committed yet are undone, by the failure of one after them."""
+
+
+def _tell_nobody(_: Rotation) -> None:
+    """Nobody watches."""
+
+
 class Rotations:
-    """Advances rotations."""
+    """Drives rotations."""
 
     def __init__(
         self,
         *,
         database: Database,
-        vault: Vault,
         audit: AuditLog,
         forward: ForwardSteps,
         tests: ValueTests,
@@ -93,12 +106,13 @@ class Rotations:
         anchors: Anchors,
         comparison: Comparison,
         row_verification: RowVerification,
+        jobs: Jobs,
+        leases: LeaseKeeper,
         patience: timedelta,
         lease: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._vault = vault
         self._audit = audit
         self._rollback = rollback
         self._admission = admission
@@ -106,11 +120,13 @@ class Rotations:
         self._anchors = anchors
         self._comparison = comparison
         self._row_verification = row_verification
+        self._jobs = jobs
+        self._leases = leases
         self._patience = patience
         self._lease = lease
         self._clock = clock
         self._tests = tests
-        self._effects: dict[Step, Callable[[Rotation], Done]] = {
+        self._effects: dict[Step, Callable[[Drive], Done]] = {
             Step.CREATE: forward.create,
             Step.INSTALL: forward.install,
             Step.VERIFY: tests.verify,
@@ -122,44 +138,69 @@ class Rotations:
             Step.UNDO: rollback.undo,
         }
 
-    def advance(self, rotation_id: str) -> Advanced | None:
-        """Does the step that is due; None if none is, or somebody else is at it.
+    def drive(
+        self, rotation_id: str, *, tell: Tell = _tell_nobody, stopped: Callable[[], bool] = lambda: False
+    ) -> Advanced | None:
+        """Does the step that is due, and goes on until the rotation waits, this worker is told to stop, or its
+        time for it is over. None if no step is due, or somebody else is at it. `tell` hears of each state.
 
         `RefusedError` on a database that is older than its anchors: what it says of this rotation may be past.
         """
+        until = self._clock() + _SHARE
+        return self._go(rotation_id, tell, goes_on=lambda: not stopped() and self._clock() < until)
+
+    def advance(self, rotation_id: str) -> Advanced | None:
+        """As `drive`, for one step."""
+        return self._go(rotation_id, _tell_nobody, goes_on=lambda: False)
+
+    def _go(self, rotation_id: str, tell: Tell, *, goes_on: Callable[[], bool]) -> Advanced | None:
         self._anchors.refuse_older()
-        try:
-            with self._database.write() as connection:
-                leased = lease_rows.lease_rotation(
-                    connection, rotation_id, now=self._clock(), lease=self._lease
-                )
-        except TamperedError as error:
-            self._refuse(rotation_id, error)
-            return None
-        except UnreadableError:  # nothing was written: the scan makes a finding of it
-            _log.error("rotation.unreadable", rotation=rotation_id)
-            return None
+        leased = self._take(rotation_id)
         if leased is None:
             return None
         log = _log.bind(rotation=leased.id, item=leased.item_id, state=leased.state.value)
-        lease = Lease(self._database, LeasedRotation(leased), lease=self._lease, clock=self._clock)
-        step = saga.next_step(leased.state, emergency=leased.emergency)
+        drive = Drive(
+            leased,
+            database=self._database,
+            audit=self._audit,
+            lease=self._lease,
+            tell=tell,
+            clock=self._clock,
+        )
+        now = leased
         try:
-            with lease, permitted_by(lease.check):
-                if step is not None:
-                    self._do(leased, step)
+            with (
+                self._leases.hold(LeasedRotation(leased), self._lease),
+                permitted_by(drive.check),
+                self._database.unit(before_commit=drive.store, after=drive.settle) as unit,
+            ):
+                self._take_steps(drive, unit, goes_on)
+                drive.give_back()
+            now = drive.stored
         except ConflictError as error:
             log.warning("rotation.conflict", problem=str(error))
-            step = None
-        except (KeyboardInterrupt, SystemExit):  # this process is told to stop in the middle of the step
-            self._give_back(leased, lease)
+            now = self._release(leased)
+        except (KeyboardInterrupt, SystemExit):  # this process is told to stop in the middle of a step
+            if not drive.has_acted:  # else what is left of the lease is its time to arrive
+                self._release(leased)
             raise
+        log.info("rotation.advanced", now=now.state.value, cause=now.last_cause)
+        return Advanced(rotation=now, moved=now.state is not leased.state)
+
+    def _take(self, rotation_id: str) -> Rotation | None:
+        try:
+            with self._database.write() as connection:
+                return lease_rows.lease_rotation(connection, rotation_id, now=self._clock(), lease=self._lease)
+        except TamperedError as error:
+            self._refuse(rotation_id, error)
+        except UnreadableError:  # nothing was written: the scan makes a finding of it
+            _log.error("rotation.unreadable", rotation=rotation_id)
+        return None
+
+    def _release(self, leased: Rotation) -> Rotation:
         with self._database.write() as connection:
-            if step is None:
-                lease_rows.release_lease(connection, leased)
-            advanced = rotation_rows.get_rotation(connection, rotation_id)
-        log.info("rotation.advanced", now=advanced.state.value, cause=advanced.last_cause)
-        return Advanced(rotation=advanced, moved=advanced.state is not leased.state)
+            lease_rows.release_lease(connection, leased)
+            return rotation_rows.get_rotation(connection, leased.id)
 
     def _refuse(self, rotation_id: str, error: TamperedError) -> None:
         """None of us wrote the rotation so: nothing is done by it before a person has looked. That is told."""
@@ -169,24 +210,41 @@ class Rotations:
             self._row_verification.record(connection, error)
             change_rows.put_off(connection, rotation_id, now + _TAMPERED_PAUSE)
 
-    def _give_back(self, leased: Rotation, lease: Lease) -> None:
-        """Unless a call is under way that nobody waits for: what is left of the lease is its time to arrive."""
-        if not lease.has_acted:
-            with self._database.write() as connection:
-                lease_rows.release_lease(connection, leased)
+    def _take_steps(self, drive: Drive, unit: UnitOfWork, goes_on: Callable[[], bool]) -> None:
+        """Until the next one is not due yet. One whose writes failed undid those before it that had not been
+        committed: these are done again, each by itself.
+        """
+        while True:
+            before = drive.rotation
+            step = saga.next_step(before.state, emergency=before.emergency)
+            if step is None:
+                return
+            try:
+                self._do(drive, step)
+            except _UndoneError:
+                unit.one_by_one = True
+                continue
+            now = drive.rotation
+            if now.state is before.state or now.next_at is None or now.next_at > self._clock() or not goes_on():
+                return
+            if step is Step.ACTIVATE and self._tests.has_users(now):
+                unit.commit()  # who ends a run from now on sees it, and wakes the rotation
+            drive.change(attempts=now.attempts + 1)
 
-    def _do(self, leased: Rotation, step: Step) -> None:
+    def _do(self, drive: Drive, step: Step) -> None:
         """The step, and what it came to; whatever goes wrong in it has a cause."""
+        leased = drive.rotation
         item: Item | None = None
         try:
             item = self._find_item(leased.item_id)
             with held_at_most_until(self._slack_ends(leased, item)):
-                concluded = self._act(leased, item, step)
-            self._commit(leased, step, concluded)
+                concluded = self._act(drive, item, step)
+            self._commit(drive, step, concluded)
         except ConflictError:
             raise  # it was taken over: no outcome of the step
         except TamperedError as error:
-            self._commit(leased, step, partial(self._conclusions.stop, leased, step, error))
+            self._resume(drive, leased)
+            self._commit(drive, step, partial(self._conclusions.stop, leased, step, error))
             return
         except TroubleError as error:
             if error.trouble not in _OF_THE_STEP:
@@ -200,14 +258,24 @@ class Rotations:
             failure = _judge(error, leased, step)
         else:
             return
-        self._commit(leased, step, partial(self._conclusions.fail, leased, item, step, failure))
+        self._resume(drive, leased)
+        self._commit(drive, step, partial(self._conclusions.fail, leased, item, step, failure))
+
+    def _resume(self, drive: Drive, leased: Rotation) -> None:
+        """After a failure, which may have undone what was written since the last commit. `_UndoneError` if that
+        was more than this step's.
+        """
+        if drive.rotation.state is not leased.state:
+            raise _UndoneError
+        drive.change(attempts=leased.attempts)
 
     def _slack_ends(self, leased: Rotation, item: Item | None) -> datetime:
         since = leased.failing_since or self._clock()
         return saga.slack_ends(since, None if item is None else item.expires_at, self._patience)
 
-    def _act(self, leased: Rotation, item: Item | None, step: Step) -> _Conclude:
+    def _act(self, drive: Drive, item: Item | None, step: Step) -> _Conclude:
         """Does the step's part outside, if it has one; what is left is for the transaction."""
+        leased = drive.rotation
         if item is None:
             return partial(self._conclusions.cancel, leased, Reason.of(Code.DELETED))
         if step in (Step.EXPIRE, Step.ADMIT):
@@ -225,7 +293,7 @@ class Rotations:
         held = self._admission.hold_for_window(leased, item) if gated else None
         if held is not None:
             return lambda _: wait(leased, held)
-        return partial(self._conclusions.succeed, leased, step, self._effects[step](leased))
+        return partial(self._conclusions.succeed, leased, step, self._effects[step](drive))
 
     def _begin(self, leased: Rotation, item: Item, step: Step) -> _Conclude:
         """Whether it begins at all: nothing was made yet."""
@@ -268,50 +336,34 @@ class Rotations:
 
     def _find_item(self, item_id: str) -> Item | None:
         try:
-            with self._database.read() as connection:
-                return self._vault.get(connection, item_id)
+            return self._jobs.read_item(item_id)
         except NotFoundError:
             return None
 
-    # The one place that commits
-
-    def _commit(self, leased: Rotation, step: Step, conclude: _Conclude) -> None:
-        """Everything that follows from a try, in one transaction, if the lease still holds."""
+    def _commit(self, drive: Drive, step: Step, conclude: _Conclude) -> None:
+        """Everything that follows from a try. It stands with the next commit; at once, where a value went."""
         with self._database.write() as connection:
-            lease_rows.check_fence(connection, leased, now=self._clock())
             end = conclude(connection)
-            if end.said:
-                step_rows.add_step(
-                    connection,
-                    leased.id,
-                    step=step.value,
-                    result=end.result,
-                    cause=None if end.cause is None else end.cause.value,
-                    said=end.said,
-                    at=self._clock(),
-                )
-            self._move(connection, leased, end.to, end.values)
+            self._move(connection, drive, step, end)
         if end.scrub:
-            self._database.scrub()
+            with self._database.apart():
+                self._database.scrub()
 
-    def _move(
-        self, connection: Connection, leased: Rotation, to: Transition, given: Mapping[str, object]
-    ) -> None:
+    def _move(self, connection: Connection, drive: Drive, step: Step, end: Ending) -> None:
         now = self._clock()
-        after = apply(leased, to, now=now, **given)
-        lease_rows.release_rotation(connection, leased, after, now=now)
-        if to.state is leased.state:
-            return
-        if leased.night is not None and leased.target is not None and to.state in _ENDS:
-            rotation_rows.wake_queued(connection, leased.night, leased.target, now)
-        self._audit.append(
-            connection,
+        before = drive.rotation
+        after = apply(before, end.to, now=now, **end.values)
+        ends = after.state in _ENDS and after.state is not before.state
+        if ends and after.night is not None and after.target is not None:
+            rotation_rows.wake_queued(connection, after.night, after.target, now)
+        said = NewStep(
+            step=step.value,
+            result=end.result,
+            cause=None if end.cause is None else end.cause.value,
+            said=end.said,
             at=now,
-            actor=leased.id,
-            action=f"rotation.{to.state.value}",
-            subject=leased.id,
-            item=leased.item_id,
         )
+        drive.move(connection, after, said if end.said else None)
 
 
 def _judge(error: Exception, leased: Rotation, step: Step) -> Failure:

@@ -49,7 +49,7 @@ from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.credential_checks import DueCheck, LastCheck
 from worker.services.rotation.credential_question import CredentialQuestion
-from worker.services.rotation.lease import Lease, LeasedTurn
+from worker.services.rotation.lease import LeasedTurn, LeaseKeeper, Permission
 from worker.services.upkeep.anchors import Anchors
 
 ACTOR = "night"
@@ -80,6 +80,7 @@ class CredentialChecks:
         question: CredentialQuestion,
         anchors: Anchors,
         pace: CheckPace,
+        leases: LeaseKeeper,
         lease: timedelta,
         page_size: int,
         clock: Callable[[], datetime],
@@ -91,6 +92,7 @@ class CredentialChecks:
         self._question = question
         self._anchors = anchors
         self._pace = pace
+        self._leases = leases
         self._lease = lease
         self._page_size = page_size
         self._clock = clock
@@ -230,12 +232,12 @@ class CredentialChecks:
         self._record(turn, item, answer, actor=ACTOR)
 
     def _ask(self, turn: LeasedTurn, item: Item, *, actor: str) -> CheckAnswer:
-        lease = Lease(self._database, turn, lease=self._lease, clock=self._clock)
+        permission = Permission(self._database, turn, clock=self._clock)
         try:
-            with lease, permitted_by(lease.check):
+            with self._leases.hold(turn, self._lease), permitted_by(permission.check):
                 return self._question.ask(item, actor=actor)
         except (KeyboardInterrupt, SystemExit):  # told to stop: unless a call is under way, the next may ask
-            if not lease.has_acted:
+            if not permission.has_acted:
                 with self._database.write() as connection:
                     turn_rows.give_back(connection, turn.target, turn.holder)
             raise

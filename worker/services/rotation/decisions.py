@@ -21,7 +21,7 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import State
 from worker.domain.states import StepResult
-from worker.domain.tracks import StepRecord
+from worker.domain.tracks import NewStep, StepRecord
 from worker.domain.whys import check_why
 from worker.rotators.catalog import works_beside
 from worker.rows import comparisons as comparison_rows
@@ -344,11 +344,12 @@ class Decisions:
         step_rows.add_step(
             connection,
             rotation.id,
-            step=decision,
-            result=StepResult.DONE,
-            cause=None,
-            said=(Reason.of(Code.DECIDED_BY, by=actor, text=noted["why"] if noted else None),),
-            at=self._clock(),
+            NewStep(
+                step=decision,
+                result=StepResult.DONE,
+                said=(Reason.of(Code.DECIDED_BY, by=actor, text=noted["why"] if noted else None),),
+                at=self._clock(),
+            ),
         )
         self._audit.append(
             connection,

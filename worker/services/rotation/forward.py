@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from vaultcore import rules
 from vaultcore.database import Database
 from vaultcore.errors import Cause, InvalidInputError, TargetError
-from vaultcore.model import Item, Kind
+from vaultcore.model import Item, Kind, Stage
 from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
@@ -27,10 +27,9 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
-from worker.rows import rotation_changes as change_rows
-from worker.rows import rotation_leases as lease_rows
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.done import Done, say_so, wait_for
+from worker.services.rotation.drive import Drive
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lateness import late_after_answer, late_until, wait_late
 from worker.services.rotation.notices import RotationNotices
@@ -71,20 +70,21 @@ class ForwardSteps:
         self._jobs = jobs
         self._clock = clock
 
-    def create(self, rotation: Rotation) -> Done:
+    def create(self, drive: Drive) -> Done:
         """Makes the replacement and stores it, sealed and pending, before anything else hears of it.
 
         Where the other side issues it, the intent is stored first; what an earlier try may have left
         there is taken away before another is asked for.
         """
+        rotation = drive.rotation
         item, rotator = self._jobs.load(rotation)
         parse_settings(rotation.rotator, item.policy.settings)  # what is wrong with them asks nobody
         job = self._jobs.make(rotation, item)
         old_dead = rotation.old_dead or self._is_dead_before(rotation, item, rotator, job)
-        number = self._begin_pending(rotation, issuing=rotator.issues)
+        number = self._begin_pending(drive, issuing=rotator.issues)
         if rotation.issuing:
             rotator.undo(job)
-        candidate = self._ask(rotation, rotator, job, number)
+        candidate = self._ask(drive, rotator, job, rotation)
         _check_value(candidate.value, item)
         expires_at = decide_end(
             candidate.expires_at, candidate.value.expose(), item.policy.lifetime, self._clock()
@@ -101,16 +101,16 @@ class ForwardSteps:
                 actor=rotation.id,
             )
             late = late_after_answer(rotation, self._clock())
-            change_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
-            change_rows.change_rotation(connection, rotation, replace(rotation, old_dead=old_dead))
+            drive.change(issuing=False, late_until=late, old_dead=old_dead)
 
         return Done(said=(Reason.of(Code.PENDING, version=number),), record=record)
 
-    def install(self, rotation: Rotation) -> Done:
+    def install(self, drive: Drive) -> Done:
         """The other side accepts the new value; where that made it, whether the old one still works is asked.
 
         If it does not, there is no way back, and the owners hear of that at once.
         """
+        rotation = drive.rotation
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         check_ahead(job.expires_at, self._clock())
@@ -122,19 +122,20 @@ class ForwardSteps:
             return Done(said=(said,))
 
         def record(connection: Connection) -> None:
-            change_rows.change_rotation(connection, rotation, replace(rotation, one_way=True))
+            drive.change(one_way=True)
             self._rotation_notices.tell_one_way(
                 connection, rotation, Reason.failed(str(refusal)), renew=item.policy.renew
             )
 
         return Done(said=(said, Reason.of(Code.NO_WAY_BACK)), record=record)
 
-    def activate(self, rotation: Rotation) -> Done:
+    def activate(self, drive: Drive) -> Done:
         """One compare-and-swap: the new value is current, the old one works on as previous.
 
         Where one consumer goes first, the others are held on the old version in the same transaction;
         unless the old value stopped working when the new one was installed.
         """
+        rotation = drive.rotation
         item, rotator = self._jobs.load(rotation)
         settings = parse_settings(rotation.rotator, item.policy.settings)
         overlaps = rotator.overlaps(settings) and not rotation.one_way
@@ -146,15 +147,16 @@ class ForwardSteps:
             self._rotation_notices.resolve_refused(connection, item.id)
             canary_id = self._proofs.begin_with_canary(connection, rotation, item) if overlaps else None
             if canary_id is not None:
-                change_rows.change_rotation(connection, rotation, replace(rotation, canary_id=canary_id))
+                drive.change(canary_id=canary_id)
             if item.kind is Kind.API_KEY:
                 self._open_pickup(connection, item, rotation)
 
         said = (Reason.of(Code.CURRENT, new=new), Reason.of(_stands_old(rotation, overlaps), version=old))
         return Done(said=said, record=record)
 
-    def retire(self, rotation: Rotation) -> Done:
+    def retire(self, drive: Drive) -> Done:
         """The old value is revoked outside, then destroyed here; unless the new one is refused by then."""
+        rotation = drive.rotation
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         if job.old is not None and job.new == job.old:
@@ -164,7 +166,7 @@ class ForwardSteps:
             unproven = self._tests.show(rotation) is None
             if unproven and not self._proofs.is_answered_for(rotation):
                 return self._wait_for_check(rotation)
-            said = say_so(self._revoke(rotation, rotator, replace(job, unproven=unproven)))
+            said = say_so(self._revoke(drive, rotator, replace(job, unproven=unproven)))
         again_at = late_until(rotation, self._clock())
         if again_at is not None:
             return Done(said=(said,), again_at=again_at, waits_for=wait_late(again_at))
@@ -208,27 +210,29 @@ class ForwardSteps:
             waits_for=(check.why,),
         )
 
-    def _begin_pending(self, rotation: Rotation, *, issuing: bool) -> int:
-        """The intent is stored, and with the rotation, before anybody outside is asked for a value.
+    def _begin_pending(self, drive: Drive, *, issuing: bool) -> int:
+        """The intent, which is stored, and with the rotation, before anybody outside is asked for a value.
 
         A pending version that another rotation left behind does not stand in the way.
         """
+        rotation = drive.rotation
         with self._database.write() as connection:
-            lease_rows.check_fence(connection, rotation, now=self._clock())
             number = rotation.new_number
             if number is None:
-                left = self._versions.pending(connection, rotation.item_id)
+                left = self._find_pending(connection, rotation.item_id)
                 if left is not None:
                     self._versions.destroy(
                         connection, rotation.item_id, left, actor=rotation.id, reason="left behind"
                     )
                 number = self._versions.begin_pending(connection, rotation.item_id, actor=rotation.id)
-            change_rows.set_intent(
-                connection, rotation, number=number, issuing=issuing, late_until=rotation.late_until
-            )
+            drive.change(new_number=number, issuing=issuing)
         return number
 
-    def _ask(self, rotation: Rotation, rotator: Rotator, job: Job, number: int) -> Candidate:
+    def _find_pending(self, connection: Connection, item_id: str) -> int | None:
+        known = self._versions.of_item(connection, item_id)
+        return next((version.number for version in known if version.stage is Stage.PENDING), None)
+
+    def _ask(self, drive: Drive, rotator: Rotator, job: Job, before: Rotation) -> Candidate:
         """A candidate; where the answer is a plain no, or nobody was asked, nothing was made: stored too."""
         failure: TargetError
         try:
@@ -236,13 +240,10 @@ class ForwardSteps:
         except TargetError as error:
             failure = error
         if not failure.acted:
-            with self._database.write() as connection:
-                lease_rows.check_fence(connection, rotation, now=self._clock())
-                late = late_after_answer(rotation, self._clock())
-                change_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
+            drive.change(issuing=False, late_until=late_after_answer(before, self._clock()))
         raise failure
 
-    def _revoke(self, rotation: Rotation, rotator: Rotator, job: Job) -> str:
+    def _revoke(self, drive: Drive, rotator: Rotator, job: Job) -> str:
         """What is refused here is what lets us in, and not the value: a person must mend that. Where the old
         value is gone by then all the same, nobody is to be led back to it: stored, too.
         """
@@ -253,10 +254,8 @@ class ForwardSteps:
             failure = error
         if failure.cause is Cause.REJECTED:
             failure = TargetError(str(failure), cause=Cause.MISTAKE)
-        if failure.cause is Cause.MISTAKE and not rotation.is_old_dead and _is_gone(rotator, job):
-            with self._database.write() as connection:
-                lease_rows.check_fence(connection, rotation, now=self._clock())
-                change_rows.change_rotation(connection, rotation, replace(rotation, old_dead=True))
+        if failure.cause is Cause.MISTAKE and not drive.rotation.is_old_dead and _is_gone(rotator, job):
+            drive.change(old_dead=True)
         raise failure
 
     def _open_pickup(self, connection: Connection, item: Item, rotation: Rotation) -> None:

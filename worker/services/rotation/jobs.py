@@ -24,7 +24,6 @@ from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
-from worker.rows import rotation_leases as lease_rows
 from worker.services.rotation.external_ids import IdsInUse, share_ids
 
 HOLD_VALUES = frozenset(Stage) - {Stage.DESTROYED}
@@ -64,9 +63,12 @@ class Jobs:
         self._clock = clock
 
     def load(self, rotation: Rotation) -> tuple[Item, Rotator]:
+        return self.read_item(rotation.item_id), make_discreet(load_rotator(rotation.rotator))
+
+    def read_item(self, item_id: str) -> Item:
+        """`NotFoundError` if it is gone."""
         with self._database.read() as connection:
-            item = self._vault.get(connection, rotation.item_id)
-        return item, make_discreet(load_rotator(rotation.rotator))
+            return self._vault.get(connection, item_id)
 
     def explain_unready(self, rotation: Rotation, item: Item) -> Reason | None:
         """What it lacks to begin: somebody here who reads what it replaces (unless it is in an emergency), a
@@ -105,11 +107,10 @@ class Jobs:
         """Everything that the rotator may use, revealed and audited in one transaction. What a person has given
         since stands for the old value: that is what works on, and what is to be put back.
 
-        `ConflictError` for who no longer holds the rotation, `RefusedError` where its step would take away what
+        `RefusedError` where its step would take away what
         is in use here, whatever its row says.
         """
         with self._database.write() as connection:
-            lease_rows.check_fence(connection, rotation, now=self._clock())
             by_number = {version.number: version for version in self._versions.of_item(connection, item.id)}
             kept = item.version if rotation.is_overtaken(item.version) else rotation.old_number
             old = by_number.get(kept or 0)

@@ -20,10 +20,9 @@ from worker.domain.limits import hold_until
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Job, Rotator
-from worker.rows import rotation_changes as change_rows
-from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_outcomes as outcome_rows
 from worker.services.rotation.done import Done, say_so
+from worker.services.rotation.drive import Drive
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lateness import late_until, wait_late
 from worker.services.rotation.pickups import Pickups
@@ -57,26 +56,26 @@ class Rollback:
         self._failed_hold = failed_hold
         self._clock = clock
 
-    def discard(self, rotation: Rotation) -> Done:
+    def discard(self, drive: Drive) -> Done:
         """The candidate was rejected: it is taken away outside and here, and another may be made."""
+        rotation = drive.rotation
         item, rotator = self._jobs.load(rotation)
         undone = rotator.undo(self._jobs.make(rotation, item))
 
         def record(connection: Connection) -> None:
             self.drop_new(connection, rotation, actor=rotation.id, reason="rejected")
-            change_rows.set_intent(
-                connection, rotation, number=None, issuing=False, late_until=rotation.late_until
-            )
+            drive.change(new_number=None, issuing=False)
 
         return Done(said=(say_so(undone), Reason.of(Code.ANOTHER_IS_MADE)), record=record, scrub=True)
 
-    def undo(self, rotation: Rotation) -> Done:
+    def undo(self, drive: Drive) -> Done:
         """Back to the old value, then the new one is taken away outside and here.
 
         Where both work side by side, the old one must be accepted before consumers go back to it; they go
         back before anything else, and whoever runs with the new one ends that run first. Where only one
         works, they go back when it is the old one again.
         """
+        rotation = drive.rotation
         if not self._may_be_outside(rotation):
             said = (Reason.of(Code.NOTHING_OUTSIDE),)
             return Done(said=said, record=lambda connection: self._end(connection, rotation))
@@ -103,9 +102,7 @@ class Rollback:
         def record(connection: Connection) -> None:
             self._end(connection, rotation)
             if again_at is not None:
-                change_rows.set_intent(
-                    connection, rotation, number=rotation.new_number, issuing=True, late_until=again_at
-                )
+                drive.change(issuing=True, late_until=again_at)
 
         return Done(
             said=(undone, verified),
@@ -207,7 +204,6 @@ class Rollback:
     def _return_consumers(self, rotation: Rotation) -> list[str]:
         """Everybody is on the old value from now on. Which workflows still run with the new one."""
         with self._database.write() as connection:
-            lease_rows.check_fence(connection, rotation, now=self._clock())
             self.go_back(connection, rotation, actor=rotation.id)
             return [] if rotation.emergency else self._proofs.runs_with_new(connection, rotation)
 

@@ -14,6 +14,7 @@ from worker.services.rotation.credential_question import CredentialQuestion
 from worker.services.rotation.decisions import Decisions
 from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.lease import LeaseKeeper
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.offboarding import Offboarding
 from worker.services.rotation.opening import Opening
@@ -135,9 +136,9 @@ def build_rotation(
     admission = Admission(
         proofs=proofs, rotation_notices=rotation_notices, breaker=settings.breaker, clock=clock
     )
+    leases = LeaseKeeper(database, clock=clock)
     rotations = Rotations(
         database=database,
-        vault=vault,
         audit=audit,
         forward=forward,
         tests=value_tests,
@@ -156,6 +157,8 @@ def build_rotation(
         anchors=upkeep.anchors,
         comparison=comparison,
         row_verification=upkeep.row_verification,
+        jobs=jobs,
+        leases=leases,
         patience=settings.limits.patience,
         lease=settings.lease,
         clock=clock,
@@ -186,6 +189,7 @@ def build_rotation(
             question=CredentialQuestion(jobs=jobs, counter_checks=counter_checks),
             anchors=upkeep.anchors,
             pace=settings.check_pace,
+            leases=leases,
             lease=settings.lease,
             page_size=settings.page_size,
             clock=clock,

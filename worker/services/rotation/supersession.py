@@ -15,6 +15,7 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import FINISHED, NOT_BEGUN, WATCHED, State
 from worker.domain.states import StepResult
+from worker.domain.tracks import NewStep
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
@@ -65,11 +66,12 @@ class Supersession:
             step_rows.add_step(
                 connection,
                 rotation.id,
-                step="given",
-                result=StepResult.DONE,
-                cause=None,
-                said=(Reason.of(Code.GIVEN_BY_HAND, version=item.version),),
-                at=now,
+                NewStep(
+                    step="given",
+                    result=StepResult.DONE,
+                    said=(Reason.of(Code.GIVEN_BY_HAND, version=item.version),),
+                    at=now,
+                ),
             )
         rotation_rows.wake_open(connection, rotation.item_id, now, states=_ENDS_NOW)
         return None if rotation.state in NOT_BEGUN else rotation.id

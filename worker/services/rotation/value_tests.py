@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import Cause, TargetError
-from vaultcore.model import ConsumerKind, Item
+from vaultcore.model import ConsumerKind, Item, Kind
 from vaultcore.secret import Secret
 from vaultcore.versions import Versions
 from worker.domain.checks import ShownBy, Sight
@@ -20,9 +20,9 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.states import NodeStatus, RunStatus
 from worker.rotators.base import Job, Rotator, asks_nobody
-from worker.rows import rotation_changes as change_rows
 from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.done import Done, say_so
+from worker.services.rotation.drive import Drive
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.value_end import ask_end, note_end
 from worker.services.runs.definitions import Definitions
@@ -62,8 +62,9 @@ class ValueTests:
         self._jobs = jobs
         self._clock = clock
 
-    def verify(self, rotation: Rotation) -> Done:
+    def verify(self, drive: Drive) -> Done:
         """The other side accepts the new value, several times in a row; and no made-up one."""
+        rotation = drive.rotation
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         if job.new is None:
@@ -80,7 +81,7 @@ class ValueTests:
 
         def record(connection: Connection) -> None:
             noted.record(connection)
-            change_rows.change_rotation(connection, rotation, replace(rotation, shown_by=shown_by))
+            drive.change(shown_by=shown_by)
 
         return replace(noted, record=record)
 
@@ -95,6 +96,13 @@ class ValueTests:
                     raise
                 break  # it was not asked: it has said when it may be
         return message
+
+    def has_users(self, rotation: Rotation) -> bool:
+        """Whether a workflow, or a caller with a key of ours, may use the value."""
+        item, _ = self._jobs.load(rotation)
+        with self._database.read() as connection:
+            used = self._references.of_item(connection, item.id)
+        return bool(used) or item.kind is Kind.API_KEY
 
     def show(self, rotation: Rotation) -> str | None:
         """Which check has accepted the new value, and could have refused it; None: none, to this day.
@@ -138,16 +146,9 @@ class ValueTests:
             workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
         )
 
-    def _shown(self, rotation: Rotation, by: str, *, said: tuple[Reason, ...]) -> Done:
-        return Done(
-            said=said,
-            record=lambda connection: change_rows.change_rotation(
-                connection, rotation, replace(rotation, shown_by=by)
-            ),
-        )
-
-    def test_nodes(self, rotation: Rotation) -> Done:
+    def test_nodes(self, drive: Drive) -> Done:
         """Each node that uses it works with the new value, alone."""
+        rotation = drive.rotation
         item, _ = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         tested: list[str] = []
@@ -173,13 +174,14 @@ class ValueTests:
             (tested if telling else unproven).append(f"{workflow.name}/{node_id}")
             shown_by = shown_by or (_node_test(workflow, node_id) if telling else None)
         said = _tell_tests(tested, unproven, skipped, others=Code.NOT_TESTED_ALONE, nobody=Code.NO_NODE_USES_IT)
-        return Done(said=said) if shown_by is None else self._shown(rotation, shown_by, said=said)
+        return Done(said=said, record=lambda _: drive.change(shown_by=shown_by))
 
-    def test_workflows(self, rotation: Rotation) -> Done:
+    def test_workflows(self, drive: Drive) -> Done:
         """Each workflow that uses it and runs here runs whole, with its sample context and the new value.
 
         One whose nodes take every value runs well with any.
         """
+        rotation = drive.rotation
         item, _ = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         consuming = self._consuming_nodes(item)

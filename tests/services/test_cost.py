@@ -1,0 +1,90 @@
+"""What a rotation costs the database: commits and statements, which are the same on every machine."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import event
+
+from tests.counting import Counted, count_on
+from tests.organisation import Organisation
+from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation
+from worker.domain.rotation import Rotation
+from worker.domain.saga import State
+from worker.rows import rotation_steps as step_rows
+
+STEPS = ["create", "install", "verify", "node test", "workflow test", "activate", "watch"]
+NOTHING_OUTSIDE = (2, 52)
+WITH_A_TARGET = (10, 210)
+"""Commits and statements at most, from its plan until it watches, with the lease and the way back of both."""
+
+
+def _drive(organisation: Organisation, name: str) -> tuple[Rotation, Counted, list[State]]:
+    rotation_id, told = begin_by_hand(organisation, name), list[State]()
+    with count_on(organisation.services.database.engine) as counted:
+        organisation.services.rotation.rotations.drive(rotation_id, tell=lambda one: told.append(one.state))
+    return get_rotation(organisation, rotation_id), counted, told
+
+
+def _add(organisation: Organisation, name: str = "random-password", **policy: Any) -> str:
+    policy = {"mode": "auto", "rotator": "random", "lead": "14d"} | policy
+    organisation.add_item(name, "a-first-value-of-it", days=3, **policy)
+    return name
+
+
+def test_one_with_nothing_outside_is_one_transaction_beside_its_lease(staged: Staged) -> None:
+    organisation, _ = staged
+    _drive(organisation, _add(organisation, "another"))  # what is read once in a process
+    rotation, counted, told = _drive(organisation, _add(organisation))
+    assert rotation.state is State.WATCHING
+    assert (counted.commits, len(counted.statements)) <= NOTHING_OUTSIDE, "\n".join(counted.statements)
+    assert told[-1] is State.WATCHING
+    assert len(told) == len(set(told))
+
+
+def test_one_with_a_target_and_a_workflow_commits_around_what_leaves(staged: Staged) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("tickets", TOKEN)
+    rotation, counted, _ = _drive(organisation, TOKEN)
+    assert rotation.state is State.WATCHING
+    commits, statements = WITH_A_TARGET
+    assert counted.commits <= commits
+    assert len(counted.statements) <= statements
+
+
+def test_each_step_is_recorded_and_audited_although_they_share_a_transaction(staged: Staged) -> None:
+    organisation, _ = staged
+    rotation, _, _ = _drive(organisation, _add(organisation))
+    with organisation.services.database.read() as connection:
+        steps = step_rows.steps_of(connection, rotation.id)
+    assert [step.number for step in steps] == list(range(1, len(steps) + 1))
+    assert [step.step for step in steps] == STEPS
+    assert organisation.services.upkeep.anchors.verify().whole
+
+
+def test_steps_that_one_after_them_undid_are_done_again_one_by_one(staged: Staged, clock: Any) -> None:
+    """The new value lapses on the way: its activation fails, and with it what came before. What was
+    never stored is made again, with a value of its own.
+    """
+    organisation, _ = staged
+    engine, filled, turned = organisation.services.database.engine, list[str](), list[str]()
+
+    def let_it_lapse(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "SET expires_at" in statement:
+            filled.append(statement)
+        if filled and not turned and "item_references.item_id =" in statement:
+            turned.append(statement)
+            clock.now += timedelta(seconds=25)
+
+    event.listen(engine, "before_cursor_execute", let_it_lapse)
+    rotation, counted, told = _drive(organisation, _add(organisation, lifetime="20s", lead="1s", overlap="1s"))
+    event.remove(engine, "before_cursor_execute", let_it_lapse)
+    assert (len(filled), len(turned)) == (2, 1)
+    assert counted.commits > NOTHING_OUTSIDE[0]
+    assert rotation.state is State.WATCHING
+    assert len(told) == len(set(told))
+    with organisation.services.database.read() as connection:
+        steps = step_rows.steps_of(connection, rotation.id)
+    assert [step.step for step in steps] == STEPS
+    assert organisation.stages("random-password") == ["previous", "current"]
+    assert organisation.services.upkeep.anchors.verify().whole
