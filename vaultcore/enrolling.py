@@ -12,7 +12,9 @@ from sqlalchemy import Connection, insert, or_, select
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.ids import new_id
-from vaultcore.model import KnownNames, Policy
+from vaultcore.label_rows import set_labels
+from vaultcore.labels import join_labels, show_label
+from vaultcore.model import KnownNames, Label, Policy
 from vaultcore.names import normalise, skeleton
 from vaultcore.rows import derived_columns, owner_columns
 from vaultcore.rules import check_value, kind_of
@@ -26,7 +28,7 @@ from vaultcore.versions import Versions
 class EnrolledItem:
     """An item to be, under a name that was judged. Without a value it waits for that. Without an id of its own,
     or a time at which it was made, it gets them now. Its expiry may be over: that is known of it, not asked
-    for. Its policy names no rotator.
+    for. Its policy names no rotator. Its labels were checked.
     """
 
     name: str
@@ -36,6 +38,7 @@ class EnrolledItem:
     expires_at: datetime | None
     owner_ids: frozenset[str]
     policy: Policy = field(default_factory=Policy)
+    labels: tuple[Label, ...] = ()
 
 
 class Enrolling:
@@ -84,6 +87,7 @@ class Enrolling:
                 "created_at": one.created_at or now,
                 "updated_at": now,
                 "hold_until": None,
+                "labelled": join_labels(one.labels),
                 **owned_by[one.owner_ids],
                 **derived_columns(
                     item_id,
@@ -105,6 +109,7 @@ class Enrolling:
         ]
         if owned:
             connection.execute(insert(item_owners), owned)
+        set_labels(connection, {item_id: one.labels for item_id, one in made.items()})
         self._insert_values(connection, made, now)
         self._link(connection, made, now)
         self._audit.append_all(
@@ -113,7 +118,9 @@ class Enrolling:
             actor=actor,
             action="item.import",
             subjects={
-                item_id: {"name": one.name} | ({} if one.value is None else {"version": 1})
+                item_id: {"name": one.name}
+                | ({} if one.value is None else {"version": 1})
+                | ({"labels": [show_label(label) for label in one.labels]} if one.labels else {})
                 for item_id, one in made.items()
             },
         )

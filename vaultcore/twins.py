@@ -89,10 +89,10 @@ def _is_no_copy(item_id: str | None, copy_of: str | None) -> ColumnElement[bool]
     return ~func.coalesce(or_(*related), false()) if related else true()
 
 
-def copies_of(connection: Connection, item_id: str) -> list[str]:
-    """The names of the items that are declared copies of it, in order."""
-    query = select(items.c.name).where(items.c.copy_of.is_not(None), items.c.copy_of == item_id)
-    return sorted(connection.execute(query).scalars())
+def copies_of(connection: Connection, item_id: str, *, besides: Collection[str] = ()) -> list[str]:
+    """The names of the items that are declared copies of it, in order; not of those `besides`, by their ids."""
+    query = select(items.c.id, items.c.name).where(items.c.copy_of.is_not(None), items.c.copy_of == item_id)
+    return sorted(row.name for row in connection.execute(query) if row.id not in besides)
 
 
 def unlike_copies(connection: Connection, original_id: str, ids: Collection[str]) -> list[str]:

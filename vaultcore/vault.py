@@ -298,20 +298,22 @@ class Vault:
         self._note(connection, actor, "item.delete", item.id, name=item.name)
         return item
 
-    def check_unused(self, connection: Connection, item: Item) -> None:
-        """`RefusedError` where something uses it, so that it may not be deleted."""
+    def check_unused(self, connection: Connection, item: Item, *, besides: Collection[str] = ()) -> None:
+        """`RefusedError` where something uses it, so that it may not be deleted; the items `besides` it, by
+        their ids, do not count.
+        """
         users = sorted(
             {
                 f"{'rotator of ' if r.consumer is ConsumerKind.ROTATOR else ''}{r.consumer_name}"
                 for r in self._references.of_item(connection, item.id)
-                if r.consumer_id != item.id and not r.mentioned
+                if r.consumer_id not in {item.id, *besides} and not r.mentioned
             }
         )
         if users:
             raise RefusedError(f"{item.name} is used by {', '.join(users)}: change or remove those first")
         if self._versions.pending(connection, item.id) is not None:
             raise RefusedError(f"{item.name} is being rotated: wait for that, then delete it")
-        copies = copies_of(connection, item.id)
+        copies = copies_of(connection, item.id, besides=besides)
         if copies:
             raise RefusedError(
                 f"{item.name} is the original of {', '.join(copies)}: delete those first, or give each a value "

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # each is loaded when it is asked for: a command waits for no
     from vaultcore.vault import Vault
     from vaultcore.versions import Versions
     from worker.services.core import Core, WaysOut
+    from worker.services.deeds_at_once import DeedsAtOnce
     from worker.services.identities import Identities
     from worker.services.impacts import Impacts
     from worker.services.items.room import ItemsRoom
@@ -63,6 +64,7 @@ Clock = Callable[[], datetime]
 _ROOMS = (
     "night.room",
     "night.scans",
+    "deeds_at_once",
     "identities",
     "identity_provider",
     "impacts",
@@ -377,6 +379,17 @@ class Services:
             lists=self.lists,
             principals=self.principals,
             page_changes=self._page_changes,
+        )
+
+    @cached_property
+    def deeds_at_once(self) -> "DeedsAtOnce":
+        from worker.services.deeds_at_once import DeedsAtOnce  # noqa: PLC0415  # as above
+
+        return DeedsAtOnce(
+            database=self.database,
+            items=self.items,
+            opening=self.rotation.opening,
+            principals=self.principals,
         )
 
     @cached_property

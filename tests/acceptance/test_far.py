@@ -125,6 +125,7 @@ READS: tuple[tuple[str, ...], ...] = (
     ("item", "update", "prod-*", "--lead", "9d", "--owner", "others", "--dry-run"),
     ("item", "update", "*", "--where-label", "env", "--where-used", "ticket-sync", "--no-owner", "--dry-run"),
     ("item", "update", NAME, "--label", "env=stage", "--expires-at", "2030-01-01", "--dry-run"),
+    ("item", "delete", "prod-s*", "--label", "env", "--dry-run", "--json"),
     ("policy", "list"),
     ("policy", "show", "monthly"),
     ("policy", "explain", "monthly"),
@@ -258,6 +259,45 @@ def _plain(text: str) -> str:
     return _LENGTH.sub("LENGTH", _TIME.sub("TIME", _ID.sub("ID", text)))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("item", "rotate", "*", "--dry-run"),
+        ("item", "rotate", "--where-label", "env", "--used-by", "ticket-sync", "--dry-run"),
+        ("item", "rotate", NAME, "--in-freeze", "--dry-run", "--json"),
+        ("item", "delete", "*", "--dry-run"),
+        ("item", "delete", "*", "--owner", "team", "--dry-run", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_why_some_of_several_are_refused_is_told_alike(office: Office, words: tuple[str, ...]) -> None:
+    near, far = both(office, *words, status=1)
+    assert _plain(far) == _plain(near)
+
+
+def test_several_are_rotated_and_deleted_alike(office: Office) -> None:
+    """Beside the vault a rotation is driven to its rest; far away it is opened for the workers there."""
+    policy = ("--mode", "auto", "--rotator", "random", "--consumers", "none", "--lifetime", "90d")
+    due = ("--owner", "team", "--expires-at", "5d", "--value-file", "-")
+    answers = []
+    for place, command in (("near", office.near), ("distant", office.far())):
+        for number in range(2):
+            for name in (f"spin-{place}-{number}", f"temp-{place}-{number}"):
+                command("item", "create", name, *due, *policy, value=f"value of {name}")
+        rotated = command.json("item", "rotate", f"spin-{place}-*", "--yes")
+        assert [(one["name"], one["outcome"], one["done"]) for one in rotated["items"]] == [
+            (f"spin-{place}-0", "replace", True),
+            (f"spin-{place}-1", "replace", True),
+        ]
+        assert all(one["rotation"]["id"].startswith("rot_") for one in rotated["items"])
+        deleted = command("item", "delete", f"temp-{place}-*", "--yes").stdout
+        assert deleted.endswith("2 items are deleted\n2 items and their values are gone\n")
+        answers.append(_plain(deleted).replace(f"-{place}-", "-").split())
+
+    assert answers[1] == answers[0]
+    assert "temp-" not in office.near("item", "list").stdout
+
+
 def test_an_item_is_made_changed_and_deleted_alike(office: Office) -> None:
     """Its value is read there as here, and stands in the body of a call alone."""
     policy = ("--mode", "approve", "--rotator", "random", "--consumers", "none", "--set", "length=20")
@@ -331,7 +371,9 @@ ASKED: tuple[tuple[Action, tuple[str, ...]], ...] = (
     (Action.ITEM_REDIRECT, ("item", "update", NAME, "--rotator", "random")),
     (Action.ITEM_CHECK, ("item", "check", NAME)),
     (Action.ITEM_DELETE, ("item", "delete", NAME)),
+    (Action.ITEM_DELETE, ("item", "delete", "prod-*", "--yes")),
     (Action.ITEM_ROTATE, ("item", "rotate", NAME)),
+    (Action.ITEM_ROTATE, ("item", "rotate", "prod-*", "--yes")),
     (Action.ITEM_EMERGENCY, ("item", "rotate", NAME, "--compromised", "--yes")),
     (Action.WORKFLOW_SEE, ("workflow", "lint", "{folder}/ticket-sync.json")),
     (Action.WORKFLOW_APPLY, ("workflow", "apply", "{folder}/ticket-sync.json")),
@@ -602,6 +644,7 @@ def test_items_of_another_vault_come_in_from_far_away(office: Office) -> None:
     """More than one call holds, with what is left out by the file and by the vault."""
     number = ENTRIES_MAX + 2
     listed = [{"name": f"prod-arriving-{place:03}", "secret": "never-sent"} for place in range(number)]
+    listed[0]["labels"] = "env=prod"
     file = office.folder / "arriving.json"
     file.write_text(json.dumps({"data": [*listed, {"name": "x"}, {"name": NAME}]}))
 
@@ -616,6 +659,7 @@ def test_items_of_another_vault_come_in_from_far_away(office: Office) -> None:
     assert "never-sent" not in done.stdout
     names = {one["name"] for one in office.near.json("item", "list")}
     assert {one["name"] for one in listed} <= names
+    assert office.far().json("item", "show", "prod-arriving-000")["labels"] == {"env": "prod"}
 
 
 def test_a_night_is_begun_there_and_told_of(office: Office) -> None:

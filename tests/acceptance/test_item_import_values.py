@@ -66,6 +66,25 @@ def test_a_table_of_a_password_manager_comes_in_as_the_dry_run_showed(
     assert not {"value-one-x", "value-two-x", "value-three-x"} & {*"".join(nightkey.printed).split()}
 
 
+def test_labels_come_in_are_shown_before_and_found_by(nightkey: Nightkey, tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "list.csv",
+        "name,value,expires_at,label:env,labels\n"
+        'prod-a-token,value-of-a,never,prod,"team=pay,tier=1"\n'
+        "prod-b-token,value-of-b,never,prod,two words\n",
+    )
+    planned = nightkey("item", "import", file, "--dry-run", status=1)
+    assert "prod-a-token (with a new id): has its value, never lapses, labels env=prod, team=pay, tier=1" in (
+        planned.stdout
+    )
+    assert "line 3 ('prod-b-token') is left out: number 1 of its labels cannot be kept" in planned.stderr
+    assert "two words" not in planned.stderr
+    (told, left) = nightkey.json("item", "import", file, status=1)["items"]
+    assert (told["labels"], left["arrival"]) == ({"env": "prod", "team": "pay", "tier": "1"}, "left-out")
+    (found,) = nightkey.json("item", "list", "--label", "env=prod", "--label", "team=pay")
+    assert (found["name"], found["labels"]) == ("prod-a-token", told["labels"])
+
+
 def test_values_come_from_a_file_each_and_none_from_elsewhere(nightkey: Nightkey, tmp_path: Path) -> None:
     folder = tmp_path / "values"
     folder.mkdir()

@@ -1,6 +1,8 @@
-"""`nightkey item update` of several items, as a person types it: shown, asked about once, and done by pages."""
+"""`nightkey item update`, `rotate` and `delete` of several items: shown, asked about once, done by pages."""
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -129,3 +131,77 @@ def test_what_comes_up_at_a_later_page_says_how_far_it_went(capsys: pytest.Captu
     )
     assert pages == [PAGE]
     assert "401 items change" in capsys.readouterr().out
+
+
+# Deleted, and rotated
+
+
+def test_many_are_deleted_by_pages_once_somebody_says_so(full: Nightkey, tmp_path: Path) -> None:
+    listed = tmp_path / "listed.json"
+    listed.write_text(json.dumps([{"name": f"temp-{place:03}-token"} for place in range(NUMBER)]))
+    full("item", "import", str(listed), "--owner", "team-00", "--format", "sdx")
+    words = ("item", "delete", "temp-*")
+    question = f"Delete {NUMBER} items and every value of them? [y/N]: "
+    for answer, status, left in (("n", 3, NUMBER), ("y", 0, 0)):
+        with at_terminal(words, full.environment, columns=80, at=NOW) as terminal:
+            terminal.wait_for(question)
+            assert f"{NUMBER} items are deleted\n" in terminal.shown
+            assert max(map(len, terminal.shown.splitlines())) <= 80
+            terminal.type(f"{answer}\n")
+            assert terminal.end() == status
+        assert len(full.json("item", "list", "--name", "temp-")) == left
+
+
+def test_what_uses_those_that_cannot_be_deleted_is_told(full: Nightkey) -> None:
+    some, most = ("item", "delete", "*-service-21?-token"), ("item", "delete", "*-service-*", "--dry-run")
+    told = full.json(*some, "--dry-run", status=1)["items"]
+    shown = full(*some, "--yes", status=3)
+    used = [one for one in told if one["used_by"]]
+    assert len(told) == 10
+    assert len(used) > 5
+    assert all(one["used_by"][0] in one["why"] for one in used)
+    assert all(f"{one['name']}  " in shown.stdout for one in told)
+    assert "nothing was done, since 10 items cannot be" in shown.stderr
+    assert "other reasons: -o json has them all" in full(*most, status=1).stdout
+    assert len(full.json("item", "list", "--name", "-service-")) == NUMBER
+
+
+def test_which_can_be_rotated_and_why_others_cannot_is_shown_before(nightkey: Nightkey) -> None:
+    plan = ("--mode", "auto", "--rotator", "random", "--consumers", "none", "--lifetime", "90d")
+    due = ("--owner", "operators", "--expires-at", "30d", "--value-file", "-")
+    for name, more in (("prod-a-secret", plan), ("prod-b-secret", plan), ("prod-c-token", ())):
+        nightkey("item", "create", name, *due, *more, value=f"value of {name}")
+    words = ("item", "rotate", "prod-*")
+
+    refused = nightkey(*words, "--yes", status=3)
+
+    assert refused.stdout.splitlines()[0].split() == ["item", "what", "rotator", "target", "used", "by"]
+    assert "2 items are replaced, 1 is refused" in refused.stdout
+    assert "prod-c-token  is replaced by its owner alone (mode notify)" in refused.stdout
+    assert "nothing was done, since 1 item cannot be, such as prod-c-token is" in refused.stderr
+    assert nightkey.json("rotation", "list") == []
+    asked = nightkey(*words, "--rotator", "random", status=2)
+    assert "there is no terminal to ask: add --yes" in asked.stderr
+    tried = nightkey.json(*words, "--dry-run", status=1)
+    assert [(one["outcome"], one["done"]) for one in tried["items"]] == [
+        ("replace", False),
+        ("replace", False),
+        ("refused", False),
+    ]
+    done = nightkey(*words, "--skip-refused", "--yes", status=1)
+    assert done.stdout.splitlines()[-1] == "2 items are replaced, or on the way"
+    assert {one["item"]: one["state"] for one in nightkey.json("rotation", "list")} == {
+        "prod-a-secret": "watching",
+        "prod-b-secret": "watching",
+    }
+    known = nightkey(*words, "--where-rotator", "random", "--compromised", "--yes")
+    assert "The values are revoked as soon as there are new ones" in known.stderr
+    assert {one["state"] for one in nightkey.json("rotation", "list")} == {"done"}
+    assert {one["version"] for one in nightkey.json("item", "list", "--rotator", "random")} == {3}
+
+
+def test_a_command_for_several_says_what_is_meant(nightkey: Nightkey) -> None:
+    for verb in ("rotate", "delete"):
+        assert "say which items are meant" in nightkey("item", verb, status=2).stderr
+        assert "no item is called like 'odd-*'" in nightkey("item", verb, "odd-*", "--yes", status=2).stderr
+        assert nightkey("item", verb, "--label", "odd", "--yes").stdout == "no item is like that\n"

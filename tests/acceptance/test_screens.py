@@ -37,6 +37,8 @@ SCREENS: dict[str, tuple[str, ...]] = {
         "2026-06-01",
         "--dry-run",
     ),
+    "item-rotate": ("item", "rotate", "*", "--dry-run"),
+    "item-delete": ("item", "delete", "*", "--dry-run"),
     "policy-explain": ("policy", "explain", NAME),
     "item-apply": ("item", "apply", "kept", "--dry-run"),
     "rotation-list": ("rotation", "list"),
@@ -95,7 +97,8 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def look(nightkey: Nightkey, *words: str, columns: int, **settings: str) -> str:
     given = {"NIGHTKEY_PAGER": "", "NO_COLOR": "1", **settings}
     shown, status = see(words, {**nightkey.environment, **given}, columns=columns, at=NOW)
-    assert status == (1 if words[0] == "status" else 0), shown
+    tells_of_refused = words[:2] in (("item", "rotate"), ("item", "delete"))
+    assert status == (1 if words[0] == "status" or tells_of_refused else 0), shown
     return shown
 
 
@@ -109,7 +112,7 @@ def test_a_screen_is_as_it_was_approved(
 
     lines = shown.splitlines()
     assert max(map(len, lines)) <= columns or name == "workflow-show"
-    if name in ("status", "item-impact", "item-update", "rotation-show"):
+    if name in ("status", "item-impact", "item-update", "item-rotate", "item-delete", "rotation-show"):
         assert len(lines) <= 40, "it does not fit one screen"
     if len(lines) > TOLD + 3 and name not in ("item-show", "policy-explain"):
         lines = [*lines[:TOLD], f"… {len(lines) - TOLD - 2} lines …", *lines[-2:]]

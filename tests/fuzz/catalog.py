@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from tests.fuzz import answers, documents, doors, messages, rows, settings
+from tests.fuzz import answers, documents, doors, imports, messages, rows, settings
 from tests.fuzz.surfaces import Surface
 
 Opener = Callable[[Path], AbstractContextManager[Surface]]
@@ -19,6 +19,7 @@ SURFACES: Mapping[str, Opener] = {
     "workflow files": _at_once(documents.WORKFLOW_FILES),
     "templates of workflows": _at_once(documents.TEMPLATES),
     "templates of notices": _at_once(documents.LETTERS),
+    "imports": _at_once(imports.IMPORTS),
     "policies": _at_once(settings.POLICIES),
     "windows": _at_once(settings.WINDOWS),
     "dates": _at_once(settings.DATES),

@@ -10,13 +10,16 @@ from sqlalchemy import event, func, select
 
 from tests.conftest import Clock
 from tests.services.conftest import Moves, race
+from vaultcore.access import machine
 from vaultcore.errors import ConflictError, InvalidInputError
-from vaultcore.model import UNCHANGED, Hygiene, Mode, Stage, Unchanged
+from vaultcore.model import UNCHANGED, Hygiene, Label, LabelMatch, Mode, Stage, Unchanged
 from vaultcore.tables import audit, items, versions
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
 from worker.domain.findings import FindingKind
 from worker.domain.incoming import Arrival, JudgedEntry, sort_out
+from worker.domain.item_states import ItemFilter
+from worker.domain.paging import PageRequest
 from worker.domain.proposals import ExpirySource
 from worker.importing.recognising import read_file
 from worker.rows import rotations as rotation_rows
@@ -219,4 +222,31 @@ def test_a_page_is_a_few_statements_however_many_it_brings(
     assert len(take_in(*rows)) == 600
     assert statements.total() < 120, statements
     assert len({moves.get(f"prod-service-{number}-token").version for number in (0, 599)}) == 1
+    assert moves.verify().whole
+
+
+@pytest.mark.both
+def test_labels_of_the_file_are_those_of_the_item(services: Services, moves: Moves, take_in: Any) -> None:
+    contents = sort_out(
+        read_file(
+            'name,value,labels\nprod-x-token,v,"team=pay,env=prod"\nprod-y-token,w,\n', now=services.clock()
+        ).contents
+    )
+    list(services.upkeep.item_import.take_in(contents.entries, owners=("platform",), actor="user:ana"))
+    moves.update(moves.add("prod-z-token", "another").item.id, labels={"env": "prod"})
+    item = moves.get("prod-x-token")
+    assert item.labels == (Label(key="env", value="prod"), Label(key="team", value="pay"))
+    assert moves.get("prod-y-token").labels == ()
+    page = services.lists.list_items(
+        ItemFilter(labels=frozenset({LabelMatch(key="env", value="prod")})),
+        PageRequest(),
+        seen_by=machine("test"),
+    )
+    assert [one.item.name for one in page.rows if not isinstance(one, Exception)] == [
+        "prod-x-token",
+        "prod-z-token",
+    ]
+    rows = [row.details for row in moves.log() if row.action == "item.import"]
+    noted = {details["name"]: details.get("labels") for details in rows}
+    assert noted == {"prod-x-token": ["env=prod", "team=pay"], "prod-y-token": None}
     assert moves.verify().whole

@@ -76,7 +76,7 @@ def test_reasons_are_told_once_for_all_of_whom_they_are_true() -> None:
         outcome(1, why="item-0001: no rotator"),
         outcome(2, why="a lead of item-0002 is too long"),
     ]
-    assert group_refused(found) == [
+    assert group_refused((one.name, one.why) for one in found) == [
         ("no rotator", ("item-0000", "item-0001")),
         ("a lead of item-0002 is too long", ("item-0002",)),
     ]

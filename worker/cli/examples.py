@@ -32,10 +32,15 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "nightkey item update prod-crm-token --value-file value.txt --expires-at 90d",
         "nightkey item update --where-owner crm --where-mode notify --lead 21d --dry-run",
     ),
-    "item delete": ("nightkey item delete stage-crm-token", "nightkey item delete vlt_01k2x7"),
+    "item delete": (
+        "nightkey item delete stage-crm-token",
+        "nightkey item delete vlt_01k2x7",
+        "nightkey item delete 'stage-*' --owner crm --dry-run",
+    ),
     "item rotate": (
         "nightkey item rotate prod-spare-secret",
         "nightkey item rotate prod-spare-secret --compromised --yes",
+        "nightkey item rotate 'prod-*' --rotator random --dry-run",
     ),
     "policy list": ("nightkey policy list", "nightkey policy list -o json"),
     "policy show": ("nightkey policy show monthly", "nightkey policy show monthly -o json"),
@@ -155,7 +160,10 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "audit key": ("nightkey audit key", "nightkey audit key > nightkey.pub"),
     "audit verify": ("nightkey audit verify", "nightkey audit verify --rows"),
-    "audit accept-row": ("nightkey audit accept-row items vlt_01k2x7 --yes",),
+    "audit accept-row": (
+        "nightkey audit accept-row items vlt_01k2x7 --yes",
+        "nightkey audit accept-row items vlt_01k2x7 --yes -o json",
+    ),
     "audit anchor": ("nightkey audit anchor", "nightkey audit anchor > anchor.txt"),
     "key check": ("nightkey key check --value-file value.txt", "nightkey key check --value-file - < value.txt"),
     "key jwks": (
@@ -166,14 +174,17 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "nightkey backup nightkey.backup",
         "nightkey backup nightkey.backup --replace",
     ),
-    "restore": ("nightkey restore nightkey.backup --replace",),
+    "restore": ("nightkey restore nightkey.backup --replace", "nightkey restore --adopt"),
     "reconcile list": ("nightkey reconcile list", "nightkey reconcile list -o json"),
     "reconcile run": ("nightkey reconcile run", "nightkey reconcile run prod-mail-password"),
     "reconcile accept": (
         "nightkey reconcile accept prod-crm-token",
         "nightkey reconcile accept prod-crm-token prod-mail-password",
     ),
-    "keyring restrict": ("nightkey keyring restrict serving.json",),
+    "keyring restrict": (
+        "nightkey keyring restrict serving.json",
+        "nightkey --home /srv/nightkey keyring restrict serving.json",
+    ),
     "node list": ("nightkey node list", "nightkey node list -o json"),
     "node show": ("nightkey node show webhook", "nightkey node show ssh"),
     "rotator list": ("nightkey rotator list", "nightkey rotator list -o json"),

@@ -1,13 +1,12 @@
 """`nightkey item`: create, import, export, apply, list, show, impact, check, update, delete, rotate."""
 
-from typing import TYPE_CHECKING, Final
-
 from worker.cli.commands import Commands
 from worker.cli.facts import print_facts
 from worker.cli.item_answers import ITEMS, describe_item_whole, item_facts
 from worker.cli.item_apply import apply
 from worker.cli.item_check import check
 from worker.cli.item_create import create
+from worker.cli.item_delete import delete
 from worker.cli.item_export import export
 from worker.cli.item_impact import impact
 from worker.cli.item_import import import_items
@@ -16,17 +15,12 @@ from worker.cli.item_rotation import rotate
 from worker.cli.item_update import update
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.policy_parts import print_policy
-from worker.cli.session import Json, ask, who
+from worker.cli.session import Json, ask
 from worker.domain.consumption import explain_elsewhere
 from worker.domain.places import Place
-from worker.wording.shapes import Shape, flatten_item
-
-if TYPE_CHECKING:
-    from worker.bootstrap import Services
-    from worker.cli.far.server import FarServer
+from worker.wording.shapes import flatten_item
 
 app = Commands(no_args_is_help=True)
-_OF_SDX: Final = "/workflows/vault"
 
 
 app.command()(create)
@@ -90,24 +84,5 @@ app.command()(impact)
 app.command()(update)
 
 
-@app.command()
-def delete(name: str, *, json: Json = False) -> None:
-    """Delete an item and every value of it. Refused while anything uses it."""
-
-    def delete_here(services: "Services") -> Shape:
-        item = services.items.deletion.delete(name, actor=who())
-        return {"id": item.id, "name": item.name}
-
-    def delete_there(server: "FarServer") -> Shape:
-        item = server.get(_OF_SDX, name)
-        server.delete(_OF_SDX, item["id"])
-        return {"id": item["id"], "name": item["name"]}
-
-    item = ask(delete_here, delete_there)
-    if json:
-        print_json({**item, "deleted": True})
-    else:
-        print_lines([f"{item['name']} and its values are gone"])
-
-
+app.command()(delete)
 app.command()(rotate)

@@ -101,6 +101,21 @@ def takes_where(*, before: str) -> Callable[[Callable[..., Any]], Callable[..., 
     return lambda command: add_options(command, options, read, gives="wanted", before=before)
 
 
+def takes_selection(*, before: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The same for a command that changes items by no option of these names: as of a list, too."""
+    options = {name: _put_beside_where(*option) for name, option in _OPTIONS.items()}
+    return lambda command: add_options(command, options, _read, gives="wanted", before=before)
+
+
+def _put_beside_where(annotation: Any, default: Any) -> tuple[Any, Any]:  # noqa: ANN401  # as typer reads them
+    kind, option = get_args(annotation)
+    named = copy(option)
+    name = option.default
+    named.param_decls = (name.replace("--", "--where-", 1), *_ALSO.get(name, ()))
+    named.help = f"Which items: {option.help[:1].lower()}{option.help[1:]}"
+    return Annotated[kind, named], default
+
+
 def _put_behind_where(annotation: Any, default: Any) -> tuple[Any, Any]:  # noqa: ANN401  # as typer reads them
     kind, option = get_args(annotation)
     named = copy(option)

@@ -180,7 +180,13 @@ def _take_in_there(
     for start in range(0, len(entries), ENTRIES_MAX):
         page = entries[start : start + ENTRIES_MAX]
         sent = [
-            {"id": one.given_id, "name": one.name, "created_at": one.created_at, "expires_at": one.expires_at}
+            {
+                "id": one.given_id,
+                "name": one.name,
+                "created_at": one.created_at,
+                "expires_at": one.expires_at,
+                "labels": {label.key: label.value for label in one.labels},
+            }
             for one in page
         ]
         answer = server.post(_PATH, body={"items": sent, "owners": owners, "dry_run": dry_run}, long=True)

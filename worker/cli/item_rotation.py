@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaultcore.model import Kind
+from worker.cli.deeds_at_once import DeedOptions, SkipRefused
 from worker.cli.handover import check_output
 from worker.cli.inputs import demand_yes
 from worker.cli.item_answers import ITEMS, show_key
+from worker.cli.item_filters import takes_selection
 from worker.cli.output import note, print_json
 from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
+from worker.cli.rotations_at_once import rotate_several
 from worker.cli.session import Json, ask, who
+from worker.domain.at_once import is_pattern
+from worker.domain.item_states import ItemFilter
 from worker.wording.harm import list_harm
 from worker.wording.shapes import Shape, describe_rotation
 
@@ -21,22 +26,45 @@ if TYPE_CHECKING:
     from worker.cli.far.server import FarServer
 
 
+@takes_selection(before="dry_run")
 def rotate(
-    name: str,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ITEM", help="Names, ids, or patterns such as 'prod-*'."),
+    ] = None,
     *,
     compromised: Annotated[
         bool,
         typer.Option("--compromised", help="Somebody else knows it: revoke it as soon as there is a new one."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --compromised: do not ask.")] = False,
     in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Rotate although a freeze holds.")] = False,
+    wanted: ItemFilter,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be rotated, and rotate nothing.")
+    ] = False,
+    skips: SkipRefused = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --compromised, or of several: do not ask.")] = False,
     json: Json = False,
 ) -> None:
     """Replace an item now: create, test and activate a new version. The old one works on meanwhile.
 
     An api-key: item that came in without a key gets its first one, which is printed.
-    """
 
+    Several items are named, meant by a pattern, or found by what they are, as item list does. It shows which
+    are replaced, and why others cannot be, and asks once. A rotation of each is opened before the first begins;
+    where one cannot be, none is.
+
+    nightkey item rotate --rotator postgres-role --expires-before 30d --dry-run
+    """
+    given = list(names or ())
+    if dry_run or wanted != ItemFilter() or len(given) != 1 or is_pattern(given[0]):
+        options = DeedOptions(dry_run=dry_run, yes=yes, skips=skips, json=json)
+        rotate_several(given, wanted, options, emergency=compromised, in_freeze=in_freeze)
+    else:
+        _rotate_one(given[0], compromised=compromised, in_freeze=in_freeze, yes=yes, json=json)
+
+
+def _rotate_one(name: str, *, compromised: bool, in_freeze: bool, yes: bool, json: bool) -> None:
     def rotate_here(services: "Services") -> Shape | None:
         item = services.views.get_item(name)
         if item.kind is Kind.API_KEY and item.version is None:

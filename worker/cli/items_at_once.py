@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import typer
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
 
+T = TypeVar("T")
+U = TypeVar("U")
 Change = Callable[[Sequence[ItemOutcome]], list[ItemOutcome]]
 _PATH: Final = "/nightkey/changes"
-_EACH_MAX: Final = 10
+EACH_MAX: Final = 10
 """So many items are shown one by one; of more, what changes for how many."""
 _TOLD_MAX: Final = 10
 """Reasons why items are refused."""
@@ -111,7 +113,7 @@ def carry_out(foreseen: Foreseen, options: ChangeOptions) -> None:
             f"{_name_first(refused[0])}{'; --skip-refused changes the others' if wanted else ''}"
         )
     demand_yes(f"Change {say_number(len(wanted), 'item')}?", yes=options.yes)
-    done = _do(wanted, foreseen.change)
+    done = do_by_pages(wanted, foreseen.change)
     if options.json:
         _print_document(outcomes, done=done, dry_run=False)
     else:
@@ -119,8 +121,11 @@ def carry_out(foreseen: Foreseen, options: ChangeOptions) -> None:
     _end(refused, foreseen.unread)
 
 
-def _do(wanted: Sequence[ItemOutcome], change: Change) -> list[ItemOutcome]:
-    done: list[ItemOutcome] = []
+def do_by_pages(
+    wanted: Sequence[T], change: Callable[[Sequence[T]], list[U]], *, verb: str = "changed"
+) -> list[U]:
+    """What came of each. What comes up after the first page says how far it went."""
+    done: list[U] = []
     problem: NightkeyError | None = None
     with interruptible(
         lambda: f"after {len(done):,} of {say_number(len(wanted), 'item')}: the same command does the rest"
@@ -136,7 +141,7 @@ def _do(wanted: Sequence[ItemOutcome], change: Change) -> list[ItemOutcome]:
             _show_progress(len(done), len(wanted))
     if problem is not None:
         raise RefusedError(
-            f"{problem}. {say_number(len(done), 'item')} changed, and {len(wanted) - len(done):,} left as they "
+            f"{problem}. {say_number(len(done), 'item')} {verb}, and {len(wanted) - len(done):,} left as they "
             "were: the same command does the rest"
         )
     return done
@@ -159,7 +164,7 @@ def _show(outcomes: Sequence[ItemOutcome]) -> None:
         print_lines(["no item is like that"])
         return
     changing = [one for one in outcomes if one.changes]
-    if changing and (len(changing) <= _EACH_MAX or screen().form is AnswerForm.WIDE):
+    if changing and (len(changing) <= EACH_MAX or screen().form is AnswerForm.WIDE):
         rows: list[Shape] = [
             {"item": one.name, "change": say_change(change, show=show_cell)}
             for one in changing
@@ -170,14 +175,19 @@ def _show(outcomes: Sequence[ItemOutcome]) -> None:
         groups = [describe_group(one, show=show_cell) for one in group_changes(changing)]
         columns = ("change", "before", "after", "items", "for_example")
         print_table(groups, columns, "", spare=("for_example",))
-    refused = group_refused(outcomes)
+    refused = group_refused((one.name, one.why) for one in outcomes)
     if refused:
         print_lines([""] if changing else [])
-        told = [{"refused": why, "items": len(names), "for_example": names[0]} for why, names in refused]
-        print_table(told[:_TOLD_MAX], ("refused", "items", "for_example"), "")
-        if len(told) > _TOLD_MAX:
-            print_lines([f"and for {len(told) - _TOLD_MAX:,} other reasons: -o json has them all"])
+        print_refused(refused)
     print_lines(["", say_outcomes(outcomes)] if changing or refused else [say_outcomes(outcomes)])
+
+
+def print_refused(refused: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+    """Why, each with those for which it is so."""
+    told = [{"refused": why, "items": len(names), "for_example": names[0]} for why, names in refused]
+    print_table(told[:_TOLD_MAX], ("refused", "items", "for_example"), "")
+    if len(told) > _TOLD_MAX:
+        print_lines([f"and for {len(told) - _TOLD_MAX:,} other reasons: -o json has them all"])
 
 
 def _name_first(one: ItemOutcome) -> str:

@@ -63,14 +63,20 @@ def choose(names: Mapping[str, str], patterns: Iterable[str]) -> dict[str, list[
     }
 
 
-def group_refused(outcomes: Iterable[ItemOutcome]) -> list[tuple[str, tuple[str, ...]]]:
-    """Why items are refused, each with the names of those for which it is so, the most first."""
+def group_refused(whys: Iterable[tuple[str, str | None]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Why items are refused, each with the names of those for which it is so, the most first. `whys`: of each
+    item, by its name; None: it is not.
+    """
     alike: dict[str, list[str]] = {}
-    for one in outcomes:
-        if one.why is not None:
-            why = one.why.removeprefix(f"{one.name}: ")
-            alike.setdefault(why, []).append(one.name)
+    for name, why in whys:
+        if why is not None:
+            alike.setdefault(shorten_why(name, why), []).append(name)
     return sorted(((why, tuple(names)) for why, names in alike.items()), key=lambda pair: -len(pair[1]))
+
+
+def shorten_why(name: str, why: str) -> str:
+    """Without the name at its beginning, for where that stands beside it."""
+    return why.removeprefix(f"{name}: ").removeprefix(f"{name} ")
 
 
 def group_changes(outcomes: Iterable[ItemOutcome], *, most: int = _LINES) -> list[ChangeGroup]:

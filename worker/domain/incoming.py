@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.model import KnownNames, Policy
+from vaultcore.model import KnownNames, Label, Policy
 from vaultcore.names import explain_likeness, normalise, skeleton
 from vaultcore.rules import check_given, check_name, check_value, is_item_id
 from vaultcore.secret import Secret
@@ -27,7 +27,7 @@ class IncomingItem:
     may be made to fit; otherwise others name it as it is. `value` None: the file holds none. `value_file` is
     where it stands instead. `lapses` false: the file says that it never does. `owners` are whom the file names,
     `hints` are known words that tell what it
-    opens.
+    opens. `remark`: what is not taken of it, though it comes in.
     """
 
     place: int
@@ -43,6 +43,8 @@ class IncomingItem:
     value_file: str | None = None
     owners: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
+    remark: str = ""
 
     @property
     def item_id(self) -> str | None:
@@ -167,7 +169,7 @@ def judge(entry: IncomingItem, known: KnownNames) -> JudgedEntry:
     if other is not None:
         why = f"its name looks like {other!r}, which exists already ({explain_likeness(entry.name, other)})"
         return JudgedEntry(entry=entry, arrival=Arrival.LEFT_OUT, item_id=None, why=why)
-    return JudgedEntry(entry=entry, arrival=Arrival.NEW, item_id=given)
+    return JudgedEntry(entry=entry, arrival=Arrival.NEW, item_id=given, why=entry.remark or None)
 
 
 def plan_waiting(entry: IncomingItem, owners: Sequence[str], now: datetime) -> Plan:

@@ -2,8 +2,8 @@
 answer.
 
 `prod/billing/db` makes `prod-billing-db`. A `SecretString` that is a JSON object is many fields:
-`secret_fields` says which are items. Tags say owner, expiry and lifetime. Where AWS rotates a secret, what is
-known of its present value ends at `NextRotationDate`. A deleted one is passed over. Pure.
+`secret_fields` says which are items. Tags say owner, expiry and lifetime, and are labels. Where AWS rotates a
+secret, what is known of its present value ends at `NextRotationDate`. A deleted one is passed over. Pure.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,6 +28,7 @@ from worker.importing.headings import (
     read_said,
 )
 from worker.importing.json_items import check_number
+from worker.importing.label_columns import pair_tags, take_tags
 from worker.importing.secret_fields import Gathered, gather_secrets
 
 _LISTS: Final = ("SecretList", "SecretValues")
@@ -95,6 +96,7 @@ def _read_entry(place: int, one: Any, into: Gathered, now: datetime) -> Incoming
         return None
     into.undated += said.undated
     made = name_of_path(name)
+    tagged = take_tags(pair_tags(one.get("Tags")))
     owning = one.get("OwningService")
     return IncomingItem(
         place=place,
@@ -107,6 +109,8 @@ def _read_entry(place: int, one: Any, into: Gathered, now: datetime) -> Incoming
         lifetime=said.lifetime,
         owners=said.owners,
         hints=(*said.hints, *(find_hints(owning) if isinstance(owning, str) else ())),
+        labels=tagged.labels,
+        remark=tagged.remark,
     )
 
 
@@ -141,12 +145,7 @@ def _parse(text: str) -> dict[str, Any] | None:
 
 
 def _read_tags(one: Mapping[str, Any], now: datetime) -> Said | str:
-    tags = one.get("Tags")
-    fields = {
-        tag["Key"]: tag.get("Value")
-        for tag in (tags if isinstance(tags, list) else [])
-        if isinstance(tag, dict) and isinstance(tag.get("Key"), str)
-    }
+    fields = pair_tags(one.get("Tags"))
     columns = {
         meaning: named
         for meaning, named in find_columns(fields).items()

@@ -24,6 +24,7 @@ from worker.importing.headings import (
     make_item,
     read_said,
 )
+from worker.importing.label_columns import is_of_labels, read_row_labels
 
 ENTRIES_MAX: Final = 100_000
 _DELIMITERS: Final = ",;\t|"
@@ -49,7 +50,7 @@ def read_table(text: str, *, now: datetime) -> Contents:
     entries: list[IncomingItem] = []
     faults: list[EntryFault] = []
     undated, others = 0, Counter[str]()
-    known = {one for named in columns.values() for one in named}
+    known = {one for named in columns.values() for one in named} | set(filter(is_of_labels, header))
     for place, cells in _read_rows(text, _find_delimiter(text)):
         if len(entries) + len(faults) >= ENTRIES_MAX:
             raise InvalidInputError(f"it holds more than {ENTRIES_MAX:,} entries: divide it")
@@ -80,7 +81,7 @@ def _read_row(
         return EntryFault(place=place, name=None, why="it has no name")
     problem = ""
     try:
-        said = read_said(columns, row, now)
+        said, labels = read_said(columns, row, now), read_row_labels(row)
     except InvalidInputError as error:
         problem = str(error)
     if problem:
@@ -89,7 +90,8 @@ def _read_row(
     if value and file:
         return EntryFault(place=place, name=name, why=TWO_VALUES)
     own = Secret(value) if VALUE in columns else None
-    return make_item(said, place=place, name=name, value=own, file=file), said.undated
+    made = make_item(said, place=place, name=name, value=own, file=file, labels=labels)
+    return made, said.undated
 
 
 def _read_header(text: str) -> list[str]:

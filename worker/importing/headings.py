@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
+from vaultcore.model import Label
 from vaultcore.rules import parse_duration
 from vaultcore.secret import Secret
 from worker.domain.ends import NoEndError, read_end
@@ -103,7 +104,15 @@ def read_said(columns: Mapping[str, list[str]], fields: Mapping[str, Any], now: 
     )
 
 
-def make_item(said: Said, *, place: int, name: str, value: Secret | None, file: str) -> IncomingItem:
+def make_item(
+    said: Said,
+    *,
+    place: int,
+    name: str,
+    value: Secret | None,
+    file: str,
+    labels: tuple[Label, ...],
+) -> IncomingItem:
     """The item of a row, of what its other columns say."""
     return IncomingItem(
         place=place,
@@ -117,6 +126,7 @@ def make_item(said: Said, *, place: int, name: str, value: Secret | None, file: 
         value_file=file or None,
         owners=said.owners,
         hints=said.hints,
+        labels=labels,
     )
 
 

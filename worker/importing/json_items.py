@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
+from vaultcore.model import Label
 from worker.domain.incoming import Contents, EntryFault, IncomingItem
 from worker.importing.csv_table import ENTRIES_MAX
 from worker.importing.headings import (
@@ -18,6 +19,7 @@ from worker.importing.headings import (
     read_said,
     read_text_value,
 )
+from worker.importing.label_columns import is_of_labels, read_row_labels
 from worker.importing.secret_fields import Gathered, gather_secrets
 
 NO_ITEMS = "it holds no items: a JSON object of names and values, or an array of objects, is read"
@@ -66,7 +68,7 @@ def _read_rows(raw: list[Any], now: datetime) -> Contents:
         entry, is_undated = made
         entries.append(entry)
         undated += is_undated
-        known = {one for named in columns.values() for one in named}
+        known = {one for named in columns.values() for one in named} | set(filter(is_of_labels, row))
         others.update(called for called, cell in row.items() if called not in known and cell not in (None, ""))
     return Contents(entries=entries, faults=faults, fields=others, undated=undated)
 
@@ -94,11 +96,12 @@ def _read_row(
         problem = problem or "the file of its value is no text"
     if file and value:
         problem = problem or TWO_VALUES
-    said = None
+    said, labels = None, tuple[Label, ...]()
     try:
-        said = read_said(columns, row, now)
+        said, labels = read_said(columns, row, now), read_row_labels(row)
     except InvalidInputError as error:
         problem = problem or str(error)
     if problem or said is None:
         return EntryFault(place=place, name=name, why=problem)
-    return make_item(said, place=place, name=name, value=value, file=file or ""), said.undated
+    made = make_item(said, place=place, name=name, value=value, file=file or "", labels=labels)
+    return made, said.undated

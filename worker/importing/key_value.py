@@ -6,7 +6,7 @@
 - an array of names, as `kv list -format=json` answers it: metadata alone
 
 `secret/data/prod/billing` makes `prod-billing`; `secret_fields` says which fields are items. Of
-`custom_metadata` owner, expiry and lifetime are taken. Pure.
+`custom_metadata` owner, expiry and lifetime are taken, and all but those as labels. Pure.
 """
 
 import re
@@ -19,6 +19,7 @@ from worker.domain.fitting import name_of_path
 from worker.domain.incoming import Contents, EntryFault, IncomingItem
 from worker.importing.headings import CREATED, NAME, VALUE, VALUE_FILE, Said, find_columns, read_said
 from worker.importing.json_items import check_number
+from worker.importing.label_columns import take_tags
 from worker.importing.secret_fields import Gathered, gather_secrets
 
 _ANSWER: Final = frozenset({"request_id", "lease_id", "lease_duration", "renewable"})
@@ -117,6 +118,7 @@ def _gather(
         into.faults.append(EntryFault(place=place, name=path, why=said))
         return
     into.undated += said.undated
+    tagged = take_tags(_find_custom(metadata))
     entry = IncomingItem(
         place=place,
         name=name,
@@ -128,6 +130,8 @@ def _gather(
         lifetime=said.lifetime,
         owners=said.owners,
         hints=said.hints,
+        labels=tagged.labels,
+        remark=tagged.remark,
     )
     if fields is None:
         into.entries.append(entry)
@@ -154,8 +158,7 @@ def _is_second(inner: Mapping[str, Any]) -> bool:
 
 
 def _read_metadata(metadata: Mapping[str, Any], now: datetime) -> Said | str:
-    custom = metadata.get("custom_metadata")
-    fields = dict(custom) if isinstance(custom, dict) else {}
+    fields = _find_custom(metadata)
     columns = {
         meaning: named
         for meaning, named in find_columns(fields).items()
@@ -166,6 +169,11 @@ def _read_metadata(metadata: Mapping[str, Any], now: datetime) -> Said | str:
         return read_said({**columns, CREATED: ["created_time"]}, {**fields, **made}, now)
     except InvalidInputError as error:
         return str(error)
+
+
+def _find_custom(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    custom = metadata.get("custom_metadata")
+    return dict(custom) if isinstance(custom, dict) else {}
 
 
 def _is_gone(metadata: Mapping[str, Any]) -> bool:

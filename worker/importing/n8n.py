@@ -13,6 +13,7 @@ from worker.domain.incoming import Contents, EntryFault, IncomingItem
 from worker.domain.proposals import find_hints
 from worker.importing.headings import read_said
 from worker.importing.json_items import check_number
+from worker.importing.label_columns import pair_tags, take_tags
 from worker.importing.secret_fields import Gathered, gather_secrets
 
 _ITS_OWN: Final = frozenset(
@@ -41,13 +42,15 @@ def read_credentials(raw: Any, *, now: datetime, takes_all: bool = False) -> Con
             continue
         said = read_said({"created at": ["createdAt"]}, one, now)
         into.undated += said.undated
-        kind = one.get("type")
+        kind, tagged = one.get("type"), take_tags(pair_tags(one.get("tags")))
         entry = IncomingItem(
             place=place,
             name=one["name"],
             fits=True,
             created_at=said.created_at,
             hints=find_hints(kind) if isinstance(kind, str) else (),
+            labels=tagged.labels,
+            remark=tagged.remark,
         )
         if isinstance(one["data"], dict):
             gather_secrets(into, entry, one["data"], now, takes_all=takes_all)

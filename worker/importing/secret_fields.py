@@ -20,6 +20,7 @@ from worker.domain.fitting import name_of_field, split_words
 from worker.domain.incoming import EntryFault, IncomingItem
 from worker.domain.proposals import find_hints, holds_login
 from worker.importing.headings import NAME, VALUE, VALUE_FILE, find_columns, read_said, read_text_value
+from worker.importing.label_columns import FoundLabels, add_found, is_of_labels, take_field_labels
 
 _SECRETS: Final = frozenset(
     "apikey credential credentials dsn key kubeconfig pass passcode passphrase passwd password passwords pat "
@@ -71,6 +72,8 @@ def gather_secrets(
         into.faults.append(EntryFault(place=base.place, name=base.written or base.name, why=problem))
         return
     into.undated += said.undated
+    found, of_labels = _take_labels(fields)
+    found = add_found(FoundLabels(labels=base.labels, remark=base.remark), found)
     base = replace(
         base,
         created_at=base.created_at or said.created_at,
@@ -79,17 +82,33 @@ def gather_secrets(
         lifetime=base.lifetime or said.lifetime,
         owners=base.owners or said.owners,
         hints=(*base.hints, *said.hints),
+        labels=found.labels,
+        remark=found.remark,
     )
     if fields.keys() >= _KEY_DOCUMENT:
         into.entries.append(replace(base, value=Secret(json.dumps(fields, ensure_ascii=False))))
         return
     said_by = {one for named in columns.values() for one in named}
-    chosen = _choose(dict(_flatten(fields)), said_by, into, takes_all=takes_all)
+    others = {called: raw for called, raw in fields.items() if called not in of_labels}
+    chosen = _choose(dict(_flatten(others)), said_by, into, takes_all=takes_all)
     if not chosen:
         why = "it holds no value: each of its fields is empty, or no text"
         into.faults.append(EntryFault(place=base.place, name=base.written or base.name, why=why))
     for called, raw in chosen.items():
         _take(into, base, called, raw, alone=len(chosen) == 1)
+
+
+def _take_labels(fields: Mapping[str, Any]) -> tuple[FoundLabels, set[str]]:
+    """The labels among the fields, and in which of them they stand. Where one of them would be a secret by its
+    name, none is a label.
+    """
+    of_labels = {called for called in fields if is_of_labels(called)}
+    if not of_labels:
+        return FoundLabels(), set()
+    found = take_field_labels({called: fields[called] for called in of_labels})
+    if any(is_secret_name(one.key) for one in found.labels):
+        return FoundLabels(), set()
+    return found, of_labels
 
 
 def _choose(flat: dict[str, Any], said_by: set[str], into: Gathered, *, takes_all: bool) -> dict[str, Any]:

@@ -9,12 +9,16 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
+from vaultcore.model import Label
 from worker.domain.incoming import Contents, EntryFault, IncomingItem
 from worker.domain.proposals import EARLIEST, FAR
 from worker.domain.strict_json import parse_json
 from worker.importing.json_items import check_number
+from worker.importing.label_columns import read_row_labels
 
-_FIELDS: Final = frozenset({"id", "name", "created_at", "expires_at"})
+_LABELS: Final = "labels"
+_FIELDS: Final = frozenset({"id", "name", "created_at", "expires_at", _LABELS})
+"""SDX's answer has no labels: whoever writes such a list for us may give them."""
 _VALUES: Final = frozenset({"secret", "value", "password", "passphrase", "token", "key", "private_key"})
 """Fields in which others keep a value. SDX's answer has none of them, so they are not even looked at."""
 _AROUND: Final = frozenset({"data", "links", "meta"})
@@ -83,6 +87,13 @@ def _read_entry(place: int, raw: Any, now: datetime) -> IncomingItem | EntryFaul
         taken = "a text such as 2026-12-24T18:00:00.000000Z, or null"
         why = f"its expires_at is not a time that can be kept: {taken}"
         return EntryFault(place=place, name=name, why=why)
+    problem, labels = "", tuple[Label, ...]()
+    try:
+        labels = read_row_labels({_LABELS: raw.get(_LABELS)})
+    except InvalidInputError as error:
+        problem = str(error)
+    if problem:
+        return EntryFault(place=place, name=name, why=problem)
     created = _read_time(raw.get("created_at"), now)
     return IncomingItem(
         place=place,
@@ -90,6 +101,7 @@ def _read_entry(place: int, raw: Any, now: datetime) -> IncomingItem | EntryFaul
         given_id=given_id if isinstance(given_id, str | None) else "",  # what is not text is not shown either
         created_at=created if created is None or created <= now else None,
         expires_at=lapses,
+        labels=labels,
     )
 
 

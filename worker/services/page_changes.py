@@ -78,7 +78,7 @@ class PageChanges:
         except OF_ONE as error:
             problem = str(error)
         if problem:
-            raise StoppedError(_name_first(at, problem))
+            raise StoppedError(name_first(at, problem))
         return updated
 
     def check(
@@ -93,5 +93,5 @@ class PageChanges:
             access.check(principal, Action.ITEM_REDIRECT, owners=item.owners, noted=noted)
 
 
-def _name_first(item: str, problem: str) -> str:
+def name_first(item: str, problem: str) -> str:
     return problem if not item or problem.startswith(item) else f"{item}: {problem}"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from vaultcore.labels import join_line
 from vaultcore.model import Kind
 from vaultcore.rules import kind_of, show_duration
 from worker.domain.incoming import Arrival, Contents, EntryFault, JudgedEntry
@@ -34,6 +35,8 @@ def describe_judged(judged: JudgedEntry, unit: str = "entry") -> str:
     parts = [has, describe_expiry(plan)]
     if plan.owners:
         parts.append(f"owner {', '.join(plan.owners)}")
+    if entry.labels:
+        parts.append(f"labels {join_line(entry.labels)}")
     if judged.why:
         parts.append(judged.why)
     return f"{entry.name} ({judged.item_id or 'with a new id'}){made}: {', '.join(parts)}"
@@ -175,6 +178,7 @@ def _describe(one: JudgedEntry) -> dict[str, object]:
         "written": one.entry.written,
         "id": one.item_id,
         "given_id": one.entry.given_id,
+        "labels": {label.key: label.value for label in one.entry.labels},
         "has_value": one.entry.value is not None,
         "expires_at": one.entry.expires_at if plan is None else plan.expires_at,
         "arrival": one.arrival,

@@ -1,7 +1,9 @@
 """Deleting an item, and what would stand in the way of that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+
+from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import RefusedError
@@ -28,21 +30,35 @@ class ItemDeletion:
         uses it, or a rotation of it is open; `ChangedError` if it is not as `expected`.
         """
         with self._database.write() as connection:
-            seen = self._vault.get(connection, name, lock=True)
-            check_revision(expected, revision_of_item(seen), seen.name)
-            self._opening.check_at_rest(connection, self._vault.get(connection, name))
-            item = self._vault.delete(connection, name, actor=actor)
-            finding_rows.resolve_item(connection, item.id, self._clock())
-            check_rows.forget(connection, item.id)
+            item = self.delete_within(connection, name, expected=expected, actor=actor)
         self._database.scrub()
         return item
 
-    def check_delete(self, name: str) -> Item:
-        """The item; an error as of `delete` where it could not be deleted."""
+    def delete_within(
+        self, connection: Connection, name: str, *, expected: Expected | None, actor: str
+    ) -> Item:
+        """The same in the caller's transaction, after which the database is to be scrubbed."""
+        seen = self._vault.get(connection, name, lock=True)
+        check_revision(expected, revision_of_item(seen), seen.name)
+        self._opening.check_at_rest(connection, self._vault.get(connection, name))
+        item = self._vault.delete(connection, name, actor=actor)
+        finding_rows.resolve_item(connection, item.id, self._clock())
+        check_rows.forget(connection, item.id)
+        return item
+
+    def hold_all(self, connection: Connection, ids: Iterable[str]) -> None:
+        """Nobody else changes these before this transaction ends."""
+        for item_id in sorted(ids):
+            self._vault.get(connection, item_id, lock=True)
+
+    def check_delete(self, name: str, *, besides: Collection[str] = ()) -> Item:
+        """The item; an error as of `delete` where it could not be deleted, were those `besides` it, by their
+        ids, gone already.
+        """
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
             self._opening.check_at_rest(connection, item, lock=False)
-            self._vault.check_unused(connection, item)
+            self._vault.check_unused(connection, item, besides=besides)
             if is_token(connection, item.id):
                 raise RefusedError(f"{item.name} is a principal's token: `nightkey principal revoke` ends it")
             return item

@@ -1,12 +1,13 @@
 """A whole night in this process, without a broker: the same services, called one after the other."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
 
 from vaultcore.database import Database
+from vaultcore.errors import LockedError, RefusedError
 from vaultcore.vault import Vault
 from worker.domain.problems import Problem
 from worker.domain.rotation import Rotation
@@ -39,6 +40,14 @@ class NightResult:
     counts: dict[str, int]
     rotations: list[Rotation]
     problems: list[Problem]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """`again`: an emergency found it with its new value activated, which is replaced, too."""
+
+    rotation: Rotation
+    again: bool = False
 
 
 class InlineNight:
@@ -149,14 +158,45 @@ class InlineNight:
         A rotation that had activated its new value already is finished first, and then that one is
         replaced, too: it is not known which of the two is known.
         """
+        return self._finish(self._open_emergency(name, asked_by), tell, asked_by)
+
+    def run_several(
+        self,
+        item_ids: Sequence[str],
+        tell: Callable[[Rotation], None],
+        *,
+        asked_by: str,
+        emergency: bool = False,
+        in_freeze: bool = False,
+    ) -> list[Rotation | RefusedError]:
+        """Replaces several items, or each as `run_emergency` does. A rotation of each is opened before the
+        first is driven, so that whatever ends this command loses none; a refusal stands in the place of one.
+        """
+        opened: list[_Opened | RefusedError] = []
+        for item_id in item_ids:
+            try:
+                if emergency:
+                    opened.append(self._open_emergency(item_id, asked_by))
+                else:
+                    rotation = self._opening.request(item_id, asked_by=asked_by, in_freeze=in_freeze)
+                    opened.append(_Opened(rotation=rotation))
+            except LockedError:
+                raise
+            except RefusedError as error:
+                opened.append(error)
+        return [one if isinstance(one, RefusedError) else self._finish(one, tell, asked_by) for one in opened]
+
+    def _open_emergency(self, name: str, asked_by: str) -> "_Opened":
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
             found = rotation_rows.find_open_rotation(connection, item.id)
         opened = self._opening.request_emergency(item.id, asked_by=asked_by)
-        rotation = self.run_rotation(opened.id, tell)
-        done = rotation.state is State.DONE and not self.stopped
-        if done and found is not None and found.activated_at is not None:
-            rotation = self.run_emergency(name, tell, asked_by=asked_by)
+        return _Opened(rotation=opened, again=found is not None and found.activated_at is not None)
+
+    def _finish(self, opened: "_Opened", tell: Callable[[Rotation], None], asked_by: str) -> Rotation:
+        rotation = self.run_rotation(opened.rotation.id, tell)
+        if opened.again and rotation.state is State.DONE and not self.stopped:
+            return self.run_emergency(rotation.item_id, tell, asked_by=asked_by)
         return rotation
 
     def run_decided(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:

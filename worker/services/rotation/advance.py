@@ -262,8 +262,8 @@ class Rotations:
         self._commit(drive, step, partial(self._conclusions.fail, leased, item, step, failure))
 
     def _resume(self, drive: Drive, leased: Rotation) -> None:
-        """After a failure, which may have undone what was written since the last commit. `_StepsUndoneError` if that
-        was more than this step's.
+        """After a failure, which may have undone what was written since the last commit. `_StepsUndoneError` if
+        that was more than this step's.
         """
         if drive.rotation.state is not leased.state:
             raise _StepsUndoneError

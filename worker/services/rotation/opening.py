@@ -72,6 +72,35 @@ class Opening:
 
         `requested` waits for approval and expires; what a night opens keeps to windows and freezes.
         """
+        rotator, old_number = self._check_open(connection, item, emergency=emergency)
+        now = self._clock()
+        requested = state is State.REQUESTED
+        rotation = Rotation(
+            id=new_id("rot", now),
+            item_id=item.id,
+            item=item.name,
+            rotator=rotator,
+            target=find_target(item.policy),
+            state=state,
+            reason=reason,
+            asked_by=asked_by,
+            request_digest=digest_request(item) if requested else None,
+            emergency=emergency,
+            gated=night is not None,
+            night=night,
+            old_number=old_number,
+            waits_for=[_APPROVAL] if requested else [],
+            next_at=now + item.policy.approval if requested else begins_at or now,
+            created_at=now,
+        )
+        change_rows.insert_rotation(connection, rotation)
+        self._note(connection, rotation, "rotation.open", asked_by, reason=say(reason), emergency=emergency)
+        if requested:
+            self._rotation_notices.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
+        return rotation
+
+    def _check_open(self, connection: Connection, item: Item, *, emergency: bool) -> tuple[str, int]:
+        """Whether one may be opened; its rotator, and the version that it replaces."""
         if item.version is None:
             raise RefusedError(explain_waiting(item, self._clock()))
         if item.policy.rotator is None:
@@ -82,31 +111,7 @@ class Opening:
         if not emergency and self._vault.is_unread(connection, item):
             raise RefusedError(say(unread_rotation(item.name)))
         self._comparison.refuse_differing(connection, item)
-        now = self._clock()
-        requested = state is State.REQUESTED
-        rotation = Rotation(
-            id=new_id("rot", now),
-            item_id=item.id,
-            item=item.name,
-            rotator=item.policy.rotator,
-            target=find_target(item.policy),
-            state=state,
-            reason=reason,
-            asked_by=asked_by,
-            request_digest=digest_request(item) if requested else None,
-            emergency=emergency,
-            gated=night is not None,
-            night=night,
-            old_number=item.version,
-            waits_for=[_APPROVAL] if requested else [],
-            next_at=now + item.policy.approval if requested else begins_at or now,
-            created_at=now,
-        )
-        change_rows.insert_rotation(connection, rotation)
-        self._note(connection, rotation, "rotation.open", asked_by, reason=say(reason), emergency=emergency)
-        if requested:
-            self._rotation_notices.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
-        return rotation
+        return item.policy.rotator, item.version
 
     def open_retirement(self, connection: Connection, item: Item, *, number: int, asked_by: str) -> None:
         """A rotation that has only its last step left: its owner has replaced the value, everybody has moved,
@@ -151,11 +156,13 @@ class Opening:
                 asked_by=asked_by,
             )
 
-    def check_request(self, name: str) -> None:
+    def check_request(self, name: str, *, in_freeze: bool = False) -> None:
         """`RefusedError` where `request` would be refused now; nothing is opened."""
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
-            found = self._check_request(connection, item)
+            found = self._check_request(connection, item, in_freeze=in_freeze)
+            if found is None:
+                self._check_open(connection, item, emergency=False)
         if found is not None and found.state not in (State.SCHEDULED, State.QUEUED):
             raise RefusedError(f"{item.name} is being rotated already: `nightkey rotation show {found.id}`")
 
@@ -183,8 +190,7 @@ class Opening:
         self._anchors.refuse_older()
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
-            self._check_replaceable(connection, item)
-            found = rotation_rows.find_open_rotation(connection, item.id)
+            found = self._check_emergency(connection, item)
             if found is None:
                 return self.open(
                     connection,
@@ -196,23 +202,38 @@ class Opening:
                 )
             if found.state in NOT_BEGUN:
                 return self._begin_now(connection, found, item, asked_by=asked_by, emergency=True)
-            if item.policy.four_eyes:
-                raise RefusedError(
-                    f"{item.name} is {found.state}, and its policy wants four eyes: end {found.id} first "
-                    f"(nightkey rotation show {found.id}), then ask again, for somebody else to approve"
-                )
-            if found.state in BEFORE_ACTIVATION | WATCHED | {State.RETIRING}:
-                taken = lease_rows.take_rotation(connection, found.id, now=self._clock())
-                change_rows.change_rotation(
-                    connection,
-                    taken,
-                    replace(taken, emergency=True, gated=False, next_at=self._clock(), waits_for=[]),
-                )
-                self._note(connection, found, "rotation.emergency", asked_by)
-                return rotation_rows.get_rotation(connection, found.id)
+            taken = lease_rows.take_rotation(connection, found.id, now=self._clock())
+            change_rows.change_rotation(
+                connection,
+                taken,
+                replace(taken, emergency=True, gated=False, next_at=self._clock(), waits_for=[]),
+            )
+            self._note(connection, found, "rotation.emergency", asked_by)
+            return rotation_rows.get_rotation(connection, found.id)
+
+    def check_emergency(self, name: str) -> None:
+        """`RefusedError` where `request_emergency` would be refused now; nothing is opened."""
+        with self._database.read() as connection:
+            item = self._vault.get(connection, name)
+            if self._check_emergency(connection, item) is None:
+                self._check_open(connection, item, emergency=True)
+
+    def _check_emergency(self, connection: Connection, item: Item) -> Rotation | None:
+        """Whether it may be asked for; the open rotation, if there is one."""
+        self._check_replaceable(connection, item)
+        found = rotation_rows.find_open_rotation(connection, item.id)
+        if found is None or found.state in NOT_BEGUN:
+            return found
+        if item.policy.four_eyes:
+            raise RefusedError(
+                f"{item.name} is {found.state}, and its policy wants four eyes: end {found.id} first "
+                f"(nightkey rotation show {found.id}), then ask again, for somebody else to approve"
+            )
+        if found.state not in BEFORE_ACTIVATION | WATCHED | {State.RETIRING}:
             raise RefusedError(
                 f"{item.name} is {found.state}: first look at `nightkey rotation show {found.id}`"
             )
+        return found
 
     def explain_freeze(self, item: Item) -> Reason | None:
         """Until when nothing is to change for the item; None: it may."""

@@ -191,6 +191,7 @@ class ItemImport:
                     expires_at=plan.expires_at,
                     owner_ids=frozenset(ids[name] for name in plan.owners),
                     policy=plan.policy,
+                    labels=one.entry.labels,
                 )
                 for one, plan in coming
             ],

@@ -15,7 +15,7 @@ from worker.wording.changes import describe_outcome
 from worker.wording.shapes import to_plain
 
 router = APIRouter(prefix="/nightkey/changes", tags=["items"], route_class=AskedRoute)
-_NAMES_MAX = 1_000
+NAMES_MAX = 1_000
 _Change = Annotated[SharedChanges, Field(examples=[{"plan": {"lead": "14d"}}])]
 
 
@@ -27,7 +27,7 @@ class ForeseenChange(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     items: list[Annotated[str, Field(max_length=250)]] = Field(
-        default=[], max_length=_NAMES_MAX, examples=[["prod-*"]]
+        default=[], max_length=NAMES_MAX, examples=[["prod-*"]]
     )
     where: ItemWhere = Field(default=ItemWhere(), examples=[{"owner": ["platform"]}])
     change: _Change

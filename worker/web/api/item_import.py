@@ -22,7 +22,9 @@ _ENTRY = {
 
 
 class ArrivingItems(BaseModel):
-    """`items`: of that vault's answer to `GET /workflows/vault`, as they are. No value is taken of them."""
+    """`items`: of that vault's answer to `GET /workflows/vault`, as they are, with `labels` if wanted. No value
+    is taken of them.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -38,6 +40,7 @@ class ArrivedItem(BaseModel):
     name: str | None
     id: str | None = None
     given_id: str | None = None
+    labels: dict[str, str] = {}
     expires_at: datetime | None = None
     arrival: str
     why: str | None
