@@ -1,0 +1,209 @@
+"""A unit of work: reads and writes of one thread join one transaction, until whoever holds it commits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Table, insert, inspect, select, text
+
+from vaultcore.database import Database
+from vaultcore.errors import ConflictError, NotFoundError
+from vaultcore.tables import audit_head
+from vaultcore.unit_of_work import remember
+from vaultcore.written_last import keep_until_commit, savepoint
+
+HEAD = {"id": 1, "seq": 0, "hash": bytes(32)}
+
+
+class Kept:
+    """Writes the head row at the end."""
+
+    def flush(self, connection: Connection) -> None:
+        connection.execute(insert(audit_head).values(**HEAD))
+
+
+class Heard:
+    """What the unit says to its holder."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def before(self, connection: Connection) -> None:
+        assert connection.in_transaction()
+        self.said.append("before commit")
+
+    def after(self, kept: bool) -> None:  # as the unit says it
+        self.said.append("kept" if kept else "undone")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path}/vault.db")
+    with made.engine.begin() as connection:
+        audit_head.create(connection)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+def _count(database: Database, table: Table = audit_head) -> int:
+    """As another sees it."""
+    with database.engine.connect() as connection:
+        return len(connection.execute(select(table)).all())
+
+
+def _insert(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(audit_head).values(**HEAD))
+
+
+def _begin_badly(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(audit_head).values(**HEAD))
+        raise NotFoundError("there is none")
+
+
+def test_what_is_written_in_it_is_seen_by_others_when_it_is_committed(database: Database, heard: Heard) -> None:
+    with database.unit(before_commit=heard.before, after=heard.after) as unit:
+        _insert(database)
+        with database.read() as connection:
+            assert len(connection.execute(select(audit_head)).all()) == 1
+        assert (_count(database), heard.said) == (0, [])
+        unit.commit()
+        assert (_count(database), heard.said) == (1, ["before commit", "kept"])
+        unit.commit()  # nothing to commit
+        assert heard.said == ["before commit", "kept"]
+
+
+def test_what_is_left_at_its_end_is_committed(database: Database, heard: Heard) -> None:
+    with database.unit(before_commit=heard.before, after=heard.after):
+        _insert(database)
+    assert (_count(database), heard.said) == (1, ["before commit", "kept"])
+
+
+def test_one_that_has_only_read_commits_nothing(database: Database, heard: Heard) -> None:
+    with database.unit(before_commit=heard.before, after=heard.after), database.read() as connection:
+        connection.execute(select(audit_head)).all()
+    assert heard.said == ["undone"]
+
+
+def test_a_write_that_fails_undoes_the_whole_transaction(database: Database, heard: Heard) -> None:
+    with database.unit(before_commit=heard.before, after=heard.after):
+        with database.write() as connection:
+            connection.execute(text("CREATE TABLE another (id INTEGER)"))
+        with pytest.raises(NotFoundError):
+            _begin_badly(database)
+        assert heard.said == ["undone"]
+        _insert(database)
+    assert (_count(database), heard.said) == (1, ["undone", "before commit", "kept"])
+    assert not inspect(database.engine).has_table("another")
+
+
+def test_one_by_one_a_write_that_fails_undoes_itself_alone(database: Database, heard: Heard) -> None:
+    with database.unit(before_commit=heard.before, after=heard.after) as unit:
+        unit.one_by_one = True
+        _insert(database)
+        assert (_count(database), heard.said) == (1, ["before commit", "kept"])
+        with pytest.raises(ConflictError):
+            _insert(database)
+    assert (_count(database), heard.said) == (1, ["before commit", "kept", "undone"])
+
+
+def test_what_the_block_raises_leaves_what_was_committed(database: Database, heard: Heard) -> None:
+    def break_off() -> None:
+        with database.unit(before_commit=heard.before, after=heard.after) as unit:
+            _insert(database)
+            unit.commit()
+            with database.write() as connection:
+                connection.execute(audit_head.delete())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert (_count(database), heard.said) == (1, ["before commit", "kept", "undone"])
+
+
+def test_who_may_not_commit_loses_what_was_written(database: Database, heard: Heard) -> None:
+    def refuse(_: Connection) -> None:
+        raise ConflictError("taken over")
+
+    def commit() -> None:
+        with database.unit(before_commit=refuse, after=heard.after):
+            _insert(database)
+
+    with pytest.raises(ConflictError, match="taken over"):
+        commit()
+    assert (_count(database), heard.said) == (0, ["undone"])
+
+
+def test_nothing_is_committed_in_the_middle_of_a_write(database: Database, heard: Heard) -> None:
+    def leave_too_early() -> None:
+        with database.unit(before_commit=heard.before, after=heard.after) as unit, database.write():
+            unit.commit()
+
+    with pytest.raises(RuntimeError, match="in the middle of a write"):
+        leave_too_early()
+    assert heard.said == ["undone"]
+
+
+def test_what_is_done_apart_sees_what_was_committed_for_it_and_joins_nothing(
+    database: Database, heard: Heard
+) -> None:
+    with database.unit(before_commit=heard.before, after=heard.after):
+        _insert(database)
+        with database.apart():
+            assert _count(database) == 1
+            with database.write() as connection:
+                connection.execute(audit_head.delete())
+            assert _count(database) == 0
+    assert heard.said == ["before commit", "kept"]
+
+
+def test_what_was_read_is_remembered_until_its_table_is_written_to(database: Database, heard: Heard) -> None:
+    asked: list[int] = []
+
+    def count(connection: Connection) -> int:
+        def read() -> int:
+            asked.append(1)
+            return len(connection.execute(select(audit_head)).all())
+
+        return remember(connection, "how many", (audit_head.name,), read)
+
+    with database.unit(before_commit=heard.before, after=heard.after) as unit:
+        with database.read() as connection:
+            assert (count(connection), count(connection), len(asked)) == (0, 0, 1)
+        _insert(database)
+        with database.read() as connection:
+            assert (count(connection), len(asked)) == (1, 2)
+        unit.commit()
+        with database.read() as connection:
+            assert (count(connection), len(asked)) == (1, 3)
+    with database.read() as connection:  # outside of a unit it is read each time
+        assert (count(connection), count(connection), len(asked)) == (1, 1, 5)
+
+
+def test_what_is_kept_until_the_end_is_written_before_the_commit(database: Database) -> None:
+    with database.write() as connection:
+        assert keep_until_commit(connection, Kept) is keep_until_commit(connection, Kept)
+        assert not connection.execute(select(audit_head)).all()
+    assert _count(database) == 1
+    with database.engine.begin() as connection:
+        assert keep_until_commit(connection, Kept) is None
+
+
+def test_a_savepoint_that_is_undone_takes_along_what_was_kept_in_it(database: Database) -> None:
+    def fail(connection: Connection) -> None:
+        with savepoint(connection):
+            keep_until_commit(connection, Kept)
+            raise NotFoundError("there is none")
+
+    with database.write() as connection, pytest.raises(NotFoundError):
+        fail(connection)
+    assert _count(database) == 0
+    with database.write() as connection, savepoint(connection):
+        keep_until_commit(connection, Kept)
+    assert _count(database) == 1
