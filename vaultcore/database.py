@@ -140,6 +140,12 @@ class Database:
             unit.undo()
             self._of_thread.unit = None
 
+    def settle(self) -> None:
+        """What this thread wrote in its unit is committed, and nothing is open: before what takes its time."""
+        unit = self._unit
+        if unit is not None:
+            unit.leave()
+
     @contextmanager
     def apart(self) -> Iterator[None]:
         """For what takes its time, such as a run: the unit's transaction is committed, and nothing joins it."""

@@ -14,7 +14,7 @@ from worker.rows import rotation_steps as step_rows
 
 STEPS = ["create", "install", "verify", "node test", "workflow test", "activate", "watch"]
 NOTHING_OUTSIDE = (2, 52)
-WITH_A_TARGET = (10, 210)
+WITH_A_TARGET = (10, 220)
 """Commits and statements at most, from its plan until it watches, with the lease and the way back of both."""
 
 
