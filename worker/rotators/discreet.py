@@ -1,9 +1,10 @@
 """A rotator as services hold it. What it says is searched for values: it is stored, shown and mailed.
 
-And no transaction is open while it is asked.
+And nothing of ours is open while it is asked.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 from vaultcore.errors import TargetError
@@ -14,19 +15,19 @@ from worker.workflows.masking import Masker
 T = TypeVar("T")
 
 
-def make_discreet(rotator: Rotator, *, before: Callable[[], None]) -> Rotator:
-    """The same rotator; in what it says and complains of, values are masked. `before` is called each time
-    before it may ask somebody.
+def make_discreet(rotator: Rotator, *, apart: Callable[[], AbstractContextManager[None]]) -> Rotator:
+    """The same rotator; in what it says and complains of, values are masked. While it may ask somebody, all
+    stands `apart`.
     """
-    return cast("Rotator", _Discreet(rotator, before))
+    return cast("Rotator", _Discreet(rotator, apart))
 
 
 class _Discreet:
     """Hands on all else, such as what the rotator declares of itself."""
 
-    def __init__(self, rotator: Rotator, before: Callable[[], None]) -> None:
+    def __init__(self, rotator: Rotator, apart: Callable[[], AbstractContextManager[None]]) -> None:
         self._rotator = rotator
-        self._before = before
+        self._apart = apart
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the rotator has
         found = getattr(self._rotator, name)
@@ -52,9 +53,10 @@ class _Discreet:
         return self._ask(job, lambda: self._rotator.undo(job))
 
     def _ask(self, job: Job, ask: Callable[[], T], *more: Secret) -> T:
-        if not asks_nobody(self._rotator, job.settings):
-            self._before()
-        return _mask(job, ask, *more)
+        if asks_nobody(self._rotator, job.settings):
+            return _mask(job, ask, *more)
+        with self._apart():
+            return _mask(job, ask, *more)
 
 
 def _mask(job: Job, ask: Callable[[], T], *more: Secret) -> T:

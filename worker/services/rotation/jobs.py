@@ -67,7 +67,7 @@ class Jobs:
 
     def load_rotator(self, name: str) -> Rotator:
         """By its name. No transaction is open while it is asked."""
-        return make_discreet(load_rotator(name), before=self._database.settle)
+        return make_discreet(load_rotator(name), apart=self._database.apart)
 
     def read_item(self, item_id: str) -> Item:
         """`NotFoundError` if it is gone."""
