@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     )
     page_size: int = Field(default=500, ge=1, le=10_000, description="Rows read at a time.")
     lease_seconds: float = Field(
-        default=60, ge=2, le=86_400, description="How long a step is held without being renewed."
+        default=60, ge=2, le=86_400, description="How long a worker holds a rotation without renewing that."
     )
     retry_seconds: float = Field(
         default=10, gt=0, le=3600, description="The first pause after an outage; each further one is longer."
