@@ -26,13 +26,17 @@ def find_rotator(name: str) -> Rotator:
     """The rotator of that name, made anew; it holds no state between calls, and may lack a package."""
     entry = _found().get(name)
     if entry is None:
-        raise InvalidInputError(f"no rotator {name[:60]!r}: there are {', '.join(rotator_names())}")
+        raise InvalidInputError(explain_unknown(name))
     try:
         made: Rotator = _load(entry)()
     except ImportError as error:
         missing = error.name or "a package"
         raise ConfigurationError(f"rotator {name} cannot be loaded: {missing} is not installed") from None
     return made
+
+
+def explain_unknown(name: str) -> str:
+    return f"no rotator {name[:60]!r}: there are {', '.join(rotator_names())}"
 
 
 def explain_missing(name: str) -> str | None:
