@@ -76,7 +76,9 @@ class Owners:
         row = min(rows, key=lambda row: row.name != name, default=None)
         if row is None:
             shown = name[:OWNER_NAME_MAX]
-            raise NotFoundError(f"no owner {shown!r}: `nightkey owner list` shows them all, `nightkey owner create` makes one")
+            raise NotFoundError(
+                f"no owner {shown!r}: `nightkey owner list` shows them all, `nightkey owner create` makes one"
+            )
         owner = self._read(connection, row)
         check_mac(connection, owners, row, f"owner {row.name}")
         return owner
