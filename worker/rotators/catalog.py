@@ -55,7 +55,18 @@ def load_rotator(name: str) -> Rotator:
     return find_rotator(name)
 
 
-_SAID: Final = {"extra_forbidden": "there is no such setting", "missing": "it is required, and missing"}
+_OF_PARTS: Final = "it has parts: write it as an object in a file, --policy FILE"
+_SAID: Final = {
+    "extra_forbidden": "there is no such setting",
+    "missing": "it is required, and missing",
+    "int_parsing": "write a whole number",
+    "int_type": "write a whole number",
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "string_type": "write a text",
+    "model_type": _OF_PARTS,
+    "dict_type": _OF_PARTS,
+}
 """A validator's messages as a person reads them, by their kind."""
 
 
