@@ -79,6 +79,7 @@ bench: env
 	$(BIN)/python -m tests.benchmarks.masking
 	$(BIN)/python -m tests.benchmarks.wrong_keys
 	$(BIN)/python -m tests.benchmarks.lists
+	$(BIN)/python -m tests.benchmarks.rotations
 
 env: $(VENV)/.made
 

@@ -140,10 +140,10 @@ class Organisation:
         return [rotation for rotation in self.rotations() if rotation.night == slot]
 
     def drive(self) -> None:
-        """Advances every rotation until none is due."""
+        """Drives every rotation until none is due."""
         while due := self.due():
             for rotation_id in due:
-                self.services.rotation.rotations.advance(rotation_id)
+                self.services.rotation.rotations.drive(rotation_id)
 
     def due(self) -> list[str]:
         with self.services.database.read() as connection:

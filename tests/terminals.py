@@ -19,6 +19,9 @@ from tests.forking import PATIENCE, start_command
 TERMINAL = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
 """What a person's terminal says of itself."""
 
+_AGAIN = 30.0
+"""Seconds after which a key is pressed again that nobody noticed."""
+
 
 class Terminal:
     """Of a command that runs at it. Everything that it shows is kept."""
@@ -119,7 +122,8 @@ def press_ctrl_c(
     words: Sequence[str], environment: Mapping[str, str], *, after: str, then: str = ""
 ) -> tuple[str, int]:
     """What a new process shows whose own terminal this is, and its status: Ctrl-C is pressed once `after` is
-    there, and `then` typed until it ends.
+    there, and `then` typed until it ends. Long after it is pressed again, as a person does: one that comes
+    between a prompt and its wait for a key is noticed with the next key alone.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
@@ -136,9 +140,12 @@ def press_ctrl_c(
     try:
         terminal.wait_for(after)
         terminal.type("\x03")
-        deadline = time.monotonic() + PATIENCE
+        deadline, again = time.monotonic() + PATIENCE, time.monotonic() + _AGAIN
         status = None
         while status is None and time.monotonic() < deadline:
+            if time.monotonic() > again:
+                terminal.type("\x03")
+                again += _AGAIN
             terminal.type(then)  # again and again: what is typed as Ctrl-C is, goes with it
             with suppress(subprocess.TimeoutExpired):
                 status = started.wait(0.2)

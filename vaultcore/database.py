@@ -39,7 +39,7 @@ from vaultcore.mac_writing import keep_macs
 from vaultcore.row_macs import RowMacs
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.troubles import explain_database
-from vaultcore.unit_of_work import UnitOfWork, forget_what_changes
+from vaultcore.unit_of_work import Holder, UnitOfWork, forget_what_changes
 from vaultcore.written_last import WRITES, forget_kept, write_kept
 
 SCHEMA_REVISION = "0034"
@@ -125,13 +125,11 @@ class Database:
             yield connection
 
     @contextmanager
-    def unit(
-        self, *, before_commit: Callable[[Connection], None], after: Callable[[bool], None]
-    ) -> Iterator[UnitOfWork]:
+    def unit(self, holder: Holder) -> Iterator[UnitOfWork]:
         """Until the block ends, this thread's reads and writes join one transaction, which its holder commits:
         see `UnitOfWork`. What is not committed when the block raises is undone.
         """
-        unit = UnitOfWork(self._transaction, before_commit=before_commit, after=after)
+        unit = UnitOfWork(self._transaction, holder)
         self._of_thread.unit = unit
         try:
             yield unit
@@ -142,12 +140,17 @@ class Database:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """For what takes its time, such as a run: the unit's transaction is committed, and nothing joins it."""
-        unit = self._unit
-        if unit is None:
+        """For what takes its time, such as a call or a run: what was written is committed, nothing is open, and
+        what is read and written inside joins nothing.
+        """
+        if self._unit is not None:
+            self._unit.leave()
+        with self._without_unit():
             yield
-            return
-        unit.leave()
+
+    @contextmanager
+    def _without_unit(self) -> Iterator[None]:
+        unit = self._unit
         self._of_thread.unit = None
         try:
             yield
@@ -165,15 +168,16 @@ class Database:
         decisive = False
         try:
             with self._edge(lost=True), self.engine.connect() as connection:
-                connection.info[WRITES] = True
+                info = connection.info  # one that is lost gives it no more
+                info[WRITES] = True
                 try:
                     with connection.begin():
                         yield connection
                         write_kept(connection)
                 finally:
-                    connection.info.pop(WRITES, None)
-                    forget_kept(connection)
-                    decisive = connection.info.pop(DECISIVE, False)
+                    info.pop(WRITES, None)
+                    forget_kept(info)
+                    decisive = info.pop(DECISIVE, False)
         except IntegrityError:
             conflict = ConflictError("another change was made at the same moment: look again, then repeat it")
         except OperationalError:
@@ -185,7 +189,8 @@ class Database:
         if conflict is not None:
             raise_alone(conflict)
         if decisive and self.after_change is not None:
-            self.after_change()
+            with self._without_unit():
+                self.after_change()
 
     @contextmanager
     def _edge(self, *, lost: bool = False) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Several reads and writes of one thread in one transaction, committed before anything leaves.
 
 Inside `Database.unit()` whatever this thread reads or writes joins one transaction. It is begun when it is
-first needed and ends when its holder says `commit`: before a call to the outside, or at the end. So what only
+first needed and ends when its holder says `leave`: before whatever takes its time, or at the end. So what only
 touches the database costs one commit, however many services take part in it.
 
 A write that fails undoes the whole transaction, as if it had never begun: nothing has left since it did.
@@ -9,7 +9,7 @@ A write that fails undoes the whole transaction, as if it had never begun: nothi
 
 from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, event
 from sqlalchemy.exc import DBAPIError
@@ -22,62 +22,67 @@ Remembered = dict[str, dict[Hashable, Any]]
 """What was read, by the tables that it was read from."""
 
 
-class UnitOfWork:
-    """One thread's. `begin` opens a transaction; `before_commit` is called in it before it is committed, and
-    `after` with whether it was, once it is over.
-    """
+class Holder(Protocol):
+    """Whose unit it is."""
 
-    def __init__(
-        self,
-        begin: Callable[[], AbstractContextManager[Connection]],
-        *,
-        before_commit: Callable[[Connection], None],
-        after: Callable[[bool], None],
-    ) -> None:
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it has something to store that it has not written yet."""
+
+    def begin(self, connection: Connection) -> None:
+        """Called before the first write of a transaction. What it raises, that write raises."""
+
+    def store(self, connection: Connection) -> None:
+        """Called in a transaction that is about to be committed. What it raises undoes that."""
+
+    def settle(self, *, kept: bool) -> None:
+        """A transaction that wrote is over: it was committed, or undone. It must not raise."""
+
+
+class UnitOfWork:
+    """One thread's. `begin` opens a transaction."""
+
+    def __init__(self, begin: Callable[[], AbstractContextManager[Connection]], holder: Holder) -> None:
         self._begin = begin
-        self._before_commit = before_commit
-        self._after = after
+        self._holder = holder
         self._transaction: AbstractContextManager[Connection] | None = None
         self._connection: Connection | None = None
+        self._info: dict[Any, Any] = {}
         self._blocks = 0
         self._wrote = False
-        self._remembered: Remembered = {}
         self.one_by_one = False
         """Each write is committed by itself, as outside of a unit: one that fails undoes nothing else."""
 
-    @property
-    def has_written(self) -> bool:
-        """Whether there is something to commit."""
-        return self._wrote
-
-    def commit(self) -> None:
-        """What was written stands now, and others see it. Nothing was read or written: nothing happens."""
-        if self._blocks:
-            raise RuntimeError("a call to the outside was made in the middle of a write")
-        if self._connection is None:
-            return
-        try:
-            self._before_commit(self._connection)
-        except BaseException as error:
-            self._end(error)
-            raise
-        self._end(None)
-
     def leave(self) -> None:
-        """Ends the transaction where it has only read; what it wrote is committed."""
-        if self._wrote or self._blocks:
-            self.commit()
-        elif self._connection is not None:
+        """What was written stands now, and others see it; so does what its holder stores. Nothing is open."""
+        if self._blocks:
+            raise RuntimeError("a write was to be left in the middle, for a call to the outside")
+        if self._holder.is_ahead and not self._wrote:
+            with self.write():
+                pass
+        if self._wrote:
+            self._commit()
+        else:
             self.undo()
+
+    def undo(self) -> None:
+        """As if the transaction had never begun."""
+        if self._connection is not None:
+            try:
+                self._end(_NotKeptError())
+            except _NotKeptError:
+                return
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A block of it. Whatever it raises undoes the transaction."""
         connection = self._join()
-        self._wrote = True
         self._blocks += 1
         failed: BaseException | None = None
         try:
+            if not self._wrote:
+                self._wrote = True
+                self._holder.begin(connection)
             yield connection
         except BaseException as error:  # noqa: BLE001  # raised again below, as what the database makes of it
             failed = error
@@ -86,7 +91,7 @@ class UnitOfWork:
         if failed is not None:
             self._fail(failed)
         if self.one_by_one and not self._blocks:
-            self.commit()
+            self._commit()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -105,9 +110,19 @@ class UnitOfWork:
             transaction = self._begin()
             self._connection = transaction.__enter__()
             self._transaction = transaction
-            self._remembered = {}
-            self._connection.info[_REMEMBERED] = self._remembered
+            self._info = self._connection.info  # a connection that is lost gives it no more
+            self._info[_REMEMBERED] = {}
         return self._connection
+
+    def _commit(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            self._holder.store(self._connection)
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._end(None)
 
     def _fail(self, error: BaseException) -> None:
         raised: BaseException | None = None
@@ -117,22 +132,13 @@ class UnitOfWork:
             raised = made
         raise_alone(raised or error)
 
-    def undo(self) -> None:
-        """As if the transaction had never begun."""
-        undone = _UndoneError()
-        try:
-            self._end(undone)
-        except _UndoneError:
-            return
-
     def _end(self, error: BaseException | None) -> None:
-        transaction, connection = self._transaction, self._connection
+        transaction, wrote = self._transaction, self._wrote
         self._transaction = self._connection = None
         self._wrote = False
-        self._remembered = {}
-        if transaction is None or connection is None:
+        self._info.pop(_REMEMBERED, None)
+        if transaction is None:
             return
-        connection.info.pop(_REMEMBERED, None)
         kept = False
         try:
             if error is None:
@@ -141,7 +147,12 @@ class UnitOfWork:
             else:
                 transaction.__exit__(type(error), error, error.__traceback__)
         finally:
-            self._after(kept)
+            if wrote:
+                self._holder.settle(kept=kept)
+
+
+class _NotKeptError(Exception):
+    """Ends a transaction that is not to be kept."""
 
 
 def remember(connection: Connection, key: Hashable, tables: Collection[str], read: Callable[[], T]) -> T:
@@ -159,20 +170,14 @@ def remember(connection: Connection, key: Hashable, tables: Collection[str], rea
     return made
 
 
-class _UndoneError(Exception):
-    """Ends a transaction that is not to be kept."""
-
-
 def forget_what_changes(engine: Engine) -> None:
     """From now on a write of the engine ends what was remembered of its table in the same transaction."""
 
     def before(connection: Connection, statement: Any, *_: Any) -> None:  # noqa: ANN401  # the library's
         remembered: Remembered | None = connection.info.get(_REMEMBERED)
-        if (
-            remembered
-            and isinstance(statement, (Insert, Update, Delete))
-            and isinstance(statement.table, Table)
-        ):
-            remembered.pop(statement.table.name, None)
+        if remembered and isinstance(statement, (Insert, Update, Delete)):
+            table = statement.table
+            if isinstance(table, Table):
+                remembered.pop(table.name, None)
 
     event.listen(engine, "before_execute", before)

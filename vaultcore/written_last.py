@@ -5,7 +5,7 @@ Only `Database.write` ends a transaction so; whoever has a connection of another
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -35,18 +35,19 @@ def write_kept(connection: Connection) -> None:
         kept.flush(connection)
 
 
-def forget_kept(connection: Connection) -> None:
-    """The transaction is over."""
-    connection.info.pop(_LAST, None)
+def forget_kept(info: dict[Any, Any]) -> None:
+    """The transaction is over whose connection has this `info`."""
+    info.pop(_LAST, None)
 
 
 @contextmanager
 def savepoint(connection: Connection) -> Iterator[None]:
     """A part of a transaction that is undone alone when it raises, with what was kept in it."""
     write_kept(connection)
+    info = connection.info
     try:
         with connection.begin_nested():
             yield
             write_kept(connection)
     finally:
-        forget_kept(connection)
+        forget_kept(info)

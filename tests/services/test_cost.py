@@ -13,9 +13,11 @@ from worker.domain.saga import State
 from worker.rows import rotation_steps as step_rows
 
 STEPS = ["create", "install", "verify", "node test", "workflow test", "activate", "watch"]
-NOTHING_OUTSIDE = (2, 52)
-WITH_A_TARGET = (10, 210)
-"""Commits and statements at most, from its plan until it watches, with the lease and the way back of both."""
+NOTHING_OUTSIDE = {"sqlite": (2, 54), "postgresql": (3, 70)}
+WITH_A_TARGET = {"sqlite": (10, 225), "postgresql": (11, 245)}
+"""Commits and statements at most, from its plan until it watches, with its lease. Where writers do not take
+turns, rows are locked before what is written for them, and an activation begins a transaction.
+"""
 
 
 def _drive(organisation: Organisation, name: str) -> tuple[Rotation, Counted, list[State]]:
@@ -23,6 +25,10 @@ def _drive(organisation: Organisation, name: str) -> tuple[Rotation, Counted, li
     with count_on(organisation.services.database.engine) as counted:
         organisation.services.rotation.rotations.drive(rotation_id, tell=lambda one: told.append(one.state))
     return get_rotation(organisation, rotation_id), counted, told
+
+
+def _dialect(organisation: Organisation) -> str:
+    return organisation.services.database.engine.dialect.name
 
 
 def _add(organisation: Organisation, name: str = "random-password", **policy: Any) -> str:
@@ -36,7 +42,9 @@ def test_one_with_nothing_outside_is_one_transaction_beside_its_lease(staged: St
     _drive(organisation, _add(organisation, "another"))  # what is read once in a process
     rotation, counted, told = _drive(organisation, _add(organisation))
     assert rotation.state is State.WATCHING
-    assert (counted.commits, len(counted.statements)) <= NOTHING_OUTSIDE, "\n".join(counted.statements)
+    commits, statements = NOTHING_OUTSIDE[_dialect(organisation)]
+    assert counted.commits <= commits
+    assert len(counted.statements) <= statements
     assert told[-1] is State.WATCHING
     assert len(told) == len(set(told))
 
@@ -47,7 +55,7 @@ def test_one_with_a_target_and_a_workflow_commits_around_what_leaves(staged: Sta
     organisation.add_workflow("tickets", TOKEN)
     rotation, counted, _ = _drive(organisation, TOKEN)
     assert rotation.state is State.WATCHING
-    commits, statements = WITH_A_TARGET
+    commits, statements = WITH_A_TARGET[_dialect(organisation)]
     assert counted.commits <= commits
     assert len(counted.statements) <= statements
 
@@ -62,11 +70,11 @@ def test_each_step_is_recorded_and_audited_although_they_share_a_transaction(sta
     assert organisation.services.upkeep.anchors.verify().whole
 
 
-def test_steps_that_one_after_them_undid_are_done_again_one_by_one(staged: Staged, clock: Any) -> None:
+def test_steps_that_one_after_them_undid_are_done_again_one_by_one(on_file: Staged, clock: Any) -> None:
     """The new value lapses on the way: its activation fails, and with it what came before. What was
     never stored is made again, with a value of its own.
     """
-    organisation, _ = staged
+    organisation, _ = on_file
     engine, filled, turned = organisation.services.database.engine, list[str](), list[str]()
 
     def let_it_lapse(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -80,7 +88,7 @@ def test_steps_that_one_after_them_undid_are_done_again_one_by_one(staged: Stage
     rotation, counted, told = _drive(organisation, _add(organisation, lifetime="20s", lead="1s", overlap="1s"))
     event.remove(engine, "before_cursor_execute", let_it_lapse)
     assert (len(filled), len(turned)) == (2, 1)
-    assert counted.commits > NOTHING_OUTSIDE[0]
+    assert counted.commits > 2
     assert rotation.state is State.WATCHING
     assert len(told) == len(set(told))
     with organisation.services.database.read() as connection:

@@ -174,10 +174,11 @@ def test_a_workflow_that_holds_a_lapsed_value_makes_the_night_red(staged: Staged
     assert outcome(organisation, clock) == ("good", [])
     clock.advance(2 * DAY)
     assert outcome(organisation, clock) == ("failed", [ProblemKind.USES_EXPIRED])
-    (problem,) = problems(organisation)[1:]
-    assert describe(problem).startswith(
+    _, used, lapsed = problems(organisation)
+    assert describe(used).startswith(
         "prod-crm-password: node call of workflow crm-contacts uses it, and it lapsed"
     )
+    assert describe(lapsed).startswith("prod-old-password lapsed at")
 
 
 def test_a_request_that_nobody_approved_is_not_forgotten(staged: Staged, clock: Any) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Table, insert, inspect, select, text
+from sqlalchemy.exc import OperationalError
 
-from vaultcore.database import Database
-from vaultcore.errors import ConflictError, NotFoundError
+from vaultcore.database import DECISIVE, Database
+from vaultcore.errors import ConflictError, NightkeyError, NotFoundError
 from vaultcore.tables import audit_head
 from vaultcore.unit_of_work import remember
 from vaultcore.written_last import keep_until_commit, savepoint
@@ -27,12 +28,21 @@ class Heard:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.is_ahead = False
+        self.refuses = False
 
-    def before(self, connection: Connection) -> None:
+    def begin(self, connection: Connection) -> None:
         assert connection.in_transaction()
-        self.said.append("before commit")
+        self.said.append("begin")
 
-    def after(self, kept: bool) -> None:  # as the unit says it
+    def store(self, connection: Connection) -> None:
+        if self.refuses:
+            raise ConflictError("taken over")
+        connection.execute(select(1))
+        self.said.append("store")
+        self.is_ahead = False
+
+    def settle(self, *, kept: bool) -> None:
         self.said.append("kept" if kept else "undone")
 
 
@@ -68,99 +78,150 @@ def _begin_badly(database: Database) -> None:
 
 
 def test_what_is_written_in_it_is_seen_by_others_when_it_is_committed(database: Database, heard: Heard) -> None:
-    with database.unit(before_commit=heard.before, after=heard.after) as unit:
+    with database.unit(heard) as unit:
         _insert(database)
         with database.read() as connection:
             assert len(connection.execute(select(audit_head)).all()) == 1
-        assert (_count(database), heard.said) == (0, [])
-        unit.commit()
-        assert (_count(database), heard.said) == (1, ["before commit", "kept"])
-        unit.commit()  # nothing to commit
-        assert heard.said == ["before commit", "kept"]
+        assert (_count(database), heard.said) == (0, ["begin"])
+        unit.leave()
+        assert (_count(database), heard.said) == (1, ["begin", "store", "kept"])
+        unit.leave()  # nothing to commit
+        assert heard.said == ["begin", "store", "kept"]
 
 
 def test_what_is_left_at_its_end_is_committed(database: Database, heard: Heard) -> None:
-    with database.unit(before_commit=heard.before, after=heard.after):
+    with database.unit(heard):
         _insert(database)
-    assert (_count(database), heard.said) == (1, ["before commit", "kept"])
+    assert (_count(database), heard.said) == (1, ["begin", "store", "kept"])
 
 
 def test_one_that_has_only_read_commits_nothing(database: Database, heard: Heard) -> None:
-    with database.unit(before_commit=heard.before, after=heard.after), database.read() as connection:
+    with database.unit(heard), database.read() as connection:
         connection.execute(select(audit_head)).all()
-    assert heard.said == ["undone"]
+    assert heard.said == []
 
 
 def test_a_write_that_fails_undoes_the_whole_transaction(database: Database, heard: Heard) -> None:
-    with database.unit(before_commit=heard.before, after=heard.after):
+    with database.unit(heard):
         with database.write() as connection:
             connection.execute(text("CREATE TABLE another (id INTEGER)"))
         with pytest.raises(NotFoundError):
             _begin_badly(database)
-        assert heard.said == ["undone"]
+        assert heard.said == ["begin", "undone"]
         _insert(database)
-    assert (_count(database), heard.said) == (1, ["undone", "before commit", "kept"])
+    assert (_count(database), heard.said) == (1, ["begin", "undone", "begin", "store", "kept"])
     assert not inspect(database.engine).has_table("another")
 
 
 def test_one_by_one_a_write_that_fails_undoes_itself_alone(database: Database, heard: Heard) -> None:
-    with database.unit(before_commit=heard.before, after=heard.after) as unit:
+    with database.unit(heard) as unit:
         unit.one_by_one = True
         _insert(database)
-        assert (_count(database), heard.said) == (1, ["before commit", "kept"])
+        assert (_count(database), heard.said) == (1, ["begin", "store", "kept"])
         with pytest.raises(ConflictError):
             _insert(database)
-    assert (_count(database), heard.said) == (1, ["before commit", "kept", "undone"])
+    assert (_count(database), heard.said) == (1, ["begin", "store", "kept", "begin", "undone"])
 
 
 def test_what_the_block_raises_leaves_what_was_committed(database: Database, heard: Heard) -> None:
     def break_off() -> None:
-        with database.unit(before_commit=heard.before, after=heard.after) as unit:
+        with database.unit(heard) as unit:
             _insert(database)
-            unit.commit()
+            unit.leave()
             with database.write() as connection:
                 connection.execute(audit_head.delete())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         break_off()
-    assert (_count(database), heard.said) == (1, ["before commit", "kept", "undone"])
+    assert (_count(database), heard.said) == (1, ["begin", "store", "kept", "begin", "undone"])
 
 
 def test_who_may_not_commit_loses_what_was_written(database: Database, heard: Heard) -> None:
-    def refuse(_: Connection) -> None:
-        raise ConflictError("taken over")
+    heard.refuses = True
 
     def commit() -> None:
-        with database.unit(before_commit=refuse, after=heard.after):
+        with database.unit(heard):
             _insert(database)
 
     with pytest.raises(ConflictError, match="taken over"):
         commit()
-    assert (_count(database), heard.said) == (0, ["undone"])
+    assert (_count(database), heard.said) == (0, ["begin", "undone"])
+
+
+def test_what_its_holder_has_to_store_is_stored_though_nothing_else_was_written(
+    database: Database, heard: Heard
+) -> None:
+    with database.unit(heard):
+        with database.read() as connection:
+            connection.execute(select(audit_head)).all()
+        heard.is_ahead = True
+        with database.apart():
+            assert heard.said == ["begin", "store", "kept"]
+    assert heard.said == ["begin", "store", "kept"]
+
+
+def test_a_connection_that_is_lost_undoes_what_was_written_and_the_next_is_whole(
+    database: Database, heard: Heard
+) -> None:
+    def lose() -> None:
+        with database.read() as connection:
+            connection.invalidate()
+            raise OperationalError("SELECT 1", {}, Exception("the server closed the connection"))
+
+    with database.unit(heard):
+        _insert(database)
+        with pytest.raises(NightkeyError):
+            lose()
+        assert heard.said == ["begin", "undone"]
+        _insert(database)
+    assert _count(database) == 1
+    with database.read() as connection:
+        assert remember(connection, "a", (audit_head.name,), lambda: 1) == 1
+        assert remember(connection, "a", (audit_head.name,), lambda: 2) == 2
+
+
+def test_what_is_done_after_a_commit_leaves_nothing_open(database: Database, heard: Heard) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        with database.read() as connection:
+            seen.append(len(connection.execute(select(audit_head)).all()))
+
+    database.after_change = look
+    with database.unit(heard), database.write() as connection:
+        connection.info[DECISIVE] = True
+        connection.execute(insert(audit_head).values(**HEAD))
+    with database.unit(heard):
+        with database.write() as connection:
+            connection.info[DECISIVE] = True
+            connection.execute(audit_head.delete())
+        with database.apart():
+            _insert(database)  # nobody holds the lock
+    assert seen == [1, 0]
 
 
 def test_nothing_is_committed_in_the_middle_of_a_write(database: Database, heard: Heard) -> None:
     def leave_too_early() -> None:
-        with database.unit(before_commit=heard.before, after=heard.after) as unit, database.write():
-            unit.commit()
+        with database.unit(heard) as unit, database.write():
+            unit.leave()
 
-    with pytest.raises(RuntimeError, match="in the middle of a write"):
+    with pytest.raises(RuntimeError, match="left in the middle"):
         leave_too_early()
-    assert heard.said == ["undone"]
+    assert heard.said == ["begin", "undone"]
 
 
 def test_what_is_done_apart_sees_what_was_committed_for_it_and_joins_nothing(
     database: Database, heard: Heard
 ) -> None:
-    with database.unit(before_commit=heard.before, after=heard.after):
+    with database.unit(heard):
         _insert(database)
         with database.apart():
             assert _count(database) == 1
             with database.write() as connection:
                 connection.execute(audit_head.delete())
             assert _count(database) == 0
-    assert heard.said == ["before commit", "kept"]
+    assert heard.said == ["begin", "store", "kept"]
 
 
 def test_what_was_read_is_remembered_until_its_table_is_written_to(database: Database, heard: Heard) -> None:
@@ -173,13 +234,13 @@ def test_what_was_read_is_remembered_until_its_table_is_written_to(database: Dat
 
         return remember(connection, "how many", (audit_head.name,), read)
 
-    with database.unit(before_commit=heard.before, after=heard.after) as unit:
+    with database.unit(heard) as unit:
         with database.read() as connection:
             assert (count(connection), count(connection), len(asked)) == (0, 0, 1)
         _insert(database)
         with database.read() as connection:
             assert (count(connection), len(asked)) == (1, 2)
-        unit.commit()
+        unit.leave()
         with database.read() as connection:
             assert (count(connection), len(asked)) == (1, 3)
     with database.read() as connection:  # outside of a unit it is read each time

@@ -1,49 +1,62 @@
-"""A rotator whose words are searched for values: what it says of a step is stored, shown and mailed."""
+"""A rotator as services hold it. What it says is searched for values: it is stored, shown and mailed.
+
+And nothing of ours is open while it is asked.
+"""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 from vaultcore.errors import TargetError
 from vaultcore.secret import Secret
-from worker.rotators.base import Candidate, Job, Rotator
+from worker.rotators.base import Candidate, Job, Rotator, asks_nobody
 from worker.workflows.masking import Masker
 
 T = TypeVar("T")
 
 
-def make_discreet(rotator: Rotator) -> Rotator:
-    """The same rotator; in what it says and complains of, values are masked."""
-    return cast("Rotator", _Discreet(rotator))
+def make_discreet(rotator: Rotator, *, apart: Callable[[], AbstractContextManager[None]]) -> Rotator:
+    """The same rotator; in what it says and complains of, values are masked. While it may ask somebody, all
+    stands `apart`.
+    """
+    return cast("Rotator", _Discreet(rotator, apart))
 
 
 class _Discreet:
     """Hands on all else, such as what the rotator declares of itself."""
 
-    def __init__(self, rotator: Rotator) -> None:
+    def __init__(self, rotator: Rotator, apart: Callable[[], AbstractContextManager[None]]) -> None:
         self._rotator = rotator
+        self._apart = apart
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the rotator has
         found = getattr(self._rotator, name)
         if name == "list_outside":
-            return lambda job, own: _mask(job, lambda: found(job, own), *own)
+            return lambda job, own: self._ask(job, lambda: found(job, own), *own)
         if name == "read_end":
-            return lambda job: _mask(job, lambda: found(job))
+            return lambda job: self._ask(job, lambda: found(job))
         return found
 
     def create(self, job: Job) -> Candidate:
-        return _mask(job, lambda: self._rotator.create(job))
+        return self._ask(job, lambda: self._rotator.create(job))
 
     def install(self, job: Job) -> str:
-        return _mask(job, lambda: self._rotator.install(job))
+        return self._ask(job, lambda: self._rotator.install(job))
 
     def verify(self, job: Job, value: Secret) -> str:
-        return _mask(job, lambda: self._rotator.verify(job, value), value)
+        return self._ask(job, lambda: self._rotator.verify(job, value), value)
 
     def revoke(self, job: Job) -> str:
-        return _mask(job, lambda: self._rotator.revoke(job))
+        return self._ask(job, lambda: self._rotator.revoke(job))
 
     def undo(self, job: Job) -> str:
-        return _mask(job, lambda: self._rotator.undo(job))
+        return self._ask(job, lambda: self._rotator.undo(job))
+
+    def _ask(self, job: Job, ask: Callable[[], T], *more: Secret) -> T:
+        if asks_nobody(self._rotator, job.settings):
+            return _mask(job, ask, *more)
+        with self._apart():
+            return _mask(job, ask, *more)
 
 
 def _mask(job: Job, ask: Callable[[], T], *more: Secret) -> T:

@@ -101,6 +101,17 @@ def store_rotation(
         raise ConflictError(f"rotation {leased.id} was taken over by another worker")
 
 
+def lock_held(connection: Connection, leased: Rotation, *, now: datetime) -> None:
+    """Before what is written for it: who decides about it waits until this transaction ends. `ConflictError`
+    for who lost it. Where writers take turns, nobody can be in between.
+    """
+    if connection.dialect.name == "sqlite":
+        return
+    held = select(rotations.c.id).where(_is_held(leased, lease_now(connection, now))).with_for_update()
+    if connection.execute(held).first() is None:
+        raise ConflictError(f"rotation {leased.id} was taken over by another worker")
+
+
 def release_lease(connection: Connection, leased: Rotation) -> None:
     """Gives the lease back after a step that changed nothing; who lost it already gives back nothing."""
     connection.execute(

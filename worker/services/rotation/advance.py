@@ -45,7 +45,7 @@ from worker.services.rotation.admission import Admission
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.conclusions import Conclusions, Ending, wait
 from worker.services.rotation.done import Done
-from worker.services.rotation.drive import Drive
+from worker.services.rotation.drive import Drive, StepsUndoneError
 from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lease import LeasedRotation, LeaseKeeper
@@ -80,10 +80,6 @@ class Advanced:
 Tell = Callable[[Rotation], None]
 _Conclude = Callable[[Connection], Ending]
 """The end of a try, found in the transaction that commits it."""
-
-
-class _StepsUndoneError(Exception):
-    """Steps that were not committed yet are undone, by the failure of one after them."""
 
 
 def _tell_nobody(_: Rotation) -> None:
@@ -158,23 +154,14 @@ class Rotations:
         leased = self._take(rotation_id)
         if leased is None:
             return None
-        drive = Drive(
-            leased,
-            database=self._database,
-            audit=self._audit,
-            lease=self._lease,
-            tell=tell,
-            clock=self._clock,
-        )
-        now = leased
+        drive = Drive(leased, database=self._database, audit=self._audit, lease=self._lease, clock=self._clock)
         try:
             with (
                 self._leases.hold(LeasedRotation(leased), self._lease),
                 permitted_by(drive.check),
-                self._database.unit(before_commit=drive.store, after=drive.settle) as unit,
+                self._database.unit(drive) as unit,
             ):
-                self._take_steps(drive, unit, goes_on)
-                drive.give_back()
+                self._take_steps(drive, unit, tell, goes_on)
             now = drive.stored
         except ConflictError as error:
             _log.warning("rotation.conflict", **name_for_log(leased), problem=str(error))
@@ -208,26 +195,72 @@ class Rotations:
             self._row_verification.record(connection, error)
             change_rows.put_off(connection, rotation_id, now + _TAMPERED_PAUSE)
 
-    def _take_steps(self, drive: Drive, unit: UnitOfWork, goes_on: Callable[[], bool]) -> None:
-        """Until the next one is not due yet. One whose writes failed undid those before it that had not been
-        committed: these are done again, each by itself.
+    def _take_steps(self, drive: Drive, unit: UnitOfWork, tell: Tell, goes_on: Callable[[], bool]) -> None:
+        """Until the next one is not due yet; then the rotation is given back.
+
+        Whatever undoes a transaction undoes the steps that had shared it: they are done again, and from there
+        on each write is committed by itself, so that what fails is one step's.
         """
-        while True:
-            before = drive.rotation
-            step = saga.next_step(before.state, emergency=before.emergency)
-            if step is None:
-                return
-            try:
-                self._do(drive, step)
-            except _StepsUndoneError:
-                unit.one_by_one = True
+        while self._take_step(drive, unit):
+            self._tell(drive, tell)
+            if not self._is_due(drive.rotation) or not goes_on():
+                if self._store(drive, unit, drive.give_back):
+                    break
                 continue
-            now = drive.rotation
-            if now.state is before.state or now.next_at is None or now.next_at > self._clock() or not goes_on():
-                return
-            if step is Step.ACTIVATE and self._tests.has_users(now):
-                unit.commit()  # who ends a run from now on sees it, and wakes the rotation
-            drive.change(attempts=now.attempts + 1)
+            drive.begin_step(again=False)
+        else:
+            drive.give_back()
+        self._tell(drive, tell)
+
+    def _take_step(self, drive: Drive, unit: UnitOfWork) -> bool:
+        """False: there is none. What was undone is begun anew."""
+        while True:
+            step = saga.next_step(drive.rotation.state, emergency=drive.rotation.emergency)
+            if step is None:
+                return False
+            try:
+                if step is Step.ACTIVATE and not self._database.is_sqlite:
+                    unit.leave()  # it takes rows of the item before the head of the audit log, as others do
+                self._do(drive, step)
+                if step is Step.ADMIT or (step is Step.ACTIVATE and self._tests.has_users(drive.rotation)):
+                    unit.leave()  # from now on who ends a run sees it; what kills a worker next is counted
+            except StepsUndoneError:
+                self._be_careful(drive, unit)
+            except TroubleError as error:
+                if drive.is_careful or error.trouble not in _OF_THE_STEP:
+                    raise
+                self._be_careful(drive, unit)
+            else:
+                return True
+
+    def _store(self, drive: Drive, unit: UnitOfWork, store: Callable[[], None]) -> bool:
+        """False: the database does not take what steps had brought, which are done again."""
+        try:
+            store()
+        except TroubleError as error:
+            if drive.is_careful or error.trouble not in _OF_THE_STEP:
+                raise
+            self._be_careful(drive, unit)
+            return False
+        return True
+
+    def _be_careful(self, drive: Drive, unit: UnitOfWork) -> None:
+        unit.undo()
+        unit.one_by_one = drive.is_careful = True
+        drive.begin_step(again=True)
+
+    def _is_due(self, rotation: Rotation) -> bool:
+        """Whether the step after the one that was just done is to be done now."""
+        return rotation.next_at is not None and rotation.next_at <= self._clock()
+
+    def _tell(self, drive: Drive, tell: Tell) -> None:
+        """What is stored. Whoever cannot be told any more does not stop in the middle of a step."""
+        try:
+            for rotation in drive.take_untold():
+                tell(rotation)
+        except BaseException:
+            drive.give_back()
+            raise
 
     def _do(self, drive: Drive, step: Step) -> None:
         """The step, and what it came to; whatever goes wrong in it has a cause."""
@@ -239,9 +272,10 @@ class Rotations:
                 concluded = self._act(drive, item, step)
             self._commit(drive, step, concluded)
         except ConflictError:
-            raise  # it was taken over: no outcome of the step
+            raise  # it was taken over, or steps were undone: no outcome of the step
         except TamperedError as error:
-            self._resume(drive, leased)
+            drive.refuse_undone()
+            drive.change(attempts=leased.attempts)
             self._commit(drive, step, partial(self._conclusions.stop, leased, step, error))
             return
         except TroubleError as error:
@@ -256,16 +290,9 @@ class Rotations:
             failure = _judge(error, leased, step)
         else:
             return
-        self._resume(drive, leased)
-        self._commit(drive, step, partial(self._conclusions.fail, leased, item, step, failure))
-
-    def _resume(self, drive: Drive, leased: Rotation) -> None:
-        """After a failure, which may have undone what was written since the last commit. `_StepsUndoneError` if
-        that was more than this step's.
-        """
-        if drive.rotation.state is not leased.state:
-            raise _StepsUndoneError
+        drive.refuse_undone()
         drive.change(attempts=leased.attempts)
+        self._commit(drive, step, partial(self._conclusions.fail, leased, item, step, failure))
 
     def _slack_ends(self, leased: Rotation, item: Item | None) -> datetime:
         since = leased.failing_since or self._clock()
@@ -340,6 +367,7 @@ class Rotations:
 
     def _commit(self, drive: Drive, step: Step, conclude: _Conclude) -> None:
         """Everything that follows from a try. It stands with the next commit; at once, where a value went."""
+        drive.refuse_undone()
         with self._database.write() as connection:
             end = conclude(connection)
             self._move(connection, drive, step, end)

@@ -12,8 +12,7 @@ from worker.domain.credential_checks import REFUSALS, CheckAnswer, CheckOutcome
 from worker.domain.reasons import Code, Reason
 from worker.log import get_logger
 from worker.rotators.base import Job, Rotator
-from worker.rotators.catalog import can_ask, find_target, load_rotator
-from worker.rotators.discreet import make_discreet
+from worker.rotators.catalog import can_ask, find_target
 from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.jobs import Jobs
 
@@ -50,7 +49,7 @@ class CredentialQuestion:
 
     def _ask_rotator(self, item: Item, target: str | None, actor: str) -> CheckAnswer:
         name = item.policy.rotator or ""
-        rotator = make_discreet(load_rotator(name))
+        rotator = self._jobs.load_rotator(name)
         asking = self._jobs.make_asking(
             item, rotation=None, actor=actor, purpose=Purpose.CHECK, stages=[Stage.CURRENT]
         )

@@ -20,8 +20,12 @@ from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_steps as step_rows
 
 
+class StepsUndoneError(ConflictError):
+    """What steps wrote, and had not been committed yet, is undone: they are done again, one by one."""
+
+
 class Drive:
-    """`rotation` is as it stands, stored or not. `tell` hears of each state it came to, once that is stored."""
+    """`rotation` is as it stands, stored or not. It is the holder of its worker's unit of work."""
 
     def __init__(
         self,
@@ -30,32 +34,46 @@ class Drive:
         database: Database,
         audit: AuditLog,
         lease: timedelta,
-        tell: Callable[[Rotation], None],
         clock: Callable[[], datetime],
     ) -> None:
         self.rotation = leased
         self.stored = leased
         """As it is for others."""
-        self.commits = 0
         self.has_acted = False
-        """Whether a call to the outside was let through: it may be under way when its caller is gone."""
+        """Whether a call to the outside was let through in this step: it may be under way then."""
+        self.is_careful = False
+        """Steps share nothing any more: each of their writes is committed by itself."""
         self._database = database
         self._audit = audit
-        self._lease: timedelta | None = lease
-        self._tell = tell
+        self._lease = lease
+        self._gives_back = False
         self._clock = clock
         self._steps: list[NewStep] = []
         self._numbered: int | None = None
+        self._reached: list[Rotation] = []
         self._untold: list[Rotation] = []
+        self._undone = False
+
+    def begin_step(self, *, again: bool) -> None:
+        """`again`: it was undone. Counts the try, which the lease has done for the first one."""
+        self._undone = False
+        if not again:
+            self.change(attempts=self.rotation.attempts + 1)
 
     def change(self, **changes: object) -> None:
         """What came of its step, or is about to be asked for: stored before anything leaves."""
         self.rotation = replace(self.rotation, **changes)  # type: ignore[arg-type]  # fields of a rotation
 
+    def refuse_undone(self) -> None:
+        """`StepsUndoneError` if anything was undone since the step began: also what nobody was told of."""
+        if self._undone and not self.is_careful:
+            raise StepsUndoneError(f"what was written for {self.rotation.id} was undone")
+
     def move(self, connection: Connection, after: Rotation, step: NewStep | None) -> None:
         """It stands there now, by this step; None: there is nothing new to record of it."""
         before, self.rotation = self.rotation, after
-        self._untold.append(after)
+        self.has_acted = False
+        self._reached.append(after)
         if step is not None:
             self._steps.append(step)
         if after.state is not before.state:
@@ -69,46 +87,60 @@ class Drive:
             )
 
     def check(self) -> None:
-        """Before a call to the outside: what was written is committed; `ConflictError` for who no longer holds
+        """Before a call to the outside: what was written is committed. `ConflictError` for who no longer holds
         the rotation.
         """
-        before = self.commits
-        with self._database.apart():
-            if self.commits == before:  # nothing was stored under the fence just now
-                with self._database.read() as connection:
-                    if not lease_rows.is_held(connection, self.stored, now=self._clock()):
-                        raise ConflictError(f"rotation {self.stored.id} was taken over by another worker")
+        self.refuse_undone()
+        with self._database.apart(), self._database.read() as connection:
+            held = lease_rows.is_held(connection, self.stored, now=self._clock())
+        if not held:
+            raise ConflictError(f"rotation {self.stored.id} was taken over by another worker")
         self.has_acted = True
 
     def give_back(self) -> None:
-        """The last commit: whoever comes next goes on from there."""
-        self._lease = None
-        with self._database.write():
-            pass  # it may be all that there is to write
+        """The last commit: whoever comes next goes on from there. Once is enough."""
+        if self.stored.lease_until is None:
+            return
+        self._gives_back = True
+        try:
+            with self._database.apart():
+                pass
+        finally:
+            self._gives_back = False
 
-    # Called by the transaction
+    def take_untold(self) -> list[Rotation]:
+        """Each state that it came to and that is stored by now, once."""
+        untold, self._untold = self._untold, []
+        return untold
+
+    # The holder of a unit of work
+
+    @property
+    def is_ahead(self) -> bool:
+        return self.rotation is not self.stored or self._gives_back
+
+    def begin(self, connection: Connection) -> None:
+        lease_rows.lock_held(connection, self.stored, now=self._clock())
 
     def store(self, connection: Connection) -> None:
         """`ConflictError` for who lost the rotation, or let its lease lapse: nothing of all this stands."""
-        lease_rows.store_rotation(connection, self.stored, self.rotation, now=self._clock(), lease=self._lease)
+        lease = None if self._gives_back else self._lease
+        lease_rows.store_rotation(connection, self.stored, self.rotation, now=self._clock(), lease=lease)
         if self._steps:
             if self._numbered is None:
                 self._numbered = step_rows.last_number(connection, self.rotation.id)
             step_rows.add_steps(connection, self.rotation.id, self._steps, after=self._numbered)
 
-    def settle(self, kept: bool) -> None:  # as the unit says it
-        """The transaction is over. What was not kept never was."""
-        if not kept:
+    def settle(self, *, kept: bool) -> None:
+        if kept:
+            if self._gives_back:
+                self.change(lease_until=None)
+            self.stored = self.rotation
+            if self._numbered is not None:
+                self._numbered += len(self._steps)
+            self._untold += self._reached
+        else:
             self.rotation = self.stored
             self._numbered = None
-            self._steps, self._untold = [], []
-            return
-        if self._lease is None:
-            self.change(lease_until=None)
-        self.stored = self.rotation
-        self.commits += 1
-        if self._numbered is not None:
-            self._numbered += len(self._steps)
-        untold, self._steps, self._untold = self._untold, [], []
-        for one in untold:
-            self._tell(one)
+            self._undone = True
+        self._steps, self._reached = [], []

@@ -63,7 +63,11 @@ class Jobs:
         self._clock = clock
 
     def load(self, rotation: Rotation) -> tuple[Item, Rotator]:
-        return self.read_item(rotation.item_id), make_discreet(load_rotator(rotation.rotator))
+        return self.read_item(rotation.item_id), self.load_rotator(rotation.rotator)
+
+    def load_rotator(self, name: str) -> Rotator:
+        """By its name. No transaction is open while it is asked."""
+        return make_discreet(load_rotator(name), apart=self._database.apart)
 
     def read_item(self, item_id: str) -> Item:
         """`NotFoundError` if it is gone."""

@@ -16,8 +16,7 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.log import get_logger
 from worker.rotators.base import Outside, Rotator, asks_nobody
-from worker.rotators.catalog import find_target, load_rotator, parse_settings
-from worker.rotators.discreet import make_discreet
+from worker.rotators.catalog import find_target, parse_settings
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.jobs import Asking, Jobs
 
@@ -63,7 +62,7 @@ class TargetSearch:
             return Judgement(result=Result.CANNOT_ASK, detail=said)
 
     def _ask_rotator(self, item: Item, rotation: Rotation | None) -> Judgement:
-        rotator = make_discreet(load_rotator(item.policy.rotator or ""))
+        rotator = self._jobs.load_rotator(item.policy.rotator or "")
         if asks_nobody(rotator, parse_settings(item.policy.rotator or "", item.policy.settings)):
             return Judgement(result=Result.HERE_ALONE, detail=Reason.of(Code.WORKS_HERE))
         asking = self._jobs.make_asking(item, rotation=rotation, actor=ACTOR)

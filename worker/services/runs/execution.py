@@ -154,18 +154,19 @@ class RunExecution:
         if problem:
             return self._end(run, resolved, RunResult.not_begun(problem)), None
         others = _Others(self, self._subworkflows, run)
-        ended = self._runner.begin(
-            run.workflow.definition,
-            start=start,
-            values=resolved.values,
-            beside=resolved.beside,
-            hidden=hidden,
-            is_test=run.is_test,
-            others=others,
-            cannot_wait=NO_DELAY_WITHIN if within else None,
-            seconds=seconds,
-            clock=self._clock,
-        )
+        with self._database.apart():  # it takes its time
+            ended = self._runner.begin(
+                run.workflow.definition,
+                start=start,
+                values=resolved.values,
+                beside=resolved.beside,
+                hidden=hidden,
+                is_test=run.is_test,
+                others=others,
+                cannot_wait=NO_DELAY_WITHIN if within else None,
+                seconds=seconds,
+                clock=self._clock,
+            )
         return self._conclude(run, resolved, ended, others), ended if isinstance(ended, Ended) else None
 
     def _conclude(

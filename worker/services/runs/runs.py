@@ -266,13 +266,14 @@ class Runs:
             resolved = self._template_values.resolve(
                 connection, workflow, overrides, node_id=node_id, purpose=Purpose.TEST, actor=actor
             )
-        return self._runner.test_node(
-            workflow.definition,
-            node_id,
-            context=workflow.definition.sample_context if context is None else context,
-            values=resolved.stand_in(stand_ins or {}),
-            beside=resolved.beside,
-        )
+        with self._database.apart():
+            return self._runner.test_node(
+                workflow.definition,
+                node_id,
+                context=workflow.definition.sample_context if context is None else context,
+                values=resolved.stand_in(stand_ins or {}),
+                beside=resolved.beside,
+            )
 
     def test_workflow(
         self,

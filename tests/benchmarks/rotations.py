@@ -1,0 +1,212 @@
+"""What a rotation costs that asks nobody outside, one after the other in one process, on both databases.
+
+Beside it stands the bare driver: it writes the same rows by the same statements, with as many commits that
+reach the disk, and seals and opens as many values. Counts of commits and statements are the same on every
+machine. `--write PAGE` puts the table into a page.
+"""
+
+import argparse
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import event
+
+from tests.benchmarks.table import BenchRow, add_options, tell
+from tests.postgres import create_database, run_sql, show_for_sqlalchemy, start_postgres, wait_until_left
+from vaultcore.crypto.envelope import Binding, open_sealed, seal
+from vaultcore.model import Consumers, Mode, Policy
+from vaultcore.secret import Secret
+from worker.bootstrap import Services
+from worker.config import load_settings
+from worker.domain.saga import State
+from worker.installation import initialise
+
+NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+_WARM = 3
+_WRITES = ("INSERT", "UPDATE", "DELETE")
+_VALUES = 3
+"""How many values a rotation opens, beside the one that it seals."""
+
+
+@dataclass
+class Written:
+    """What rotations sent to the database: its writes in order (None: a commit), and all statements' number."""
+
+    writes: list[tuple[str, Any, bool] | None] = field(default_factory=list)
+    statements: int = 0
+
+    @property
+    def commits(self) -> int:
+        return self.writes.count(None)
+
+
+def watch(services: Services, written: Written) -> Callable[[], None]:
+    """Notes what is sent from now on; what it returns ends that."""
+    engine = services.database.engine
+
+    def see(_connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, many: bool) -> None:
+        if statement.startswith(("BEGIN", "PRAGMA")):
+            return
+        written.statements += 1
+        if statement.startswith(_WRITES):
+            written.writes.append((statement, given, many))
+
+    def commit(_connection: Any) -> None:
+        written.writes.append(None)
+
+    event.listen(engine, "before_cursor_execute", see)
+    event.listen(engine, "commit", commit)
+
+    def end() -> None:
+        event.remove(engine, "before_cursor_execute", see)
+        event.remove(engine, "commit", commit)
+
+    return end
+
+
+def open_rotations(services: Services, number: int) -> list[str]:
+    """Items whose value is made here, each with a rotation that a person asked for."""
+    policy = Policy(
+        mode=Mode.AUTO, rotator="random", stated=True, consumers=Consumers.NONE, lead=timedelta(days=14)
+    )
+    opened = []
+    for place in range(number):
+        with services.database.write() as connection:
+            created = services.vault.create(
+                connection,
+                name=f"prod-service-{place}",
+                value=Secret(f"the first value of {place}"),
+                owner_ids=(services.owners.get(connection, "operators").id,),
+                expires_at=NOW + timedelta(days=3),
+                policy=policy,
+                actor="bench",
+            )
+        opened.append(services.rotation.opening.request(created.item.id, asked_by="bench").id)
+    return opened
+
+
+def rotate(services: Services, rotation_ids: list[str]) -> None:
+    for rotation_id in rotation_ids:
+        advanced = services.rotation.rotations.drive(rotation_id)
+        assert advanced is not None
+        assert advanced.rotation.state is State.WATCHING, advanced.rotation.state
+
+
+def replay(driver: Any, written: Written, services: Services, number: int) -> None:
+    """The writes of so many rotations, by the driver alone, and the work on their values."""
+    key = services.keyring.active
+    binding = Binding(deployment_id=services.deployment_id, subject_id="item", version=2, purpose="item-value")
+    for _ in range(number):
+        sealed = seal(Secret("a value of some twenty signs"), key=key, binding=binding)
+        for _ in range(_VALUES):
+            open_sealed(sealed, key=key, binding=binding)
+    cursor = driver.cursor()
+    begin = "BEGIN IMMEDIATE" if isinstance(driver, sqlite3.Connection) else "BEGIN"
+    cursor.execute(begin)
+    for write in written.writes:
+        if write is None:
+            cursor.execute("COMMIT")
+            cursor.execute(begin)
+        else:
+            statement, given, many = write
+            (cursor.executemany if many else cursor.execute)(statement, given)
+    cursor.execute("COMMIT")
+
+
+def measure(
+    name: str, services: Services, driver: Any, number: int, before: Callable[[], None]
+) -> Iterator[BenchRow]:
+    """`before` keeps the vault as it is for the driver, once all rotations are open."""
+    opened = open_rotations(services, number + _WARM)
+    rotate(services, opened[:_WARM])
+    before()
+    written = Written()
+    end = watch(services, written)
+    began, spent = time.perf_counter(), time.process_time()
+    rotate(services, opened[_WARM:])
+    spent, taken = time.process_time() - spent, time.perf_counter() - began
+    end()
+    with closing(driver()) as bare:
+        began = time.perf_counter()
+        replay(bare, written, services, number)
+        alone = time.perf_counter() - began
+    work = f"{name}: rotation without target or consumers"
+    yield BenchRow(
+        work=work, measure=number / taken, beside=number / alone, unit="a second",
+        beside_what="bare driver, the same writes and commits", at_least=0.25,
+    )  # fmt: skip
+    yield BenchRow(work=f"{work}: CPU of each", measure=spent / number * 1000, at_most=6)
+    yield BenchRow(work=f"{work}: commits", measure=written.commits / number, unit="", at_most=4)
+    yield BenchRow(work=f"{work}: statements", measure=written.statements / number, unit="", at_most=40)
+
+
+@contextmanager
+def open_vault(folder: Path, address: str = "") -> Iterator[Services]:
+    settings = load_settings(folder, database_url=address)
+    initialise(settings, lambda: NOW)
+    services = Services(settings, lambda: NOW)
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+def on_sqlite(folder: Path, number: int) -> list[BenchRow]:
+    kept = folder / "kept.db"
+    with open_vault(folder / "on_sqlite") as services:
+
+        def keep() -> None:
+            with (
+                closing(sqlite3.connect(folder / "on_sqlite" / "nightkey.db")) as now,
+                closing(sqlite3.connect(kept)) as copy,
+            ):
+                now.backup(copy)
+
+        def connect() -> sqlite3.Connection:
+            driver = sqlite3.connect(kept, isolation_level=None)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+                driver.execute(f"PRAGMA {pragma}")
+            return driver
+
+        return list(measure("SQLite", services, connect, number, keep))
+
+
+def on_postgresql(folder: Path, number: int) -> list[BenchRow]:
+    with start_postgres() as server:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            run_sql(server, f"ALTER SYSTEM SET {setting} = on")
+        run_sql(server, "SELECT pg_reload_conf()")
+        address = create_database(server, "vault")
+        with open_vault(folder / "on_postgresql", show_for_sqlalchemy(address)) as services:
+
+            def keep() -> None:
+                services.database.dispose()
+                wait_until_left(show_for_sqlalchemy(address))
+                run_sql(server, "CREATE DATABASE kept TEMPLATE vault")
+
+            def connect() -> Any:
+                return psycopg.connect(address.replace("/vault", "/kept"), autocommit=True)
+
+            return list(measure("PostgreSQL", services, connect, number, keep))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rotations", type=int, default=300)
+    add_options(parser)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="nightkey-bench-", dir="/var/tmp") as folder:
+        rows = on_sqlite(Path(folder), given.rotations) + on_postgresql(Path(folder), given.rotations)
+    tell("rotations", rows, write=given.write)
+
+
+if __name__ == "__main__":
+    main()
