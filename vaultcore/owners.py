@@ -1,6 +1,5 @@
 """Owners and their routes: who is told, and where. Every method works in the caller's transaction."""
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -77,7 +76,9 @@ class Owners:
         row = min(rows, key=lambda row: row.name != name, default=None)
         if row is None:
             shown = name[:OWNER_NAME_MAX]
-            raise NotFoundError(f"no owner {shown!r}: `nightkey owner create {shlex.quote(shown)}` makes one")
+            raise NotFoundError(
+                f"no owner {shown!r}: `nightkey owner list` shows them all, `nightkey owner create` makes one"
+            )
         owner = self._read(connection, row)
         check_mac(connection, owners, row, f"owner {row.name}")
         return owner

@@ -76,6 +76,7 @@ def test_up_goes_on_whatever_is_killed_or_taken_away_and_leaves_nobody_behind(
         again.wait_until_ready()
         assert again.stop() == 0
         assert "nightkey is down" in again.said()
+        assert "Warm shutdown" not in again.said(), "the log has one form"
 
 
 def _wait_for_end(pids: list[int]) -> list[int]:

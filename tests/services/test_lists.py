@@ -283,13 +283,19 @@ def test_what_no_page_can_be_is_refused_in_one_line(services: Services, asked: P
         services.lists.page_items(ItemFilter(), asked, seen_by=ALL)
 
 
+@pytest.mark.both
 def test_a_filter_names_what_there_is(filled: Services) -> None:
     for wanted, says in (
         (ItemFilter(owners={"no-such-team"}), "no owner 'no-such-team'"),
         (ItemFilter(used_by="no such workflow"), "no workflow 'no such workflow'"),
+        (ItemFilter(rotator="htpp"), "no rotator 'htpp': there are http, postgres-role, random"),
     ):
         with pytest.raises(NotFoundError, match=says):
             filled.lists.page_items(wanted, PageRequest(), seen_by=ALL)
+    with filled.database.write() as connection:
+        connection.execute(update(items).where(items.c.id == make_id("vlt", 9)).values(rotator="taken-away"))
+    page = filled.lists.page_items(ItemFilter(rotator="taken-away"), PageRequest(), seen_by=ALL)
+    assert len(page.rows) == 1, "its items are found though no package has it any longer"
     with pytest.raises(InvalidInputError, match="search: holds"):
         filled.lists.page_items(ItemFilter(search="a\0b"), PageRequest(), seen_by=ALL)
 

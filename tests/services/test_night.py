@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from tests.organisation import Organisation, read_token
 from tests.services.conftest import Moves
@@ -14,6 +15,7 @@ from vaultcore.tables import items
 from worker.bootstrap import Services
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
+from worker.domain.work import Task, Work
 from worker.rows.problems import read_undelivered
 from worker.wording import describe, say, say_each
 
@@ -406,3 +408,21 @@ def test_a_workflow_that_runs_on_while_a_night_looks_is_not_taken_for_damaged(
     assert len(organisation.services.runs.runs.open_due()) == 1
     found = organisation.services.night.nights.preview(began).findings
     assert [finding.detail for finding in found if finding.kind is FindingKind.UNREADABLE] == []
+
+
+def test_the_log_has_one_line_for_each_state_with_item_rotation_and_night(organisation: Organisation) -> None:
+    organisation.add_token(TOKEN, "ticketing")
+    slot = organisation.services.clock()
+    organisation.services.night.nights.begin(slot)
+    (rotation,) = organisation.rotations()
+    with capture_logs() as lines:
+        organisation.services.night.dispatch.do(Work(Task.ROTATE, rotation.id))
+        organisation.services.night.dispatch.do(Work(Task.ROTATE, rotation.id))  # a ring too many says nothing
+    states = [line["state"] for line in lines]
+    assert states[0] == "planned"
+    assert "activated" in states
+    assert len(states) == len(set(states))
+    named = {"rotation": rotation.id, "item": TOKEN, "item_id": rotation.item_id, "night": slot.isoformat()}
+    for line in lines:
+        assert line["event"] == "rotation.moved"
+        assert {name: line[name] for name in named} == named

@@ -7,7 +7,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from vaultcore.rules import parse_duration
-from worker.domain.findings import WORST_FIRST, FindingKind, expiry_level, show_lasting, show_time_left
+from worker.domain.distances import show_time_left
+from worker.domain.findings import WORST_FIRST, FindingKind, expiry_level, show_lasting
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -97,13 +98,17 @@ def test_what_has_lapsed_is_worse_than_anything_before(left):
         (timedelta(hours=1), "in 1 hour"),
         (timedelta(minutes=59, seconds=59), "in 59 minutes"),
         (timedelta(minutes=1), "in 1 minute"),
-        (SECOND, "in a minute"),
-        (timedelta(0), "a minute ago"),
-        (-SECOND, "a minute ago"),
+        (SECOND, "in less than a minute"),
+        (timedelta(0), "less than a minute ago"),
+        (-SECOND, "less than a minute ago"),
         (-timedelta(minutes=5), "5 minutes ago"),
         (-DAY + SECOND, "23 hours ago"),
         (-DAY, "1 day ago"),
         (-3 * DAY - SECOND, "3 days ago"),
+        (59 * DAY, "in 59 days"),
+        (60 * DAY, "in 2 months"),
+        (-330 * DAY, "11 months ago"),
+        (800 * DAY, "in 2 years"),
     ],
 )
 def test_time_left_reads_in_whole_units(left, text):

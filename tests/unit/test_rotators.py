@@ -90,7 +90,7 @@ def test_a_rotator_whose_package_is_missing_says_which(monkeypatch):
         (
             "random",
             {"length": "s3cr3t"},
-            "length: Input should be a valid integer, unable to parse string as an integer",
+            "length: write a whole number",
         ),
         (
             "random",
@@ -106,16 +106,20 @@ def test_a_rotator_whose_package_is_missing_says_which(monkeypatch):
         ("random", {"lenght": 40}, "lenght: there is no such setting"),
         ("workflow-api-key", {"length": 40}, "length: there is no such setting"),
         ("http", {}, "issue: it is required, and missing"),
-        ("http", HTTP_SETTINGS | {"issue": "s3cr3t"}, "issue: Input should be"),
+        (
+            "http",
+            HTTP_SETTINGS | {"issue": "s3cr3t"},
+            "issue: it has parts: write it as an object in a file, --policy FILE",
+        ),
         ("http", HTTP_SETTINGS | {"verify": {}}, "verify.url: it is required, and missing"),
         ("http", HTTP_SETTINGS | {"revoke": REQUEST | {"method": "BREW"}}, "revoke.method: Input should be"),
         (
             "http",
             HTTP_SETTINGS | {"find": REQUEST | {"headers": {"X": 5}}},
-            "find.headers.X: Input should be a valid string",
+            "find.headers.X: write a text",
         ),
         ("http", HTTP_SETTINGS | {"token": "s3cr3t"}, "token: there is no such setting"),
-        ("http", HTTP_SETTINGS | {"value": 5}, "value: Input should be a valid string"),
+        ("http", HTTP_SETTINGS | {"value": 5}, "value: write a text"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_with_their_name_and_without_what_was_given(

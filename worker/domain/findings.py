@@ -202,28 +202,3 @@ def show_lasting(duration: timedelta) -> str:
     """As a person would say it, and `--lifetime` takes it: `7d` of what lives a second less; never nothing."""
     unit = next((unit for unit in _UNITS if duration >= 10 * unit), timedelta(seconds=1))
     return show_duration(max(round(duration / unit) * unit, timedelta(seconds=1)))
-
-
-def show_time_left(expires_at: datetime, now: datetime) -> str:
-    """`in 3 days`, `in 5 hours`, `2 days ago`: whole units, rounded down."""
-    return show_time_left_of(count_seconds_left(expires_at, now))
-
-
-def count_seconds_left(expires_at: datetime, now: datetime) -> int:
-    """Whole seconds, and at least one before the expiry itself; none or fewer: it has lapsed."""
-    left = expires_at - now
-    seconds = int(abs(left).total_seconds())
-    return max(seconds, 1) if left > timedelta(0) else -seconds
-
-
-def show_time_left_of(seconds: int) -> str:
-    """As `show_time_left`, of so many seconds."""
-    size = abs(seconds)
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        number = size // length
-        if number:
-            text = f"{number} {unit}{'s' if number > 1 else ''}"
-            break
-    else:
-        text = "a minute"
-    return f"in {text}" if seconds > 0 else f"{text} ago"

@@ -8,7 +8,8 @@ from itertools import groupby, islice
 from typing import Any
 
 from worker.domain.commands import quote_word
-from worker.domain.findings import WORST_FIRST, FindingKind, show_time_left
+from worker.domain.distances import show_time_left
+from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.reasons import Reason
 from worker.domain.saga import State
 

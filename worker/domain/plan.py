@@ -7,7 +7,8 @@ from typing import NamedTuple
 from vaultcore.model import Mode
 from worker.domain.commands import quote_word, replace_command
 from worker.domain.consumption import advise_unread
-from worker.domain.findings import Finding, FindingKind, count_seconds_left, expiry_level, find_of_item
+from worker.domain.distances import count_seconds_left
+from worker.domain.findings import Finding, FindingKind, expiry_level, find_of_item
 from worker.domain.limits import Room, cannot_wait, when_to_begin
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State

@@ -50,11 +50,24 @@ def refuse_twins(twins: Sequence[Twin], name: str) -> None:
 
 def explain_twin(twin: Twin, name: str) -> str:
     """Why an item of that name would not be taken, beside the other."""
+    declare = f"--mode notify --copy-of {quote_word(twin.item)}"
+    return f"{_say_second(twin, name)}, or declare it a copy, which is not replaced by itself: {declare}"
+
+
+def explain_second_entry(twin: Twin, name: str) -> str:
+    """The same of an entry of a file, which takes no such options."""
+    declare = f"{quote_word(name)} --owner OWNER --mode notify --copy-of {quote_word(twin.item)}"
+    return (
+        f"{_say_second(twin, name)}, or make it a copy, which is not replaced by itself: "
+        f"`nightkey item create {declare}`"
+    )
+
+
+def _say_second(twin: Twin, name: str) -> str:
     what = "the same value" if twin.name is None else f"what changes {twin.name}"
     return (
         f"{name} would be the second item with {what}, beside {twin.item}: when one of them is replaced the "
-        f"other is dead. Let workflows name {twin.item}, or declare it a copy, which is not replaced by "
-        f"itself: --mode notify --copy-of {quote_word(twin.item)}"
+        f"other is dead. Let workflows name {twin.item}"
     )
 
 

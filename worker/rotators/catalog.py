@@ -26,13 +26,17 @@ def find_rotator(name: str) -> Rotator:
     """The rotator of that name, made anew; it holds no state between calls, and may lack a package."""
     entry = _found().get(name)
     if entry is None:
-        raise InvalidInputError(f"no rotator {name[:60]!r}: there are {', '.join(rotator_names())}")
+        raise InvalidInputError(explain_unknown(name))
     try:
         made: Rotator = _load(entry)()
     except ImportError as error:
         missing = error.name or "a package"
         raise ConfigurationError(f"rotator {name} cannot be loaded: {missing} is not installed") from None
     return made
+
+
+def explain_unknown(name: str) -> str:
+    return f"no rotator {name[:60]!r}: there are {', '.join(rotator_names())}"
 
 
 def explain_missing(name: str) -> str | None:
@@ -51,7 +55,18 @@ def load_rotator(name: str) -> Rotator:
     return find_rotator(name)
 
 
-_SAID: Final = {"extra_forbidden": "there is no such setting", "missing": "it is required, and missing"}
+_OF_PARTS: Final = "it has parts: write it as an object in a file, --policy FILE"
+_SAID: Final = {
+    "extra_forbidden": "there is no such setting",
+    "missing": "it is required, and missing",
+    "int_parsing": "write a whole number",
+    "int_type": "write a whole number",
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "string_type": "write a text",
+    "model_type": _OF_PARTS,
+    "dict_type": _OF_PARTS,
+}
 """A validator's messages as a person reads them, by their kind."""
 
 

@@ -111,6 +111,11 @@ def _is_among(connection: Connection, ids: Select[*tuple[Any, ...]]) -> ColumnEl
     return items.c.id == any_(func.array(ids.scalar_subquery()))
 
 
+def has_items_of(connection: Connection, rotator: str) -> bool:
+    """Whether any item, seen or not, is replaced by it."""
+    return connection.execute(select(items.c.id).where(items.c.rotator == rotator).limit(1)).first() is not None
+
+
 def find_open_rotations(connection: Connection, item_ids: Sequence[str]) -> dict[str, OpenRotation]:
     """The open rotations of these items."""
     rows = connection.execute(

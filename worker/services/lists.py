@@ -2,7 +2,7 @@
 
 A page of `PageRequest()` is the first one as it usually is. Its `next` leads on, with the same filter and
 order. `InvalidInputError` for an order that is not offered and a cursor of another list, `NotFoundError` for an
-owner or a workflow of the filter that there is not.
+owner, a workflow or a rotator of the filter that there is not.
 """
 
 from collections.abc import Callable, Collection
@@ -15,17 +15,18 @@ from sqlalchemy import Connection
 from vaultcore.access import Action, Principal, whose
 from vaultcore.audit import AuditRow
 from vaultcore.database import Database
-from vaultcore.errors import InvalidInputError, UnreadableError
+from vaultcore.errors import InvalidInputError, NotFoundError, UnreadableError
 from vaultcore.ids import find_prefix
 from vaultcore.owners import Owners
 from worker.domain.item_states import ItemFilter
 from worker.domain.paging import LIMIT_MAX, Page, PageRequest
 from worker.domain.rotation import Rotation
+from worker.rotators.catalog import explain_unknown, rotator_names
 from worker.rows.audit_lists import AuditFilter, page_audit
 from worker.rows.finding_lists import FindingFilter, page_findings
 from worker.rows.findings import ListedFinding
 from worker.rows.id_beginnings import KINDS, complete
-from worker.rows.item_lists import ListedItem, page_items
+from worker.rows.item_lists import ListedItem, has_items_of, page_items
 from worker.rows.notice_lists import NoticeFilter, page_notices
 from worker.rows.notices import Notice
 from worker.rows.rotation_lists import RotationFilter, page_rotations
@@ -54,6 +55,7 @@ class Lists:
         _check_texts(vars(wanted))
         with self._database.read() as connection:
             user = wanted.used_by
+            _check_rotator(connection, wanted.rotator)
             return page_items(
                 connection,
                 wanted,
@@ -169,6 +171,12 @@ class Lists:
         """The ids of the owners whose things are shown to the principal; None: everybody's."""
         names = whose(principal, action)
         return None if names is None else self._find_owners(connection, names)
+
+
+def _check_rotator(connection: Connection, name: str | None) -> None:
+    """One that is installed, or was when an item got it."""
+    if name and name not in rotator_names() and not has_items_of(connection, name):
+        raise NotFoundError(explain_unknown(name))
 
 
 def _check_texts(given: dict[str, Any]) -> None:

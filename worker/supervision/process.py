@@ -65,6 +65,7 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
         _log.info("beat.begun")
         beat.run()
         return 0
+    vars(sys)["__stdout__"] = None  # where Celery says past the log that it stops, in a form of its own
     task_prerun.connect(pulse.begin, weak=False)
     task_postrun.connect(pulse.end, weak=False)
     worker_ready.connect(pulse.follow, weak=False)

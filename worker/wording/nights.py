@@ -10,6 +10,7 @@ from typing import Any, Final
 from vaultcore.errors import UnreadableError
 from vaultcore.model import Kind
 from worker.domain.commands import value_command
+from worker.domain.distances import show_length
 from worker.domain.reasons import show_reason
 from worker.domain.rotation import Rotation
 from worker.domain.states import NightOutcome
@@ -19,7 +20,7 @@ from worker.wording.problems import describe_apart
 from worker.wording.reasons import say, say_each
 from worker.wording.rotation_states import say_state
 from worker.wording.shapes import Shape
-from worker.wording.times import say_distance, say_length
+from worker.wording.times import say_distance
 
 _OF_NIGHT: Final = ("slot", "started_at", "scanned_at", "done_at", "outcome", "by_hand", "counts")
 _OF_SUMMARY: Final = ("opened", "found", "rotated", "proven", "rolled_back", "waiting", "told")
@@ -63,8 +64,8 @@ def say_head(night: Shape) -> str:
 def say_took(night: Shape, now: datetime) -> str:
     """How long it has taken, or takes already; behind how it stands."""
     if night["done_at"] is None:
-        return f", since {say_length(now - night['started_at'])}"
-    return f", after {say_length(night['done_at'] - night['started_at'])}"
+        return f", since {show_length(now - night['started_at'])}"
+    return f", after {show_length(night['done_at'] - night['started_at'])}"
 
 
 def say_rotation(rotation: Shape, now: datetime) -> str:
@@ -73,7 +74,7 @@ def say_rotation(rotation: Shape, now: datetime) -> str:
     if rotation["finished_at"] is not None:
         when = say_distance(rotation["finished_at"], now)
     else:
-        when = f"since {say_length(now - rotation['since'])}"
+        when = f"since {show_length(now - rotation['since'])}"
     return f"{rotation['stands']}, {when}{': ' if why else ''}{why}"
 
 

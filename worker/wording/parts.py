@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from worker.domain.findings import show_time_left_of
+from worker.domain.distances import show_time_left_of
 from worker.domain.reasons import Code, Parameter
 
 Given = Mapping[str, Parameter]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from worker.domain.distances import show_length
 from worker.domain.states import RunPurpose
 from worker.wording.shapes import Shape
-from worker.wording.times import say_length
 
 
 def describe_run(view: Any) -> dict[str, Any]:  # noqa: ANN401  # of `worker.services.views`, above
@@ -34,7 +34,7 @@ def tell_run(run: Shape) -> Iterator[str]:
     """What it came to, in sentences."""
     took = ""
     if run["started_at"] is not None and run["completed_at"] is not None:
-        took = f" after {say_length(run['completed_at'] - run['started_at'])}"
+        took = f" after {show_length(run['completed_at'] - run['started_at'])}"
     yield f"run {run['id']} of {run['workflow']}: {say_status(run)}{took}"
     yield f"begun by {run['trigger']}, {run['created_at']:%Y-%m-%d %H:%M:%S} UTC"
     if run["error_message"]:

@@ -21,7 +21,7 @@ from worker.services.night.nights import Nights
 from worker.services.night.resume_sweep import ResumeSweep
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
-from worker.services.rotation.advance import Advanced, Rotations
+from worker.services.rotation.advance import Advanced, Rotations, name_for_log
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.runs.runs import Runs
 
@@ -102,10 +102,7 @@ class Dispatch:
 def _tell_moved(rotation: Rotation) -> None:
     _log.info(
         "rotation.moved",
-        rotation=rotation.id,
-        item=rotation.item,
-        item_id=rotation.item_id,
-        night=None if rotation.night is None else rotation.night.isoformat(),
+        **name_for_log(rotation),
         state=rotation.state.value,
         cause=rotation.last_cause if rotation.failing_since is not None else None,
     )

@@ -155,13 +155,13 @@ class Nights:
         if isinstance(error, NightkeyError):
             cause = Reason.failed(str(error))
         problem = describe(Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause))
-        _log.error("night.failed", slot=slot.isoformat(), error=type(error).__name__)
+        _log.error("night.failed", night=slot.isoformat(), error=type(error).__name__)
         for tell in (self._mark_failed, self._tell_failed):
             try:
                 with self._database.write() as connection:
                     tell(connection, slot, problem, cause)
             except Exception as second:  # noqa: BLE001  # the first error is the one that counts
-                _log.error("night.not-told", slot=slot.isoformat(), error=type(second).__name__)
+                _log.error("night.not-told", night=slot.isoformat(), error=type(second).__name__)
 
     def _mark_failed(self, connection: Connection, slot: datetime, problem: str, cause: Reason) -> None:
         self._heartbeat.post(connection, slot, Beat.FAIL, problem)

@@ -11,11 +11,11 @@ from vaultcore.model import Consumers, Hygiene, Mode, ReferenceState
 from vaultcore.stored import read_apart
 from worker.domain.commands import first_value_command, quote_word
 from worker.domain.consumption import advise_unread
+from worker.domain.distances import count_seconds_left
 from worker.domain.findings import (
     MENTIONED,
     Finding,
     FindingKind,
-    count_seconds_left,
     find_of_item,
     find_unreadable,
     show_lasting,

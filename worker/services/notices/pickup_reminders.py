@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.stored import do_apart
-from worker.domain.findings import Finding, expiry_level, find_unreadable, show_time_left
+from worker.domain.distances import show_time_left
+from worker.domain.findings import Finding, expiry_level, find_unreadable
 from worker.domain.notices import PICKUP_COMMAND, PICKUP_MARK
 from worker.rows.waiting_pickups import UnreadPickup, WaitingPickup, list_waiting
 from worker.services.notices.outbox import Outbox

@@ -154,7 +154,6 @@ class Rotations:
         leased = self._take(rotation_id)
         if leased is None:
             return None
-        log = _log.bind(rotation=leased.id, item=leased.item_id, state=leased.state.value)
         drive = Drive(leased, database=self._database, audit=self._audit, lease=self._lease, clock=self._clock)
         try:
             with (
@@ -165,13 +164,12 @@ class Rotations:
                 self._take_steps(drive, unit, tell, goes_on)
             now = drive.stored
         except ConflictError as error:
-            log.warning("rotation.conflict", problem=str(error))
+            _log.warning("rotation.conflict", **name_for_log(leased), problem=str(error))
             now = self._release(leased)
         except (KeyboardInterrupt, SystemExit):  # this process is told to stop in the middle of a step
             if not drive.has_acted:  # else what is left of the lease is its time to arrive
                 self._release(leased)
             raise
-        log.info("rotation.advanced", now=now.state.value, cause=now.last_cause)
         return Advanced(rotation=now, moved=now.state is not leased.state)
 
     def _take(self, rotation_id: str) -> Rotation | None:
@@ -399,6 +397,12 @@ def _judge(error: Exception, leased: Rotation, step: Step) -> Failure:
     trouble = explain_trouble(error, where=f"step {step}")
     if trouble is not None:
         return Failure(cause=Cause.OUTAGE if trouble.can_retry else Cause.MISTAKE, why=explain(trouble))
-    _log.error("rotation.unexpected", rotation=leased.id, error=type(error).__name__)
+    _log.error("rotation.unexpected", **name_for_log(leased), error=type(error).__name__)
     why = Reason.of(Code.UNEXPECTED, error=type(error).__name__, step=step.value)
     return Failure(cause=Cause.MISTAKE, why=why)
+
+
+def name_for_log(rotation: Rotation) -> dict[str, str | None]:
+    """As each line of the log names a rotation."""
+    night = None if rotation.night is None else rotation.night.isoformat()
+    return {"rotation": rotation.id, "item": rotation.item, "item_id": rotation.item_id, "night": night}

@@ -42,7 +42,7 @@ class CredentialQuestion:
         except NightkeyError as error:
             return _answer(CheckOutcome.CANNOT_TELL, Code.CHECK_FAILED, item, target, text=str(error))
         except Exception as error:  # noqa: BLE001  # one bad rotator never stops the others
-            _log.error("check.unexpected", item=item.id, error=type(error).__name__)
+            _log.error("check.unexpected", item=item.name, item_id=item.id, error=type(error).__name__)
             return _answer(
                 CheckOutcome.CANNOT_TELL, Code.ASKING_FAILED, item, target, error=type(error).__name__
             )

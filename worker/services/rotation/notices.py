@@ -10,7 +10,8 @@ from vaultcore import rules
 from vaultcore.errors import NightkeyError
 from vaultcore.vault import Vault
 from worker.domain.commands import quote_word
-from worker.domain.findings import Finding, FindingKind, count_seconds_left, expiry_level, topic_of
+from worker.domain.distances import count_seconds_left
+from worker.domain.findings import Finding, FindingKind, expiry_level, topic_of
 from worker.domain.proof import CHECK, Consumer, ConsumerProof, Proof
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation

@@ -57,7 +57,7 @@ class TargetSearch:
         except NightkeyError as error:
             return Judgement(result=Result.CANNOT_ASK, detail=Reason.failed(str(error)))
         except Exception as error:  # noqa: BLE001  # one bad rotator never stops the others
-            _log.error("compare.unexpected", item=item.id, error=type(error).__name__)
+            _log.error("compare.unexpected", item=item.name, item_id=item.id, error=type(error).__name__)
             said = Reason.of(Code.ASKING_FAILED, error=type(error).__name__)
             return Judgement(result=Result.CANNOT_ASK, detail=said)
 

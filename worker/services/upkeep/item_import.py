@@ -28,7 +28,7 @@ from worker.domain.incoming import (
 )
 from worker.domain.policies import PolicyChange, change_policy
 from worker.domain.proposals import Plan, find_expiry, propose
-from worker.domain.sharing import explain_twin
+from worker.domain.sharing import explain_second_entry
 from worker.rows import comparisons as comparison_rows
 from worker.rows import pickups as pickup_rows
 
@@ -136,7 +136,7 @@ class ItemImport:
             if likeness is not None and one.arrival is Arrival.NEW:
                 twin = holders.get(likeness) or values.get(likeness)
                 values.setdefault(likeness, Twin(item_id="", item=one.entry.name, name=None))
-            why = None if twin is None else explain_twin(twin, one.entry.name)
+            why = None if twin is None else explain_second_entry(twin, one.entry.name)
             found.append(one if why is None else replace(one, arrival=Arrival.LEFT_OUT, why=why))
         return found
 
