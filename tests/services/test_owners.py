@@ -47,7 +47,7 @@ def test_an_owner_is_made_once(moves: Moves) -> None:
 
 def test_an_unknown_owner_or_route_is_said_to_be_missing(moves: Moves) -> None:
     with moves.services.database.read() as connection:
-        with pytest.raises(NotFoundError, match="nightkey owner create nobody"):
+        with pytest.raises(NotFoundError, match="`nightkey owner create` makes one"):
             moves.services.owners.get(connection, "nobody")
         with pytest.raises(NotFoundError, match="no route rte_x"):
             moves.services.owners.open_route(connection, "rte_x")

@@ -1,5 +1,6 @@
 """Signing in to the console, and what keeps others out of it."""
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -78,8 +79,12 @@ def test_who_is_let_in_no_more_is_signed_out_at_once(house: House) -> None:
 def test_a_session_that_none_of_us_wrote_lets_nobody_in(house: House) -> None:
     """Who may write to the database makes of a viewer's session one of whoever may read the keyring."""
     browser = house.browser("viewer")
+    presented = hashlib.sha256(browser.client.cookies["nightkey"].encode()).digest()
     with behind(house.services) as connection:
-        connection.execute(update(sessions).values(principal_id=None, actor="user:root"))
+        edited = connection.execute(
+            update(sessions).where(sessions.c.digest == presented).values(principal_id=None, actor="user:root")
+        )
+        assert edited.rowcount == 1
     assert browser.open(HOME).path == "/console/sign-in"
 
 
