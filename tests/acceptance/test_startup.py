@@ -41,15 +41,7 @@ def test_a_command_loads_nothing_that_it_does_not_use(
         "try: main()\n"
         f"finally: print(sorted(set({slow!r}) & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", asked],
-        capture_output=True,
-        text=True,
-        env=nightkey.environment,
-        check=False,  # a morning without a night is none that went well
-        timeout=300,
-    )
-    assert done.stderr.splitlines()[-1] == "[]"
+    assert _run(nightkey, asked) == "[]"
 
 
 def test_a_scan_loads_what_its_items_need_and_no_more(nightkey: Nightkey) -> None:
@@ -62,14 +54,19 @@ def test_a_scan_loads_what_its_items_need_and_no_more(nightkey: Nightkey) -> Non
         "    [n for n in sys.modules if n.startswith('worker.services.') and n.endswith('.room')],\n"
         "    file=sys.stderr)"
     )
+    number, rooms = _run(nightkey, asked).split(" ", 1)
+    assert rooms == "[]"
+    assert int(number) <= 170
+
+
+def _run(nightkey: Nightkey, program: str) -> str:
+    """The last line that it says of itself."""
     done = subprocess.run(
-        [sys.executable, "-c", asked],
+        [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         env=nightkey.environment,
         check=False,  # a morning without a night is none that went well
         timeout=300,
     )
-    number, rooms = done.stderr.splitlines()[-1].split(" ", 1)
-    assert rooms == "[]"
-    assert int(number) <= 170
+    return done.stderr.splitlines()[-1]

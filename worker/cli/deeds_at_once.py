@@ -15,8 +15,8 @@ from worker.cli.screen import AnswerForm, screen
 from worker.domain.at_once import group_refused, shorten_why
 from worker.domain.deeds import DeedKind, ForeseenDeed, group_deeds
 from worker.domain.item_states import ItemFilter
-from worker.wording.changes import say_number
 from worker.wording.deeds import ask_for_deeds, describe_deed, say_deeds, show_deed, show_deed_group
+from worker.wording.parts import say_count
 from worker.wording.shapes import Shape
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ def settle(
             print_document(items, {}, dry_run=options.dry_run)
     elif refused and not (options.skips and wanted):
         raise RefusedError(
-            f"nothing was done, since {say_number(len(refused), 'item')} cannot be, such as "
+            f"nothing was done, since {say_count(len(refused), 'item')} cannot be, such as "
             f"{_name_first(refused[0])}{'; --skip-refused goes on with the others' if wanted else ''}"
         )
     else:

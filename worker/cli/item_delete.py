@@ -22,7 +22,7 @@ from worker.cli.session import Json, ask, who
 from worker.domain.at_once import is_pattern
 from worker.domain.deeds import ForeseenDeed
 from worker.domain.item_states import ItemFilter
-from worker.wording.changes import say_number
+from worker.wording.parts import say_count
 from worker.wording.shapes import Shape
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _delete_several(foreseen: ForeseenDeeds[str], options: DeedOptions) -> None:
             done: dict[str, Shape] = {one.id: {} for one in wanted if one.name in gone}
             print_document(foreseen.items, done, dry_run=False)
         else:
-            print_lines([f"{say_number(len(gone), 'item')} and their values are gone"])
+            print_lines([f"{say_count(len(gone), 'item')} and their values are gone"])
         return True
 
     settle(foreseen.items, foreseen.unread, options, carry_out)

@@ -18,7 +18,8 @@ from worker.cli.session import who
 from worker.domain.at_once import PAGE, ItemOutcome, group_changes, group_refused
 from worker.domain.changes import ItemChange
 from worker.domain.item_states import ItemFilter
-from worker.wording.changes import describe_group, describe_outcome, say_change, say_number, say_outcomes
+from worker.wording.changes import describe_group, describe_outcome, say_change, say_outcomes
+from worker.wording.parts import say_count
 from worker.wording.shapes import Shape
 
 if TYPE_CHECKING:
@@ -109,15 +110,15 @@ def carry_out(foreseen: Foreseen, options: ChangeOptions) -> None:
         return
     if refused and not (options.skips and wanted):
         raise RefusedError(
-            f"nothing was changed, since {say_number(len(refused), 'item')} cannot be, such as "
+            f"nothing was changed, since {say_count(len(refused), 'item')} cannot be, such as "
             f"{_name_first(refused[0])}{'; --skip-refused changes the others' if wanted else ''}"
         )
-    demand_yes(f"Change {say_number(len(wanted), 'item')}?", yes=options.yes)
+    demand_yes(f"Change {say_count(len(wanted), 'item')}?", yes=options.yes)
     done = do_by_pages(wanted, foreseen.change)
     if options.json:
         _print_document(outcomes, done=done, dry_run=False)
     else:
-        print_lines([f"{say_number(len(done), 'item')} changed"])
+        print_lines([f"{say_count(len(done), 'item')} changed"])
     _end(refused, foreseen.unread)
 
 
@@ -128,7 +129,7 @@ def do_by_pages(
     done: list[U] = []
     problem: NightkeyError | None = None
     with interruptible(
-        lambda: f"after {len(done):,} of {say_number(len(wanted), 'item')}: the same command does the rest"
+        lambda: f"after {len(done):,} of {say_count(len(wanted), 'item')}: the same command does the rest"
     ):
         for start in range(0, len(wanted), PAGE):
             try:
@@ -141,7 +142,7 @@ def do_by_pages(
             _show_progress(len(done), len(wanted))
     if problem is not None:
         raise RefusedError(
-            f"{problem}. {say_number(len(done), 'item')} {verb}, and {len(wanted) - len(done):,} left as they "
+            f"{problem}. {say_count(len(done), 'item')} {verb}, and {len(wanted) - len(done):,} left as they "
             "were: the same command does the rest"
         )
     return done

@@ -13,7 +13,7 @@ from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import ask, who
 from worker.domain.deeds import DeedKind, ForeseenDeed
 from worker.domain.item_states import ItemFilter
-from worker.wording.changes import say_number
+from worker.wording.parts import say_count
 from worker.wording.shapes import Shape, describe_rotation
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _print_all(rotations: Sequence[Shape], *, good: int, of: int) -> None:
         print_outcome(one)
     rest = f", {of - good:,} not" if good < of else ""
     verb = "is" if good == 1 else "are"
-    print_lines([f"{say_number(good, 'item')} {verb} replaced, or on the way{rest}"])
+    print_lines([f"{say_count(good, 'item')} {verb} replaced, or on the way{rest}"])
 
 
 def _show(rotation: Shape) -> Shape:

@@ -54,17 +54,12 @@ def say_outcomes(outcomes: Sequence[ItemOutcome], *, done: bool = False) -> str:
     stays = sum(one.stays for one in outcomes)
     changes = len(outcomes) - refused - stays
     verb = "changed" if done else "changes" if changes < 2 else "change"
-    parts = [f"{say_number(changes, 'item') if changes else 'no item'} {verb}"]
+    parts = [f"{say_count(changes, 'item') if changes else 'no item'} {verb}"]
     if stays:
         parts.append(f"{stays:,} {'is' if stays == 1 else 'are'} so already")
     if refused:
         parts.append(f"{refused:,} {'is' if refused == 1 else 'are'} refused")
     return ", ".join(parts)
-
-
-def say_number(number: int, noun: str) -> str:
-    """`1,000 items`."""
-    return say_count(number, noun)
 
 
 def _name(field: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from worker.domain.deeds import DeedGroup, DeedKind, ForeseenDeed
-from worker.wording.changes import say_number
+from worker.wording.parts import say_count
 
 _DOES: Final[Mapping[DeedKind, str]] = {
     DeedKind.REPLACE: "is replaced",
@@ -60,7 +60,7 @@ def say_deeds(foreseen: Sequence[ForeseenDeed]) -> str:
     for deed, does in _DOES.items():
         number = sum(one.deed is deed and one.why is None for one in foreseen)
         if number:
-            parts.append(f"{say_number(number, 'item')} {_plural(does) if number > 1 else does}")
+            parts.append(f"{say_count(number, 'item')} {_plural(does) if number > 1 else does}")
     refused = sum(one.why is not None for one in foreseen)
     if refused:
         parts.append(f"{refused:,} {'is' if refused == 1 else 'are'} refused")
@@ -69,7 +69,7 @@ def say_deeds(foreseen: Sequence[ForeseenDeed]) -> str:
 
 def ask_for_deeds(foreseen: Sequence[ForeseenDeed]) -> str:
     """The one question."""
-    number = say_number(len(foreseen), "item")
+    number = say_count(len(foreseen), "item")
     if foreseen[0].deed is DeedKind.DELETE:
         return f"Delete {number} and every value of {'it' if len(foreseen) == 1 else 'them'}?"
     return f"Rotate {number} now?"

@@ -204,9 +204,12 @@ class Rotations:
         while self._take_step(drive, unit):
             self._tell(drive, tell)
             if not self._is_due(drive.rotation) or not goes_on():
-                if self._store(drive, unit, drive.give_back):
-                    break
-                continue
+                try:
+                    drive.give_back()
+                except TroubleError as error:
+                    self._be_careful(drive, unit, error)
+                    continue
+                break
             drive.begin_step(again=False)
         else:
             drive.give_back()
@@ -224,27 +227,15 @@ class Rotations:
                 self._do(drive, step)
                 if step is Step.ADMIT or (step is Step.ACTIVATE and self._tests.has_users(drive.rotation)):
                     unit.leave()  # from now on who ends a run sees it; what kills a worker next is counted
-            except StepsUndoneError:
-                self._be_careful(drive, unit)
-            except TroubleError as error:
-                if drive.is_careful or error.trouble not in _OF_THE_STEP:
-                    raise
-                self._be_careful(drive, unit)
+            except (StepsUndoneError, TroubleError) as error:
+                self._be_careful(drive, unit, error)
             else:
                 return True
 
-    def _store(self, drive: Drive, unit: UnitOfWork, store: Callable[[], None]) -> bool:
-        """False: the database does not take what steps had brought, which are done again."""
-        try:
-            store()
-        except TroubleError as error:
-            if drive.is_careful or error.trouble not in _OF_THE_STEP:
-                raise
-            self._be_careful(drive, unit)
-            return False
-        return True
-
-    def _be_careful(self, drive: Drive, unit: UnitOfWork) -> None:
+    def _be_careful(self, drive: Drive, unit: UnitOfWork, error: StepsUndoneError | TroubleError) -> None:
+        """Raises what is no step's: the database is away, or refuses even what is committed by itself."""
+        if isinstance(error, TroubleError) and (drive.is_careful or error.trouble not in _OF_THE_STEP):
+            raise error
         unit.undo()
         unit.one_by_one = drive.is_careful = True
         drive.begin_step(again=True)
