@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from vaultcore.database import Database
@@ -26,6 +26,15 @@ def copy_database(database: Database, target: Path) -> None:
         drop_log(target)
     except sqlite3.Error as error:
         raise NightkeyError(f"the database cannot be copied: {error}") from None
+
+
+def make_private(file: Path) -> None:
+    """Before anything is in it: its log takes its mode from it. What cannot be made, who opens it tells."""
+    with suppress(OSError):
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    if file.is_file():
+        with suppress(OSError):
+            file.chmod(0o600)
 
 
 def find_damage(file: Path) -> str | None:

@@ -1,0 +1,206 @@
+"""`nightkey migrate-to`: the vault moves to another database."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from json import dumps
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from vaultcore.errors import InvalidInputError
+from worker.cli.inputs import read_document
+from worker.cli.move_progress import show_move
+from worker.cli.output import interruptible, note, print_json, print_lines, print_table
+from worker.cli.session import Json, open_settings, who
+from worker.config import SETTINGS_FILE
+from worker.domain.moves import Stance
+from worker.log import configure_logging
+from worker.origins import MOVE_VARIABLE
+from worker.wording.moves import describe_moved, describe_planned
+from worker.wording.parts import say_count
+
+if TYPE_CHECKING:  # imported when it is needed
+    from worker.config import Settings
+    from worker.wording.shapes import Shape
+
+_URL_MAX = 4096
+_TOLD_MAX = 20
+"""So many rows are named in lines of their own; --json names them all."""
+
+
+def migrate_to(
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[URL]",
+            help="Where to, without a password: postgresql://user@host/name.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    url_file: Annotated[
+        str | None,
+        typer.Option(
+            "--url-file", metavar="PATH", help="A file with the URL and its password; - is standard input."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be copied, and what stands in the way.")
+    ] = False,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse", help="Copy and compare, and leave the vault where it is: how long it takes."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Move the vault to another database, such as from SQLite to PostgreSQL. Nothing may work on it meanwhile.
+
+    Each row is copied, and compared with the old one. The old database stays as it is. A move that was cut off
+    goes on where it was: give the same command again. If the vault was written to since, all is copied anew.
+
+    Afterwards write database_url into nightkey.toml: this command does not. A URL with a password comes from
+    --url-file, or from the variable NIGHTKEY_MIGRATE_TO; libpq's own ways (PGPASSFILE, ~/.pgpass) work, too.
+    """
+    from worker.installation import make_moves  # noqa: PLC0415  # --help must not wait for it
+
+    configure_logging("ERROR")
+    settings = open_settings()
+    address = _read_address(url, url_file)
+    moves = make_moves(settings)
+    with interruptible(lambda: "before its end: the same command goes on where it was"), show_move() as tell:
+        if dry_run:
+            found = describe_planned(moves.plan(address, tell))
+        else:
+            found = describe_moved(moves.move(address, tell, rehearse=rehearse, actor=who()))
+    shown = address.render_as_string(hide_password=True)
+    if json:
+        print_json(found | {"database_url": shown})
+    elif dry_run:
+        _show_plan(found)
+    else:
+        _show_move(found, settings, shown, rehearse=rehearse)
+    problems = found["obstacles"] if dry_run else found["differing"] + found["edited"]
+    _tell_each(problems)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _read_address(url: str | None, file: str | None) -> URL:
+    given = os.environ.get(MOVE_VARIABLE, "").strip()
+    if url is not None and file is not None:
+        raise InvalidInputError("the URL is given twice: as an argument, or by --url-file")
+    if url is not None:
+        found = _parse(url)
+        if _has_password(found):
+            raise InvalidInputError(
+                "a password on the command line is seen by others on this machine, and kept by the shell: give "
+                f"the URL by --url-file PATH (- is standard input), or in {MOVE_VARIABLE}"
+            )
+        return found
+    if file is not None:
+        return _parse(read_document(file, most=_URL_MAX)[0].strip())
+    if not given:
+        raise InvalidInputError(
+            f"name the database: its URL, --url-file PATH (- is standard input), or {MOVE_VARIABLE}"
+        )
+    return _parse(given)
+
+
+def _parse(text: str) -> URL:
+    """The URL; the error quotes nothing of it."""
+    found: URL | None = None
+    with suppress(ArgumentError, ValueError):  # the second: a port that is no number
+        found = make_url(text)
+    if found is None:
+        raise InvalidInputError(
+            "the URL is none: write postgresql://user@host/name, or sqlite:////path/to/file.db"
+        )
+    return found.set(drivername="postgresql") if found.drivername == "postgres" else found
+
+
+def _has_password(url: URL) -> bool:
+    return url.password is not None or any("password" in name for name in url.query)
+
+
+def _show_plan(found: "Shape") -> None:
+    if found["stance"] is Stance.MOVED:
+        print_lines([f"moved already: {found['target']} has the vault; nothing would be copied"])
+        return
+    rows = [{"table": table, "rows": number} for table, number in found["tables"].items() if number]
+    print_table(rows, ("table", "rows"), "the vault has no rows")
+    print_lines(
+        [
+            f"would copy {say_count(found['rows'], 'row')} of {found['source']} to {found['target']}",
+            *(["a move to it was begun: it would go on"] if found["stance"] is Stance.BEGUN else []),
+        ]
+    )
+
+
+def _show_move(found: "Shape", settings: "Settings", shown: str, *, rehearse: bool) -> None:
+    if found["stance"] is Stance.MOVED:
+        print_lines([f"moved already: {found['target']} has the vault; nothing was copied"])
+    else:
+        _show_copied(found)
+    if found["handed_over"]:
+        print_lines(["", *_tell_next(found, settings, shown)])
+    elif rehearse and not found["differing"] and not found["edited"]:
+        print_lines(["rehearsed: the vault is where it was; without --rehearse the same command hands it over"])
+
+
+def _show_copied(found: "Shape") -> None:
+    since = found["written_since"]
+    if since:
+        note(f"nightkey: the vault was written to since the move was begun, so all was copied anew: {since[0]}")
+    elif found["stance"] is Stance.BEGUN:
+        rest = found["rows"] - found["copied"]
+        print_lines([f"went on: {say_count(rest, 'row')} had been copied before"])
+    seconds = max(found["seconds"], 0.001)
+    pace = say_count(round(found["rows"] / seconds), "row")
+    print_lines(
+        [
+            f"copied: {say_count(found['copied'], 'row')} of {found['source']} to {found['target']}",
+            f"took: {seconds:.1f} s with all checks, {pace} a second",
+        ]
+    )
+    if not found["differing"]:
+        print_lines([f"the same in both: each of {say_count(found['rows'], 'row')}"])
+    if not found["edited"]:
+        print_lines(
+            [
+                f"whole: the audit log, with {say_count(found['audit_rows'], 'row')}",
+                f"whole: {say_count(found['digests'], 'row')} with their digests and sealed records",
+            ]
+        )
+
+
+def _tell_next(found: "Shape", settings: "Settings", shown: str) -> list[str]:
+    """What a person does now, in order."""
+    file = settings.home / SETTINGS_FILE
+    password = ", with the password in the place of ***" if "***" in shown else ""
+    commands = {
+        "nightkey status": "how things stand there",
+        "nightkey audit verify --rows": "whether all of it is whole",
+        "nightkey up": "the nights go on",
+    }
+    width = max(map(len, commands))
+    return [
+        f"next: write this into {file}{password}",
+        f"  database_url = {dumps(shown)}",
+        *(f"  {command:<{width}}  {says}" for command, says in commands.items()),
+        "",
+        f"The old vault, {found['source']}, is as it was.",
+        "This home takes it for an older one from now on, and rotates nothing in it.",
+        "Delete it when you trust the new one. To stay with it instead: nightkey restore --adopt",
+    ]
+
+
+def _tell_each(problems: Sequence[str]) -> None:
+    for sentence in problems[:_TOLD_MAX]:
+        note(f"nightkey: {sentence}")
+    if len(problems) > _TOLD_MAX:
+        note(f"nightkey: and {len(problems) - _TOLD_MAX:,} others: --json has them all")

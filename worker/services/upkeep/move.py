@@ -1,0 +1,237 @@
+"""A vault moves to another database: copied, compared row by row, and handed over. The old one stays as it is.
+
+How far a move has come stands at the target, beside what was copied. Who was killed goes on there; and if the
+vault was written to since, all is copied anew. Until the end no release takes the target for a vault, and from
+then on the anchors of the home know the moved one: so only one of the two rotates.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Table
+
+from vaultcore.audit import AuditLog
+from vaultcore.crypto.keyring import Keyring
+from vaultcore.database import Database
+from vaultcore.errors import RefusedError
+from vaultcore.owners import Owners
+from vaultcore.row_checks import RowChecks
+from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.versions import Versions
+from worker.domain.moves import Difference, Hindrance, Moved, Obstacle, Phase, Planned, Progress, Stance
+from worker.locks import take_vault
+from worker.rows import moves as move_rows
+from worker.services.upkeep.anchors import Anchors
+from worker.services.upkeep.move_copy import RowCopy
+from worker.services.upkeep.move_source import MoveExamination, explain_edited, hold_still
+from worker.services.upkeep.move_target import MoveTarget
+from worker.services.upkeep.row_verification import RowVerification
+from worker.wording.moves import explain_obstacles
+
+Tell = Callable[[Progress], None]
+
+
+@dataclass(kw_only=True)
+class _Course:
+    """One move on its way, while the lock of the home is held and the vault is held still."""
+
+    source: Connection
+    target: MoveTarget
+    stance: Stance
+    counts: dict[str, int]
+    tell: Tell
+    began: float = field(default_factory=time.monotonic)
+    copied: int = 0
+    written_since: tuple[Difference, ...] = ()
+
+    def teller(self, phase: Phase) -> Callable[[Table, int], None]:
+        """What hears of each page of a phase."""
+        done = 0
+
+        def hear(table: Table, more: int) -> None:
+            nonlocal done
+            done += more
+            self.tell(self.progress(phase, table=table.name, done=done))
+
+        return hear
+
+    def progress(self, phase: Phase, *, table: str = "", done: int = 0) -> Progress:
+        return Progress(phase=phase, table=table, done=done, total=sum(self.counts.values()))
+
+
+class Moves:
+    """`address` is the vault's database. `anchors_file` lies in `home`, whose lock is taken. `page_size`: how
+    many rows are read and copied at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        address: str,
+        keyring: Keyring,
+        deployment_id: str,
+        anchors_file: Path,
+        page_size: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._home = home
+        self._address = address
+        self._keyring = keyring
+        self._deployment_id = deployment_id
+        self._anchors_file = anchors_file
+        self._page_size = page_size
+        self._audit = AuditLog(keyring.audit_key, keyring.signing_key)
+        self._macs = RowMacs(keyring.derive(LABEL))
+        self._clock = clock
+
+    def plan(self, address: URL | str, tell: Tell) -> Planned:
+        """What would be copied, and what stands in the way. Nothing is written anywhere."""
+        with self._open(address, tell) as (database, course):
+            obstacles = () if course.stance is Stance.MOVED else self._examine(database, course)
+            return Planned(
+                source=database.where,
+                target=course.target.database.where,
+                stance=course.stance,
+                counts=course.counts,
+                obstacles=obstacles,
+            )
+
+    def move(self, address: URL | str, tell: Tell, *, rehearse: bool, actor: str) -> Moved:
+        """Copies what is not copied yet, and compares all of it. If that is the same, and this is no rehearsal,
+        the vault is at the target from then on; if not, the next one copies it anew.
+
+        `RefusedError` where something stands in the way.
+        """
+        with self._open(address, tell) as (database, course):
+            if course.stance is Stance.MOVED:
+                return self._find_moved(database, course)
+            obstacles = self._examine(database, course)
+            if obstacles:
+                raise RefusedError(explain_obstacles(obstacles))
+            self._copy(course)
+            moved = self._compare(database, course)
+            if not moved.is_whole or rehearse:
+                return moved
+            course.target.hand_over(self._audit, source=database.where, actor=actor)
+            self._make_anchors(course.target.database).anchor()
+            return replace(moved, is_handed_over=True)
+
+    # Inside
+
+    @contextmanager
+    def _open(self, address: URL | str, tell: Tell) -> Iterator[tuple[Database, _Course]]:
+        source = Database(self._address)
+        target = MoveTarget(address, deployment_id=self._deployment_id, clock=self._clock)
+        try:
+            target.refuse_source(source)
+            for database in (source, target.database):
+                database.keep_macs(self._macs)
+            with take_vault(self._home), hold_still(source) as connection:
+                counts = move_rows.count_each(connection)
+                yield (
+                    source,
+                    _Course(source=connection, target=target, stance=target.look(), counts=counts, tell=tell),
+                )
+        finally:
+            source.dispose()
+            target.database.dispose()
+
+    def _examine(self, database: Database, course: _Course) -> tuple[Obstacle, ...]:
+        anchors = self._make_anchors(database)
+        anchors.refuse_older()
+        examination = MoveExamination(
+            anchors=anchors,
+            row_verification=self._make_row_verification(database),
+            to_sqlite=course.target.database.is_sqlite,
+            page_size=self._page_size,
+            clock=self._clock,
+        )
+        return tuple(examination.find_obstacles(course.source, course.teller(Phase.EXAMINING)))
+
+    def _copy(self, course: _Course) -> None:
+        target, rows = course.target, RowCopy(course.source, page_size=self._page_size)
+        target.prepare()
+        if course.stance is Stance.BEGUN:
+            with target.database.read() as connection:
+                course.written_since = rows.compare_copied(connection, course.teller(Phase.COMPARING))
+            if course.written_since:
+                target.empty()
+        course.copied = rows.copy(target.database, course.teller(Phase.COPYING))
+
+    def _compare(self, database: Database, course: _Course) -> Moved:
+        """Each row, the log with its anchors, and the digests and sealed records of what decides."""
+        target = course.target.database
+        with target.read() as connection:
+            rows = RowCopy(course.source, page_size=self._page_size)
+            differing = rows.compare_all(connection, course.teller(Phase.COMPARING))
+        course.tell(course.progress(Phase.CHECKING))
+        verdict = self._make_anchors(target).verify()
+        checked = self._make_row_verification(target).check_all()
+        log = [Obstacle(kind=Hindrance.LOG, subject="audit", detail=one) for one in verdict.problems]
+        return Moved(
+            source=database.where,
+            target=target.where,
+            stance=course.stance,
+            counts=course.counts,
+            copied=course.copied,
+            seconds=time.monotonic() - course.began,
+            written_since=course.written_since,
+            differing=differing,
+            checked=checked.rows,
+            edited=(*log, *(explain_edited(one) for one in checked.wrong)),
+            audit_rows=verdict.rows,
+            is_handed_over=False,
+        )
+
+    def _find_moved(self, database: Database, course: _Course) -> Moved:
+        """It was handed over before, and perhaps nobody heard of it: the anchors know it from now on."""
+        target = course.target.database
+        target.check_schema()
+        head = self._audit.make_anchor(course.source, self._clock())
+        with target.read() as connection:
+            holds = self._audit.holds(connection, head)
+            audit_rows = self._audit.make_anchor(connection, self._clock()).seq
+        anchors = self._make_anchors(target)
+        if not holds or anchors.explain_older() is not None:
+            raise RefusedError(
+                f"{target.where} has this vault already, and the one here was written to since: to go on with "
+                "that one, set database_url and run `nightkey restore --adopt`; to move this one, make that "
+                "database anew"
+            )
+        anchors.anchor()
+        return Moved(
+            source=database.where,
+            target=target.where,
+            stance=course.stance,
+            counts=course.counts,
+            copied=0,
+            seconds=time.monotonic() - course.began,
+            written_since=(),
+            differing=(),
+            checked=0,
+            edited=(),
+            audit_rows=audit_rows,
+            is_handed_over=True,
+        )
+
+    def _make_anchors(self, database: Database) -> Anchors:
+        return Anchors(database=database, audit=self._audit, file=self._anchors_file, clock=self._clock)
+
+    def _make_row_verification(self, database: Database) -> RowVerification:
+        vault, keyring, audit, clock = self._deployment_id, self._keyring, self._audit, self._clock
+        return RowVerification(
+            database=database,
+            checks=RowChecks(
+                versions=Versions(deployment_id=vault, keyring=keyring, audit=audit, clock=clock),
+                owners=Owners(deployment_id=vault, keyring=keyring, audit=audit, clock=clock),
+            ),
+            macs=self._macs,
+            audit=self._audit,
+            budget=0,
+            clock=self._clock,
+        )
