@@ -28,10 +28,10 @@ from vaultcore.tables import audit, items, metadata
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
 from worker.config import Settings, load_settings
-from worker.domain.moves import Difference, Fault, Hindrance, Moved, Phase, Progress, Stance
+from worker.domain.moves import CopyFault, Hindrance, Moved, MoveProgress, Phase, RowDifference, Stance
 from worker.domain.pulses import PulseKind
 from worker.domain.signs import SignOfLife
-from worker.installation import make_moves
+from worker.installation import make_moves, make_restores
 from worker.rows import signs as sign_rows
 from worker.rows.tables import run_logs
 
@@ -59,7 +59,7 @@ class Old:
         self,
         *,
         rehearse: bool = False,
-        tell: Callable[[Progress], None] = lambda _: None,
+        tell: Callable[[MoveProgress], None] = lambda _: None,
         to: str | None = None,
     ) -> Moved:
         moves = make_moves(self.settings(), self.clock)
@@ -122,7 +122,7 @@ def sql(address: str, *statements: str) -> None:
 
 def test_a_vault_moves_whole_and_the_old_one_stays_as_it_was(old: Old) -> None:
     content, before = old.file.read_bytes(), read_all(f"sqlite:///{old.file}")
-    told: list[Progress] = []
+    told: list[MoveProgress] = []
 
     moved = old.move(tell=told.append)
 
@@ -185,6 +185,18 @@ def test_a_night_on_the_moved_vault_rotates_and_the_old_one_is_refused(old: Old)
         assert stages[0] in (Stage.PREVIOUS, Stage.DESTROYED)
         assert services.upkeep.anchors.verify().whole
         assert services.upkeep.row_verification.check_all().wrong == ()
+
+
+def test_going_back_is_answered_for_by_a_person(old: Old) -> None:
+    old.move()
+    make_restores(old.settings(), old.clock).adopt(actor="test")
+    with old.open() as services:
+        services.check()
+        with services.database.read() as connection:
+            item_id = services.vault.get(connection, DUE).id
+            assert services.rotation.comparison.is_open(connection, item_id)
+    with old.open(old.target) as services, pytest.raises(RefusedError, match="is not the one that was here"):
+        services.check()
 
 
 def test_two_that_went_apart_are_told(old: Old) -> None:
@@ -255,7 +267,7 @@ def test_a_second_one_copies_only_what_the_first_did_not(old: Old) -> None:
     class CutError(Exception):
         pass
 
-    def cut(progress: Progress) -> None:
+    def cut(progress: MoveProgress) -> None:
         if progress.phase is Phase.COPYING and progress.done > 60:
             raise CutError
 
@@ -284,14 +296,16 @@ def test_a_rehearsal_leaves_the_vault_where_it_was(old: Old) -> None:
     _write_to_old(old, item_id)
     again = old.move()
     assert again.copied == sum(again.counts.values())
-    assert Difference(table="items", key=item_id, fault=Fault.DIFFERS, fields=("updated_at",)) in _bare(again)
+    assert RowDifference(table="items", key=item_id, fault=CopyFault.DIFFERS, fields=("updated_at",)) in _bare(
+        again
+    )
     assert again.is_handed_over
     before = read_all(f"sqlite:///{old.file}")
     del before["audit_head"]
     assert read_all_but_the_last_of_the_log(old.target) == before
 
 
-def _bare(moved: Moved) -> list[Difference]:
+def _bare(moved: Moved) -> list[RowDifference]:
     """Of what differs in items, the time alone."""
     return [
         replace(one, fields=tuple(field for field in one.fields if field == "updated_at"))
@@ -314,34 +328,34 @@ def test_one_row_less_is_a_change_too(old: Old) -> None:
     with old.open() as services, services.database.write() as connection:
         connection.execute(run_logs.delete().where(run_logs.c.id == "odd-3"))
     again = old.move()
-    assert again.written_since == (Difference(table="run_logs", key="odd-3", fault=Fault.ADDED),)
+    assert again.written_since == (RowDifference(table="run_logs", key="odd-3", fault=CopyFault.ADDED),)
     assert again.is_whole
 
 
 CHANGES = {
     "items": (
         f"UPDATE items SET due_at = due_at + interval '1 microsecond' WHERE name = '{DUE}'",
-        Fault.DIFFERS,
+        CopyFault.DIFFERS,
     ),
-    "run_logs": ("UPDATE run_logs SET output = '[null, 1]' WHERE id = 'odd-0'", Fault.DIFFERS),
+    "run_logs": ("UPDATE run_logs SET output = '[null, 1]' WHERE id = 'odd-0'", CopyFault.DIFFERS),
     "credential_checks": (
         "UPDATE credential_checks SET detail = 'null' WHERE detail IS NULL",
-        Fault.DIFFERS,
+        CopyFault.DIFFERS,
     ),
     "versions": (
         "UPDATE versions SET record = set_byte(record, 0, 255 - get_byte(record, 0)) WHERE stage = 'current'",
-        Fault.DIFFERS,
+        CopyFault.DIFFERS,
     ),
-    "item_labels": ("DELETE FROM item_labels", Fault.MISSING),
+    "item_labels": ("DELETE FROM item_labels", CopyFault.MISSING),
     "held_places": (
         "INSERT INTO held_places VALUES ('x', '2026-01-01 00:00:00+00', '2026-01-01 00:00:00+00')",
-        Fault.ADDED,
+        CopyFault.ADDED,
     ),
 }
 
 
 def test_what_differs_at_the_target_is_named_and_nothing_is_handed_over(old: Old) -> None:
-    def change(progress: Progress) -> None:
+    def change(progress: MoveProgress) -> None:
         if progress.phase is Phase.COPYING and progress.done == progress.total:
             sql(old.target, *(statement for statement, _ in CHANGES.values()))
 
@@ -362,7 +376,7 @@ def test_what_differs_at_the_target_is_named_and_nothing_is_handed_over(old: Old
 
 
 def test_a_cut_log_at_the_target_is_found(old: Old) -> None:
-    def cut(progress: Progress) -> None:
+    def cut(progress: MoveProgress) -> None:
         if progress.phase is Phase.CHECKING:
             sql(old.target, "DELETE FROM audit WHERE seq = 20")
 
@@ -429,7 +443,7 @@ def test_nobody_works_on_it_meanwhile(old: Old) -> None:
         assert services.vault is not None
         assert "something works on the vault" in refusal(old)
 
-    def look(progress: Progress) -> None:
+    def look(progress: MoveProgress) -> None:
         if progress.phase is Phase.COPYING and not tried:
             with old.open() as services, pytest.raises(RefusedError, match="a restore or a move is at work"):
                 services.check()

@@ -176,7 +176,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "restore": ("nightkey restore nightkey.backup --replace", "nightkey restore --adopt"),
     "migrate-to": (
-        "nightkey migrate-to postgresql://nightkey@db.example.org/nightkey --dry-run",
+        "nightkey migrate-to postgresql://nightkey@127.0.0.1/nightkey --dry-run",
         "nightkey migrate-to --url-file url.txt",
     ),
     "reconcile list": ("nightkey reconcile list", "nightkey reconcile list -o json"),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from json import dumps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,9 +12,10 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from vaultcore.errors import InvalidInputError
+from worker.cli.facts import print_facts
 from worker.cli.inputs import read_document
 from worker.cli.move_progress import show_move
-from worker.cli.output import interruptible, note, print_json, print_lines, print_table
+from worker.cli.output import interruptible, note, print_json, print_lines, print_table, write_text
 from worker.cli.session import Json, open_settings, who
 from worker.config import SETTINGS_FILE
 from worker.domain.moves import Stance
@@ -23,7 +25,6 @@ from worker.wording.moves import describe_moved, describe_planned
 from worker.wording.parts import say_count
 
 if TYPE_CHECKING:  # imported when it is needed
-    from worker.config import Settings
     from worker.wording.shapes import Shape
 
 _URL_MAX = 4096
@@ -58,7 +59,7 @@ def migrate_to(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Move the vault to another database, such as from SQLite to PostgreSQL. Nothing may work on it meanwhile.
+    """Move the vault to another database, such as PostgreSQL. Nothing may work on it meanwhile.
 
     Each row is copied, and compared with the old one. The old database stays as it is. A move that was cut off
     goes on where it was: give the same command again. If the vault was written to since, all is copied anew.
@@ -83,7 +84,7 @@ def migrate_to(
     elif dry_run:
         _show_plan(found)
     else:
-        _show_move(found, settings, shown, rehearse=rehearse)
+        _show_move(found, settings.home / SETTINGS_FILE, shown, rehearse=rehearse)
     problems = found["obstacles"] if dry_run else found["differing"] + found["edited"]
     _tell_each(problems)
     if problems:
@@ -120,7 +121,9 @@ def _parse(text: str) -> URL:
         raise InvalidInputError(
             "the URL is none: write postgresql://user@host/name, or sqlite:////path/to/file.db"
         )
-    return found.set(drivername="postgresql") if found.drivername == "postgres" else found
+    if found.drivername == "postgres":
+        found = found.set(drivername="postgresql")
+    return found.set(password=None) if found.password == "" else found
 
 
 def _has_password(url: URL) -> bool:
@@ -129,74 +132,80 @@ def _has_password(url: URL) -> bool:
 
 def _show_plan(found: "Shape") -> None:
     if found["stance"] is Stance.MOVED:
-        print_lines([f"moved already: {found['target']} has the vault; nothing would be copied"])
+        _show_moved_already(found)
         return
     rows = [{"table": table, "rows": number} for table, number in found["tables"].items() if number]
     print_table(rows, ("table", "rows"), "the vault has no rows")
-    print_lines(
+    begun = "; a move to it was begun, and would go on" if found["stance"] is Stance.BEGUN else ""
+    print_lines([""])
+    print_facts(
         [
-            f"would copy {say_count(found['rows'], 'row')} of {found['source']} to {found['target']}",
-            *(["a move to it was begun: it would go on"] if found["stance"] is Stance.BEGUN else []),
+            ("would copy", say_count(found["rows"], "row")),
+            ("from", found["source"]),
+            ("to", f"{found['target']}{begun}"),
         ]
     )
 
 
-def _show_move(found: "Shape", settings: "Settings", shown: str, *, rehearse: bool) -> None:
+def _show_move(found: "Shape", file: Path, shown: str, *, rehearse: bool) -> None:
     if found["stance"] is Stance.MOVED:
-        print_lines([f"moved already: {found['target']} has the vault; nothing was copied"])
+        _show_moved_already(found)
     else:
         _show_copied(found)
     if found["handed_over"]:
-        print_lines(["", *_tell_next(found, settings, shown)])
+        _tell_next(found, file, shown)
     elif rehearse and not found["differing"] and not found["edited"]:
-        print_lines(["rehearsed: the vault is where it was; without --rehearse the same command hands it over"])
+        print_lines(["", "The vault is where it was. Without --rehearse the same command hands it over."])
+
+
+def _show_moved_already(found: "Shape") -> None:
+    print_lines([f"moved already: {found['target']} has the vault, and nothing is left to copy"])
 
 
 def _show_copied(found: "Shape") -> None:
-    since = found["written_since"]
+    since, rows = found["written_since"], say_count(found["rows"], "row")
     if since:
         note(f"nightkey: the vault was written to since the move was begun, so all was copied anew: {since[0]}")
-    elif found["stance"] is Stance.BEGUN:
-        rest = found["rows"] - found["copied"]
-        print_lines([f"went on: {say_count(rest, 'row')} had been copied before"])
-    seconds = max(found["seconds"], 0.001)
-    pace = say_count(round(found["rows"] / seconds), "row")
-    print_lines(
+    rest = found["rows"] - found["copied"]
+    before = f", and {rest:,} before" if rest else ""
+    pace = round(found["rows"] / max(found["seconds"], 0.001))
+    checked = say_count(found["digests"], "row")
+    print_facts(
         [
-            f"copied: {say_count(found['copied'], 'row')} of {found['source']} to {found['target']}",
-            f"took: {seconds:.1f} s with all checks, {pace} a second",
+            ("copied", f"{say_count(found['copied'], 'row')}{before}"),
+            ("from", found["source"]),
+            ("to", found["target"]),
+            ("took", f"{found['seconds']:.1f} s with all checks, {say_count(pace, 'row')} a second"),
+            ("compared", "" if found["differing"] else f"{rows}, the same in both"),
+            ("audit log", "" if found["edited"] else f"{say_count(found['audit_rows'], 'row')}, whole"),
+            (
+                "digests",
+                "" if found["edited"] else f"{checked}, with their sealed records, as Nightkey wrote them",
+            ),
         ]
     )
-    if not found["differing"]:
-        print_lines([f"the same in both: each of {say_count(found['rows'], 'row')}"])
-    if not found["edited"]:
-        print_lines(
-            [
-                f"whole: the audit log, with {say_count(found['audit_rows'], 'row')}",
-                f"whole: {say_count(found['digests'], 'row')} with their digests and sealed records",
-            ]
-        )
 
 
-def _tell_next(found: "Shape", settings: "Settings", shown: str) -> list[str]:
-    """What a person does now, in order."""
-    file = settings.home / SETTINGS_FILE
-    password = ", with the password in the place of ***" if "***" in shown else ""
+def _tell_next(found: "Shape", file: Path, shown: str) -> None:
+    """What a person does now, in order. A line that is to be copied is not parted."""
     commands = {
         "nightkey status": "how things stand there",
         "nightkey audit verify --rows": "whether all of it is whole",
         "nightkey up": "the nights go on",
     }
     width = max(map(len, commands))
-    return [
-        f"next: write this into {file}{password}",
-        f"  database_url = {dumps(shown)}",
-        *(f"  {command:<{width}}  {says}" for command, says in commands.items()),
-        "",
-        f"The old vault, {found['source']}, is as it was.",
-        "This home takes it for an older one from now on, and rotates nothing in it.",
-        "Delete it when you trust the new one. To stay with it instead: nightkey restore --adopt",
-    ]
+    password = ", with its password in the place of ***" if "***" in shown else ""
+    print_lines(["", f"next: write this line into {file}{password}"])
+    write_text(f"  database_url = {dumps(shown)}\n")
+    print_lines(
+        [
+            *(f"  {command:<{width}}  {says}" for command, says in commands.items()),
+            "",
+            f"The old vault, {found['source']}, is as it was.",
+            "This home takes it for an older one from now on, and rotates nothing in it.",
+            "Delete it when you trust the new one. To stay with it instead: nightkey restore --adopt",
+        ]
+    )
 
 
 def _tell_each(problems: Sequence[str]) -> None:

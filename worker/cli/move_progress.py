@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from worker.cli.output import note
-from worker.domain.moves import Phase, Progress
+from worker.domain.moves import MoveProgress, Phase
 from worker.wording.moves import PHASES
 from worker.wording.parts import say_count
 
 
 @contextmanager
-def show_move() -> Iterator[Callable[[Progress], None]]:
+def show_move() -> Iterator[Callable[[MoveProgress], None]]:
     """Gives what is to be told of each page."""
     if sys.stderr is not None and sys.stderr.isatty():
         with _bars() as tell:
@@ -19,7 +19,7 @@ def show_move() -> Iterator[Callable[[Progress], None]]:
         return
     seen: list[Phase] = []
 
-    def say(progress: Progress) -> None:
+    def say(progress: MoveProgress) -> None:
         if seen[-1:] != [progress.phase]:
             seen.append(progress.phase)
             note(f"{PHASES[progress.phase]}: {say_count(progress.total, 'row')}")
@@ -28,7 +28,7 @@ def show_move() -> Iterator[Callable[[Progress], None]]:
 
 
 @contextmanager
-def _bars() -> Iterator[Callable[[Progress], None]]:
+def _bars() -> Iterator[Callable[[MoveProgress], None]]:
     from rich.console import Console  # noqa: PLC0415  # only where a person watches
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415  # as above
     from rich.progress import Progress as Bars  # noqa: PLC0415  # as above
@@ -42,7 +42,7 @@ def _bars() -> Iterator[Callable[[Progress], None]]:
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=None, table="")
 
-        def tell(progress: Progress) -> None:
+        def tell(progress: MoveProgress) -> None:
             counted = (
                 {"completed": progress.done, "total": progress.total} if progress.table else {"total": None}
             )

@@ -31,14 +31,14 @@ class Phase(StrEnum):
     CHECKING = "checking"
 
 
-class Fault(StrEnum):
+class CopyFault(StrEnum):
     MISSING = "missing"
     DIFFERS = "differs"
     ADDED = "added"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
+class MoveHead:
     """Which vault is being moved to a target, in which form, since when."""
 
     deployment_id: str
@@ -47,22 +47,22 @@ class Head:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class FoundTarget:
     """What was found there. `revision`: of its schema; `vault_id`: of the vault that it holds, if any."""
 
     tables: Collection[str]
     revision: str | None
-    head: Head | None
+    head: MoveHead | None
     vault_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class RowDifference:
     """A row that is not the same in both. `fields`: in what, where it is in both."""
 
     table: str
     key: str
-    fault: Fault
+    fault: CopyFault
     fields: tuple[str, ...] = ()
 
 
@@ -94,7 +94,7 @@ class Obstacle:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class MoveProgress:
     """How far it is: `done` of `total` rows, in which table; empty: no rows are counted."""
 
     phase: Phase
@@ -104,7 +104,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class PlannedMove:
     """What a move would copy, and what stands in its way."""
 
     source: str
@@ -127,8 +127,8 @@ class Moved:
     counts: Mapping[str, int]
     copied: int
     seconds: float
-    written_since: tuple[Difference, ...]
-    differing: tuple[Difference, ...]
+    written_since: tuple[RowDifference, ...]
+    differing: tuple[RowDifference, ...]
     checked: int
     edited: tuple[Obstacle, ...]
     audit_rows: int
@@ -139,7 +139,7 @@ class Moved:
         return not self.differing and not self.edited
 
 
-def judge_target(target: Target, *, deployment_id: str, where: str, ours: Collection[str]) -> Stance:
+def judge_target(target: FoundTarget, *, deployment_id: str, where: str, ours: Collection[str]) -> Stance:
     """`RefusedError` where something else is there. `ours`: the names of a vault's tables, and of a move's."""
     others = sorted(set(target.tables) - set(ours))
     if others:

@@ -25,7 +25,7 @@ from vaultcore.database import MOVING
 from vaultcore.raw_rows import Key, count_rows
 from vaultcore.tables import UtcDateTime
 from vaultcore.tables import metadata as vault_metadata
-from worker.domain.moves import Head
+from worker.domain.moves import MoveHead
 from worker.rows import tables as worker_tables
 
 _metadata = MetaData()
@@ -47,7 +47,7 @@ _VERSION: Final = "alembic_version"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class CopiedTo:
     """Up to which row a table was copied, by its key; `done`: to its end."""
 
     last: Key | None
@@ -69,35 +69,35 @@ def list_tables(connection: Connection) -> list[str]:
     return inspect(connection).get_table_names()
 
 
-def begin(connection: Connection, head: Head) -> None:
+def begin(connection: Connection, head: MoveHead) -> None:
     _metadata.create_all(connection)
     connection.execute(
         insert(_heads).values(deployment_id=head.deployment_id, revision=head.revision, begun_at=head.begun_at)
     )
 
 
-def read_head(connection: Connection) -> Head | None:
+def read_head(connection: Connection) -> MoveHead | None:
     """None: no move was begun there, or it has ended."""
     if not inspect(connection).has_table(_heads.name):
         return None
     row = connection.execute(select(_heads)).first()
     if row is None:
         return None
-    return Head(deployment_id=row.deployment_id, revision=row.revision, begun_at=row.begun_at)
+    return MoveHead(deployment_id=row.deployment_id, revision=row.revision, begun_at=row.begun_at)
 
 
-def read_places(connection: Connection) -> dict[str, Place]:
+def read_places(connection: Connection) -> dict[str, CopiedTo]:
     """By the names of tables; one that is missing was not begun."""
     found = connection.execute(select(_places)).all()
     tables = vault_metadata.tables
     return {
-        row.name: Place(last=_read_key(tables[row.name], row.last), done=row.done)
+        row.name: CopiedTo(last=_read_key(tables[row.name], row.last), done=row.done)
         for row in found
         if row.name in tables
     }
 
 
-def write_place(connection: Connection, table: Table, place: Place) -> None:
+def write_place(connection: Connection, table: Table, place: CopiedTo) -> None:
     """In the transaction that copies the rows up to there."""
     last = None if place.last is None else json.dumps([_keep(part) for part in place.last])
     values = {"last": last, "done": place.done}
@@ -118,7 +118,7 @@ def hold_back(connection: Connection) -> None:
     connection.execute(text(f"UPDATE {_VERSION} SET version_num = :to"), {"to": MOVING})  # noqa: S608  # a name of ours
 
 
-def end(connection: Connection, head: Head) -> None:
+def end(connection: Connection, head: MoveHead) -> None:
     """What is there is the vault from now on."""
     connection.execute(text(f"UPDATE {_VERSION} SET version_num = :to"), {"to": head.revision})  # noqa: S608  # as above
     _metadata.drop_all(connection)

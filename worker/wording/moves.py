@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from worker.domain.moves import Difference, Fault, Hindrance, Moved, Obstacle, Phase, Planned
+from worker.domain.moves import CopyFault, Hindrance, Moved, Obstacle, Phase, PlannedMove, RowDifference
 from worker.domain.reasons import Reason
 from worker.wording.parts import say_count
 from worker.wording.reasons import say
@@ -15,10 +15,10 @@ PHASES: Final[Mapping[Phase, str]] = {
     Phase.COMPARING: "comparing",
     Phase.CHECKING: "checking digests and records",
 }
-_FAULTS: Final[Mapping[Fault, str]] = {
-    Fault.MISSING: "is not in the copy",
-    Fault.DIFFERS: "differs in the copy",
-    Fault.ADDED: "is in the copy alone",
+_FAULTS: Final[Mapping[CopyFault, str]] = {
+    CopyFault.MISSING: "is not in the copy",
+    CopyFault.DIFFERS: "differs in the copy",
+    CopyFault.ADDED: "is in the copy alone",
 }
 
 
@@ -46,12 +46,12 @@ def explain_obstacles(obstacles: Sequence[Obstacle]) -> str:
     return f"{explain_obstacle(obstacles[0])}{others}"
 
 
-def explain_difference(difference: Difference) -> str:
+def explain_difference(difference: RowDifference) -> str:
     fields = f" ({', '.join(difference.fields)})" if difference.fields else ""
     return f"{difference.table} {difference.key} {_FAULTS[difference.fault]}{fields}"
 
 
-def describe_planned(planned: Planned) -> dict[str, Any]:
+def describe_planned(planned: PlannedMove) -> dict[str, Any]:
     """In the shape that commands print."""
     return {
         "source": planned.source,

@@ -22,7 +22,16 @@ from vaultcore.owners import Owners
 from vaultcore.row_checks import RowChecks
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.versions import Versions
-from worker.domain.moves import Difference, Hindrance, Moved, Obstacle, Phase, Planned, Progress, Stance
+from worker.domain.moves import (
+    Hindrance,
+    Moved,
+    MoveProgress,
+    Obstacle,
+    Phase,
+    PlannedMove,
+    RowDifference,
+    Stance,
+)
 from worker.locks import take_vault
 from worker.rows import moves as move_rows
 from worker.services.upkeep.anchors import Anchors
@@ -32,7 +41,7 @@ from worker.services.upkeep.move_target import MoveTarget
 from worker.services.upkeep.row_verification import RowVerification
 from worker.wording.moves import explain_obstacles
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[MoveProgress], None]
 
 
 @dataclass(kw_only=True)
@@ -46,7 +55,7 @@ class _Course:
     tell: Tell
     began: float = field(default_factory=time.monotonic)
     copied: int = 0
-    written_since: tuple[Difference, ...] = ()
+    written_since: tuple[RowDifference, ...] = ()
 
     def teller(self, phase: Phase) -> Callable[[Table, int], None]:
         """What hears of each page of a phase."""
@@ -59,8 +68,8 @@ class _Course:
 
         return hear
 
-    def progress(self, phase: Phase, *, table: str = "", done: int = 0) -> Progress:
-        return Progress(phase=phase, table=table, done=done, total=sum(self.counts.values()))
+    def progress(self, phase: Phase, *, table: str = "", done: int = 0) -> MoveProgress:
+        return MoveProgress(phase=phase, table=table, done=done, total=sum(self.counts.values()))
 
 
 class Moves:
@@ -89,11 +98,11 @@ class Moves:
         self._macs = RowMacs(keyring.derive(LABEL))
         self._clock = clock
 
-    def plan(self, address: URL | str, tell: Tell) -> Planned:
+    def plan(self, address: URL | str, tell: Tell) -> PlannedMove:
         """What would be copied, and what stands in the way. Nothing is written anywhere."""
         with self._open(address, tell) as (database, course):
             obstacles = () if course.stance is Stance.MOVED else self._examine(database, course)
-            return Planned(
+            return PlannedMove(
                 source=database.where,
                 target=course.target.database.where,
                 stance=course.stance,

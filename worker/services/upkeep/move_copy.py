@@ -19,14 +19,14 @@ from vaultcore.raw_rows import (
     show_key,
     walk_rows,
 )
-from worker.domain.moves import Difference, Fault
+from worker.domain.moves import CopyFault, RowDifference
 from worker.rows import moves as move_rows
-from worker.rows.moves import Place
+from worker.rows.moves import CopiedTo
 
 DIFFERENCES_MAX = 1000
 """So many rows are named that are not the same."""
-_NOWHERE = Place(last=None, done=False)
-_EVERYWHERE = Place(last=None, done=True)
+_NOWHERE = CopiedTo(last=None, done=False)
+_EVERYWHERE = CopiedTo(last=None, done=True)
 _BEYOND = "(rows that were not copied yet)"
 Tell = Callable[[Table, int], None]
 """Hears of each table, and of how many more of its rows were dealt with."""
@@ -55,11 +55,11 @@ class RowCopy:
                 copied += copy(target, table, place.last, tell)
         return copied
 
-    def compare_copied(self, target: Connection, tell: Tell) -> tuple[Difference, ...]:
+    def compare_copied(self, target: Connection, tell: Tell) -> tuple[RowDifference, ...]:
         """What of the rows that were copied before is not as it is in the vault, some of it."""
         return self._compare(target, move_rows.read_places(target), _NOWHERE, tell)
 
-    def compare_all(self, target: Connection, tell: Tell) -> tuple[Difference, ...]:
+    def compare_all(self, target: Connection, tell: Tell) -> tuple[RowDifference, ...]:
         """What of all rows is not the same in both, some of it."""
         return self._compare(target, {}, _EVERYWHERE, tell)
 
@@ -71,11 +71,11 @@ class RowCopy:
             last = key_of_row(table, page[-1])
             with target.write() as connection:
                 add_rows(connection, table, page)
-                move_rows.write_place(connection, table, Place(last=last, done=False))
+                move_rows.write_place(connection, table, CopiedTo(last=last, done=False))
             copied += len(page)
             tell(table, len(page))
         with target.write() as connection:
-            move_rows.write_place(connection, table, Place(last=last, done=True))
+            move_rows.write_place(connection, table, CopiedTo(last=last, done=True))
         return copied
 
     def _copy_whole(self, target: Database, table: Table, last: Key | None, tell: Tell) -> int:
@@ -91,8 +91,8 @@ class RowCopy:
         return copied
 
     def _compare(
-        self, target: Connection, places: Mapping[str, Place], other: Place, tell: Tell
-    ) -> tuple[Difference, ...]:
+        self, target: Connection, places: Mapping[str, CopiedTo], other: CopiedTo, tell: Tell
+    ) -> tuple[RowDifference, ...]:
         """Up to the place of each table, or the `other`."""
         found = (
             difference
@@ -102,8 +102,8 @@ class RowCopy:
         return tuple(islice(found, DIFFERENCES_MAX))
 
     def _compare_table(
-        self, target: Connection, table: Table, place: Place, tell: Tell
-    ) -> Iterator[Difference]:
+        self, target: Connection, table: Table, place: CopiedTo, tell: Tell
+    ) -> Iterator[RowDifference]:
         """By key, since the two databases need not agree on an order; what is at the target alone is found by
         its number, and then by its key.
         """
@@ -116,31 +116,31 @@ class RowCopy:
             tell(table, len(page))
         if count_rows(target, table) != matched:
             added = list(islice(self._find_added(target, table), DIFFERENCES_MAX))
-            yield from added or [Difference(table=table.name, key=_BEYOND, fault=Fault.ADDED)]
+            yield from added or [RowDifference(table=table.name, key=_BEYOND, fault=CopyFault.ADDED)]
 
-    def _walk_upto(self, table: Table, place: Place) -> Iterator[Sequence[RawRow]]:
+    def _walk_upto(self, table: Table, place: CopiedTo) -> Iterator[Sequence[RawRow]]:
         if place.done:
             return walk_rows(self._source, table, size=self._size)
         if place.last is None:
             return iter(())
         return walk_rows(self._source, table, upto=place.last, size=self._size)
 
-    def _find_added(self, target: Connection, table: Table) -> Iterator[Difference]:
+    def _find_added(self, target: Connection, table: Table) -> Iterator[RowDifference]:
         for page in walk_rows(target, table, size=self._size):
             keys = [key_of_row(table, row) for row in page]
             there = find_rows(self._source, table, keys)
             for key in keys:
                 if key not in there:
-                    yield Difference(table=table.name, key=show_key(key), fault=Fault.ADDED)
+                    yield RowDifference(table=table.name, key=show_key(key), fault=CopyFault.ADDED)
 
 
 def _compare_page(
     table: Table, rows: Mapping[Key, RawRow], copies: Mapping[Key, RawRow]
-) -> Iterator[Difference]:
+) -> Iterator[RowDifference]:
     for key, row in rows.items():
         if key not in copies:
-            yield Difference(table=table.name, key=show_key(key), fault=Fault.MISSING)
+            yield RowDifference(table=table.name, key=show_key(key), fault=CopyFault.MISSING)
             continue
         fields = find_differences(table, row, copies[key])
         if fields:
-            yield Difference(table=table.name, key=show_key(key), fault=Fault.DIFFERS, fields=fields)
+            yield RowDifference(table=table.name, key=show_key(key), fault=CopyFault.DIFFERS, fields=fields)

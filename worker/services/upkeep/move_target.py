@@ -11,7 +11,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.database import MOVING, SCHEMA_REVISION, Database
 from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.own_row import read_own_row
-from worker.domain.moves import Head, Stance, Target, judge_target
+from worker.domain.moves import FoundTarget, MoveHead, Stance, judge_target
 from worker.rows import moves as move_rows
 
 GIVEN_AS = "the URL"
@@ -93,20 +93,20 @@ class MoveTarget:
             )
             move_rows.end(connection, self._make_head())
 
-    def _find(self, connection: Connection) -> Target:
+    def _find(self, connection: Connection) -> FoundTarget:
         tables = move_rows.list_tables(connection)
         revision = self.database.revision()
         has_vault = revision not in (None, MOVING) and "deployment" in tables
         own = read_own_row(connection) if has_vault else None
-        return Target(
+        return FoundTarget(
             tables=tables,
             revision=revision,
             head=move_rows.read_head(connection),
             vault_id=None if own is None else own.id,
         )
 
-    def _make_head(self) -> Head:
-        return Head(deployment_id=self._deployment_id, revision=SCHEMA_REVISION, begun_at=self._clock())
+    def _make_head(self) -> MoveHead:
+        return MoveHead(deployment_id=self._deployment_id, revision=SCHEMA_REVISION, begun_at=self._clock())
 
 
 def _refuse_encoding(connection: Connection, database: Database) -> None:
