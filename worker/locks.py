@@ -28,6 +28,17 @@ def share_vault(home: Path) -> int | None:
 
 
 @contextmanager
+def join_vault(home: Path) -> Iterator[None]:
+    """As `share_vault`, for this block."""
+    descriptor = share_vault(home)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@contextmanager
 def take_vault(home: Path) -> Iterator[None]:
     """Nobody else works on the vault for this block; `RefusedError` if somebody does."""
     descriptor = _open(home)

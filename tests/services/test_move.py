@@ -3,8 +3,9 @@
 import shutil
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -63,7 +64,8 @@ class Old:
         to: str | None = None,
     ) -> Moved:
         moves = make_moves(self.settings(), self.clock)
-        return moves.move(to or self.target, tell, rehearse=rehearse, actor="test")
+        target = to or self.target
+        return moves.rehearse(target, tell) if rehearse else moves.move(target, tell, actor="test")
 
     @contextmanager
     def open(self, database_url: str = "") -> Iterator[Services]:
@@ -199,6 +201,16 @@ def test_going_back_is_answered_for_by_a_person(old: Old) -> None:
         services.check()
 
 
+def test_a_copy_that_somebody_made_is_no_move_that_has_ended(old: Old) -> None:
+    old.move(rehearse=True)
+    sql(
+        old.target,
+        f"UPDATE alembic_version SET version_num = '{SCHEMA_REVISION}'",
+        "DROP TABLE nightkey_moves, nightkey_move_places",
+    )
+    assert "has this vault already" in refusal(old)
+
+
 def test_two_that_went_apart_are_told(old: Old) -> None:
     old.move()
     with old.open() as services, services.database.write() as connection:
@@ -324,7 +336,11 @@ def _write_to_old(old: Old, item_id: str) -> None:
 
 
 def test_one_row_less_is_a_change_too(old: Old) -> None:
-    old.move(rehearse=True)
+    with old.open() as services:  # somebody is at work
+        assert services.vault is not None
+        planned = make_moves(old.settings(), old.clock).plan(old.target, lambda _: None)
+        assert [one.kind for one in planned.obstacles] == [Hindrance.LOCKED]
+        assert old.move(rehearse=True).is_whole
     with old.open() as services, services.database.write() as connection:
         connection.execute(run_logs.delete().where(run_logs.c.id == "odd-3"))
     again = old.move()
@@ -433,6 +449,17 @@ def test_a_target_that_cannot_hold_every_text_is_refused(old: Old, postgres: str
         drop_database(postgres, "latin")
 
 
+def test_a_file_of_somebody_else_stays_as_it_is(old: Old, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(theirs)) as connection, connection:
+        connection.execute("CREATE TABLE theirs (id INTEGER PRIMARY KEY AUTOINCREMENT)")
+    content = theirs.read_bytes()
+    assert "has other tables (theirs)" in refusal(old, to=f"sqlite:///{theirs}")
+    assert theirs.read_bytes() == content
+    theirs.write_text("no database at all, but a text that somebody wrote")
+    assert "cannot be read as a SQLite database" in refusal(old, to=f"sqlite:///{theirs}")
+
+
 def test_where_it_is_already_is_no_target(old: Old) -> None:
     assert "is the one that the vault is in" in refusal(old, to=f"sqlite:///{old.file}")
     assert "there is no folder" in refusal(old, to=f"sqlite:///{old.home}/nowhere/new.db")
@@ -530,7 +557,7 @@ def test_it_goes_back_and_on_to_another_server_alike(old: Old, postgres: str, tm
             rows = read_all(source)
             wait_until_left(source)
             moves = make_moves(old.settings(source), old.clock)
-            moved = moves.move(target, lambda _: None, rehearse=False, actor="test")
+            moved = moves.move(target, lambda _: None, actor="test")
             assert moved.is_handed_over
             assert read_all(source) == rows
     finally:
@@ -552,5 +579,5 @@ def test_who_is_connected_to_the_server_stands_in_the_way(old: Old, tmp_path: Pa
     wait_until_left(old.target)
     theirs = psycopg.connect(old.target.replace("+psycopg", ""))
     with theirs, pytest.raises(RefusedError, match="somebody else is connected"):
-        moves.move(f"sqlite:///{tmp_path}/new.db", lambda _: None, rehearse=False, actor="test")
+        moves.move(f"sqlite:///{tmp_path}/new.db", lambda _: None, actor="test")
     assert not (tmp_path / "new.db").exists()

@@ -53,13 +53,12 @@ def migrate_to(
     ] = False,
     rehearse: Annotated[
         bool,
-        typer.Option(
-            "--rehearse", help="Copy and compare, and leave the vault where it is: how long it takes."
-        ),
+        typer.Option("--rehearse", help="Copy and compare, and leave the vault where it is, at work or not."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Move the vault to another database, such as PostgreSQL. Nothing may work on it meanwhile.
+    """Move the vault to another database, such as PostgreSQL. Nothing may work on it meanwhile; --dry-run and
+    --rehearse leave it where it is, and it may be at work.
 
     Each row is copied, and compared with the old one. The old database stays as it is. A move that was cut off
     goes on where it was: give the same command again. If the vault was written to since, all is copied anew.
@@ -77,7 +76,8 @@ def migrate_to(
         if dry_run:
             found = describe_planned(moves.plan(address, tell))
         else:
-            found = describe_moved(moves.move(address, tell, rehearse=rehearse, actor=who()))
+            moved = moves.rehearse(address, tell) if rehearse else moves.move(address, tell, actor=who())
+            found = describe_moved(moved)
     shown = address.render_as_string(hide_password=True)
     if json:
         print_json(found | {"database_url": shown})

@@ -77,7 +77,9 @@ class Hindrance(StrEnum):
     UNFIT = "unfit"
     """The target would refuse what the row holds."""
     AT_WORK = "at-work"
-    """Somebody works on the vault."""
+    """A process works on the vault, as its sign of life says."""
+    LOCKED = "locked"
+    """Somebody has the lock of the vault's home."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,9 @@ class PlannedMove:
 class Moved:
     """What came of a move. `stance`: what the target was when it began. `counts`: rows of each table;
     `copied`: how many came this time. `written_since`: what of the rows that were copied before was not as it
-    is in the vault, so that all was copied anew. `is_handed_over`: the vault is at the target from now on.
+    is in the vault, so that all was copied anew. `checked`: rows whose digests and records were looked at, and
+    `edited` what was found of them and of the log, which has `audit_rows`. `is_handed_over`: the vault is at
+    the target from now on.
     """
 
     source: str
@@ -128,22 +132,26 @@ class Moved:
     copied: int
     seconds: float
     written_since: tuple[RowDifference, ...]
-    differing: tuple[RowDifference, ...]
-    checked: int
-    edited: tuple[Obstacle, ...]
-    audit_rows: int
-    is_handed_over: bool
+    differing: tuple[RowDifference, ...] = ()
+    checked: int = 0
+    edited: tuple[Obstacle, ...] = ()
+    audit_rows: int = 0
+    is_handed_over: bool = False
 
     @property
     def is_whole(self) -> bool:
         return not self.differing and not self.edited
 
 
-def judge_target(target: FoundTarget, *, deployment_id: str, where: str, ours: Collection[str]) -> Stance:
-    """`RefusedError` where something else is there. `ours`: the names of a vault's tables, and of a move's."""
-    others = sorted(set(target.tables) - set(ours))
+def refuse_others(tables: Collection[str], *, where: str, ours: Collection[str]) -> None:
+    """`RefusedError` where the target has tables that are no vault's, and no move's, which `ours` names."""
+    others = sorted(set(tables) - set(ours))
     if others:
         raise RefusedError(f"{where} has other tables ({_name_some(others)}): name a database that is empty")
+
+
+def judge_target(target: FoundTarget, *, deployment_id: str, where: str) -> Stance:
+    """Of tables like ours; `RefusedError` where they are not this vault's."""
     if target.head is not None:
         if target.head.deployment_id != deployment_id:
             raise RefusedError(

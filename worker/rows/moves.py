@@ -124,10 +124,14 @@ def end(connection: Connection, head: MoveHead) -> None:
     _metadata.drop_all(connection)
 
 
+def keep_open(connection: Connection) -> None:
+    """PostgreSQL: the transaction lasts for as long as the other database takes."""
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+
 def lock_tables(connection: Connection) -> None:
     """PostgreSQL: until the transaction ends, others read the vault's tables, and write none of them."""
     names = ", ".join(table.name for table in list_moved())
-    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
     connection.execute(text(f"LOCK TABLE {names} IN SHARE MODE"))
 
 

@@ -35,6 +35,8 @@ def explain_obstacle(obstacle: Obstacle) -> str:
             return f"{obstacle.subject} cannot be read ({fields}): restore it from a backup"
         case Hindrance.UNFIT:
             return f"{obstacle.subject} holds what PostgreSQL does not take ({fields}): change or delete it"
+        case Hindrance.LOCKED:
+            return detail
         case Hindrance.AT_WORK:
             return f"a process works on the vault ({obstacle.subject}, last seen {detail}): stop it first"
 

@@ -6,7 +6,7 @@ then on the anchors of the home know the moved one: so only one of the two rotat
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Table
 
-from vaultcore.audit import AuditLog
+from vaultcore.audit import AuditLog, ChainedRow
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import RefusedError
@@ -32,12 +32,12 @@ from worker.domain.moves import (
     RowDifference,
     Stance,
 )
-from worker.locks import take_vault
+from worker.locks import join_vault, take_vault
 from worker.rows import moves as move_rows
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.move_copy import RowCopy
-from worker.services.upkeep.move_source import MoveExamination, explain_edited, hold_still
-from worker.services.upkeep.move_target import MoveTarget
+from worker.services.upkeep.move_source import MoveExamination, explain_edited, hold_still, see_still
+from worker.services.upkeep.move_target import MOVED, MoveTarget
 from worker.services.upkeep.row_verification import RowVerification
 from worker.wording.moves import explain_obstacles
 
@@ -46,8 +46,9 @@ Tell = Callable[[MoveProgress], None]
 
 @dataclass(kw_only=True)
 class _Course:
-    """One move on its way, while the lock of the home is held and the vault is held still."""
+    """One move on its way. `source` sees one state of the vault's `database`."""
 
+    database: Database
     source: Connection
     target: MoveTarget
     stance: Stance
@@ -67,6 +68,18 @@ class _Course:
             self.tell(self.progress(phase, table=table.name, done=done))
 
         return hear
+
+    def report(self) -> Moved:
+        """As far as it is known before anything was compared."""
+        return Moved(
+            source=self.database.where,
+            target=self.target.database.where,
+            stance=self.stance,
+            counts=self.counts,
+            copied=self.copied,
+            seconds=time.monotonic() - self.began,
+            written_since=self.written_since,
+        )
 
     def progress(self, phase: Phase, *, table: str = "", done: int = 0) -> MoveProgress:
         return MoveProgress(phase=phase, table=table, done=done, total=sum(self.counts.values()))
@@ -99,68 +112,93 @@ class Moves:
         self._clock = clock
 
     def plan(self, address: URL | str, tell: Tell) -> PlannedMove:
-        """What would be copied, and what stands in the way. Nothing is written anywhere."""
-        with self._open(address, tell) as (database, course):
-            obstacles = () if course.stance is Stance.MOVED else self._examine(database, course)
+        """What would be copied, and what stands in the way. Nothing is written, and others may be at work."""
+        lock = self._find_lock()
+        with self._open(address, tell, alone=False) as course:
+            obstacles: tuple[Obstacle, ...] = ()
+            if course.stance is not Stance.MOVED:
+                obstacles = (*lock, *self._find_workers(course), *self._examine(course))
             return PlannedMove(
-                source=database.where,
+                source=course.database.where,
                 target=course.target.database.where,
                 stance=course.stance,
                 counts=course.counts,
                 obstacles=obstacles,
             )
 
-    def move(self, address: URL | str, tell: Tell, *, rehearse: bool, actor: str) -> Moved:
-        """Copies what is not copied yet, and compares all of it. If that is the same, and this is no rehearsal,
-        the vault is at the target from then on; if not, the next one copies it anew.
+    def rehearse(self, address: URL | str, tell: Tell) -> Moved:
+        """Copies what is not copied yet, and compares all of it, while others may be at work. The vault stays
+        where it is. `RefusedError` where it could not be moved.
+        """
+        with self._open(address, tell, alone=False) as course:
+            if course.stance is Stance.MOVED:
+                return self._find_moved(course)
+            self._refuse_obstacles(self._examine(course))
+            self._copy(course)
+            return self._compare(course, anchors=None)
+
+    def move(self, address: URL | str, tell: Tell, *, actor: str) -> Moved:
+        """The same while nobody works on the vault. If each row is the same in both, the vault is at the target
+        from then on; if not, the next one copies all of it anew.
 
         `RefusedError` where something stands in the way.
         """
-        with self._open(address, tell) as (database, course):
+        with self._open(address, tell, alone=True) as course:
             if course.stance is Stance.MOVED:
-                return self._find_moved(database, course)
-            obstacles = self._examine(database, course)
-            if obstacles:
-                raise RefusedError(explain_obstacles(obstacles))
+                return self._find_moved(course)
+            self._refuse_obstacles([*self._find_workers(course), *self._examine(course)])
             self._copy(course)
-            moved = self._compare(database, course)
-            if not moved.is_whole or rehearse:
+            anchors = self._make_anchors(course.target.database)
+            moved = self._compare(course, anchors=anchors)
+            if not moved.is_whole:
                 return moved
-            course.target.hand_over(self._audit, source=database.where, actor=actor)
-            self._make_anchors(course.target.database).anchor()
+            course.target.hand_over(self._audit, source=course.database.where, actor=actor)
+            anchors.anchor()
             return replace(moved, is_handed_over=True)
 
     # Inside
 
     @contextmanager
-    def _open(self, address: URL | str, tell: Tell) -> Iterator[tuple[Database, _Course]]:
+    def _open(self, address: URL | str, tell: Tell, *, alone: bool) -> Iterator[_Course]:
         source = Database(self._address)
         target = MoveTarget(address, deployment_id=self._deployment_id, clock=self._clock)
         try:
             target.refuse_source(source)
             for database in (source, target.database):
                 database.keep_macs(self._macs)
-            with take_vault(self._home), hold_still(source) as connection:
-                counts = move_rows.count_each(connection)
-                yield (
-                    source,
-                    _Course(source=connection, target=target, stance=target.look(), counts=counts, tell=tell),
+            lock, see = (take_vault, hold_still) if alone else (join_vault, see_still)
+            with lock(self._home), see(source) as connection:
+                yield _Course(
+                    database=source,
+                    source=connection,
+                    target=target,
+                    stance=target.look(),
+                    counts=move_rows.count_each(connection),
+                    tell=tell,
                 )
         finally:
             source.dispose()
             target.database.dispose()
 
-    def _examine(self, database: Database, course: _Course) -> tuple[Obstacle, ...]:
-        anchors = self._make_anchors(database)
-        anchors.refuse_older()
-        examination = MoveExamination(
-            anchors=anchors,
-            row_verification=self._make_row_verification(database),
-            to_sqlite=course.target.database.is_sqlite,
-            page_size=self._page_size,
-            clock=self._clock,
-        )
-        return tuple(examination.find_obstacles(course.source, course.teller(Phase.EXAMINING)))
+    def _find_lock(self) -> list[Obstacle]:
+        problem = ""
+        try:
+            with take_vault(self._home):
+                pass
+        except RefusedError as error:
+            problem = str(error)
+        return [Obstacle(kind=Hindrance.LOCKED, subject=str(self._home), detail=problem)] if problem else []
+
+    def _find_workers(self, course: _Course) -> list[Obstacle]:
+        return self._make_examination(course).find_workers(course.source)
+
+    def _examine(self, course: _Course) -> list[Obstacle]:
+        self._make_anchors(course.database).refuse_older()
+        return self._make_examination(course).find_obstacles(course.source, course.teller(Phase.EXAMINING))
+
+    def _refuse_obstacles(self, found: Sequence[Obstacle]) -> None:
+        if found:
+            raise RefusedError(explain_obstacles(found))
 
     def _copy(self, course: _Course) -> None:
         target, rows = course.target, RowCopy(course.source, page_size=self._page_size)
@@ -172,38 +210,34 @@ class Moves:
                 target.empty()
         course.copied = rows.copy(target.database, course.teller(Phase.COPYING))
 
-    def _compare(self, database: Database, course: _Course) -> Moved:
-        """Each row, the log with its anchors, and the digests and sealed records of what decides."""
+    def _compare(self, course: _Course, *, anchors: Anchors | None) -> Moved:
+        """Each row; the log, with its `anchors`, or without those that were made meanwhile; and the digests and
+        sealed records of what decides.
+        """
         target = course.target.database
         with target.read() as connection:
             rows = RowCopy(course.source, page_size=self._page_size)
             differing = rows.compare_all(connection, course.teller(Phase.COMPARING))
-        course.tell(course.progress(Phase.CHECKING))
-        verdict = self._make_anchors(target).verify()
+            course.tell(course.progress(Phase.CHECKING))
+            verdict = self._audit.verify(connection) if anchors is None else anchors.verify()
         checked = self._make_row_verification(target).check_all()
         log = [Obstacle(kind=Hindrance.LOG, subject="audit", detail=one) for one in verdict.problems]
-        return Moved(
-            source=database.where,
-            target=target.where,
-            stance=course.stance,
-            counts=course.counts,
-            copied=course.copied,
-            seconds=time.monotonic() - course.began,
-            written_since=course.written_since,
+        return replace(
+            course.report(),
             differing=differing,
             checked=checked.rows,
             edited=(*log, *(explain_edited(one) for one in checked.wrong)),
             audit_rows=verdict.rows,
-            is_handed_over=False,
         )
 
-    def _find_moved(self, database: Database, course: _Course) -> Moved:
+    def _find_moved(self, course: _Course) -> Moved:
         """It was handed over before, and perhaps nobody heard of it: the anchors know it from now on."""
         target = course.target.database
         target.check_schema()
         head = self._audit.make_anchor(course.source, self._clock())
         with target.read() as connection:
-            holds = self._audit.holds(connection, head)
+            handed_over = next(self._audit.walk(connection, head.seq + 1, head.seq + 1), None)
+            holds = self._audit.holds(connection, head) and _tells_of_move(handed_over)
             audit_rows = self._audit.make_anchor(connection, self._clock()).seq
         anchors = self._make_anchors(target)
         if not holds or anchors.explain_older() is not None:
@@ -213,19 +247,15 @@ class Moves:
                 "database anew"
             )
         anchors.anchor()
-        return Moved(
-            source=database.where,
-            target=target.where,
-            stance=course.stance,
-            counts=course.counts,
-            copied=0,
-            seconds=time.monotonic() - course.began,
-            written_since=(),
-            differing=(),
-            checked=0,
-            edited=(),
-            audit_rows=audit_rows,
-            is_handed_over=True,
+        return replace(course.report(), audit_rows=audit_rows, is_handed_over=True)
+
+    def _make_examination(self, course: _Course) -> MoveExamination:
+        return MoveExamination(
+            anchors=self._make_anchors(course.database),
+            row_verification=self._make_row_verification(course.database),
+            to_sqlite=course.target.database.is_sqlite,
+            page_size=self._page_size,
+            clock=self._clock,
         )
 
     def _make_anchors(self, database: Database) -> Anchors:
@@ -244,3 +274,7 @@ class Moves:
             budget=0,
             clock=self._clock,
         )
+
+
+def _tells_of_move(found: ChainedRow | None) -> bool:
+    return found is not None and found.holds and found.row is not None and found.row.action == MOVED

@@ -36,6 +36,7 @@ def hold_still(database: Database) -> Iterator[Connection]:
                     f"somebody else is connected to {database.where}: stop what works on it (`nightkey up`, "
                     "`serve`, other commands), then repeat this"
                 )
+            move_rows.keep_open(connection)
             move_rows.lock_tables(connection)
             yield connection
             return
@@ -44,6 +45,15 @@ def hold_still(database: Database) -> Iterator[Connection]:
             yield connection
         finally:
             connection.exec_driver_sql("PRAGMA query_only=OFF")
+
+
+@contextmanager
+def see_still(database: Database) -> Iterator[Connection]:
+    """One state of the vault, which others work on meanwhile."""
+    with database.read() as connection:
+        if not database.is_sqlite:
+            move_rows.keep_open(connection)
+        yield connection
 
 
 class MoveExamination:
@@ -66,10 +76,14 @@ class MoveExamination:
         self._size = page_size
         self._clock = clock
 
+    def find_workers(self, connection: Connection) -> list[Obstacle]:
+        """Who may be at work on the vault, on this machine or another."""
+        now = self._clock()
+        return [_at_work(sign) for sign in sign_rows.list_signs(connection) if _works(sign, now)]
+
     def find_obstacles(self, connection: Connection, tell: Callable[[Table, int], None]) -> list[Obstacle]:
-        """`tell` hears of each table, and of how many more of its rows were looked at."""
-        found = [_at_work(sign) for sign in sign_rows.list_signs(connection) if _works(sign, self._clock())]
-        found += [
+        """What is wrong with the vault. `tell` hears of each table, and how many of its rows were looked at."""
+        found = [
             Obstacle(kind=Hindrance.LOG, subject="audit", detail=problem)
             for problem in self._anchors.verify().problems
         ]

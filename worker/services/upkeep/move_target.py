@@ -11,11 +11,13 @@ from vaultcore.audit import AuditLog
 from vaultcore.database import MOVING, SCHEMA_REVISION, Database
 from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.own_row import read_own_row
-from worker.domain.moves import FoundTarget, MoveHead, Stance, judge_target
+from worker.domain.moves import FoundTarget, MoveHead, Stance, judge_target, refuse_others
 from worker.rows import moves as move_rows
 
 GIVEN_AS = "the URL"
 """What an error calls the target's address."""
+MOVED = "vault.move"
+"""What the log says of a vault that was handed over."""
 
 
 class MoveTarget:
@@ -27,8 +29,6 @@ class MoveTarget:
         self._clock = clock
         url = self.database.engine.url
         self._file = Path(str(url.database)) if self.database.is_sqlite else None
-        self.shown = url.render_as_string(hide_password=True)
-        """The address without its password."""
 
     def refuse_source(self, source: Database) -> None:
         """`InvalidInputError` where the vault is there already, since that is where it is moved from."""
@@ -48,12 +48,14 @@ class MoveTarget:
                     f"there is no folder {self._file.parent}: make it, or name another file"
                 )
             return Stance.EMPTY
+        where, ours = self.database.where, move_rows.list_ours()
+        if self._file is not None:  # to open it as a vault's would change it
+            refuse_others(sqlite_copy.list_tables(self._file), where=where, ours=ours)
         with self.database.read() as connection:
             found = self._find(connection)
             _refuse_encoding(connection, self.database)
-        return judge_target(
-            found, deployment_id=self._deployment_id, where=self.database.where, ours=move_rows.list_ours()
-        )
+        refuse_others(found.tables, where=where, ours=ours)
+        return judge_target(found, deployment_id=self._deployment_id, where=where)
 
     def prepare(self) -> None:
         """The tables are there, and no release takes them for a vault. Goes on wherever it was cut off."""
@@ -87,7 +89,7 @@ class MoveTarget:
                 connection,
                 at=self._clock(),
                 actor=actor,
-                action="vault.move",
+                action=MOVED,
                 subject=self._deployment_id,
                 source=source,
             )
