@@ -61,6 +61,7 @@ def test_a_wrong_url_is_one_line_without_its_password(nightkey: Nightkey, tmp_pa
         nightkey, f"postgresql://nightkey@/vault?password={PASSWORD}", status=2
     )
     file.write_text(f"{given}\n")
+    file.chmod(0o600)
     told = [
         complaint(nightkey, "--url-file", str(file), status=1),
         complaint(nightkey, "--url-file", "-", value=given, status=1),
@@ -81,7 +82,7 @@ def test_a_wrong_url_is_one_line_without_its_password(nightkey: Nightkey, tmp_pa
 
 def test_a_vault_moves_to_postgresql_and_goes_on_there(stocked: Nightkey, empty: str, tmp_path: Path) -> None:
     file = tmp_path / "url.txt"
-    file.write_text(empty)
+    file.write_text(empty.replace(":@", f":{PASSWORD}@") + f"&sslpassword={PASSWORD}")
     settings = (stocked.home / "nightkey.toml").read_text()
 
     planned = stocked.json("migrate-to", "--url-file", str(file), "--dry-run")
@@ -92,7 +93,9 @@ def test_a_vault_moves_to_postgresql_and_goes_on_there(stocked: Nightkey, empty:
     assert "a second" in rehearsed.stdout
     stocked("backup", str(tmp_path / "still.backup"))
     content = dump(stocked)
+    file.chmod(0o604)
     moved = stocked("migrate-to", "--url-file", str(file))
+    assert f"{file} holds a password, and everybody may read it" in moved.stderr
     assert "anew" in moved.stderr  # the backup was written into the log
     assert f"{stocked.home / 'nightkey.toml'}" in moved.stdout
     assert "database_url = " in moved.stdout
@@ -105,8 +108,10 @@ def test_a_vault_moves_to_postgresql_and_goes_on_there(stocked: Nightkey, empty:
     for words in (("night",), ("backup", str(tmp_path / "old.backup"))):
         assert "Was the vault moved" in stocked(*words, status=3).stderr
     assert "Was the vault moved" in stocked("status", status=1).stdout
+    assert PASSWORD not in "".join(stocked.printed)
     line = next(line for line in moved.stdout.splitlines() if "database_url" in line)
-    (stocked.home / "nightkey.toml").write_text(f"{settings}\n{line.strip()}\n")
+    assert line.count("***") == 2
+    (stocked.home / "nightkey.toml").write_text(f"{settings}\n{line.strip().replace('***', PASSWORD)}\n")
     stocked("night", status=1)  # nobody listens to what it tells
     assert stocked.json("item", "show", ITEM)["version"] == 2
     stocked("audit", "verify", "--rows")

@@ -1,33 +1,26 @@
 """`nightkey migrate-to`: the vault moves to another database."""
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
-from vaultcore.errors import InvalidInputError
+from worker.cli.addresses import read_address, show_address
 from worker.cli.facts import print_facts
-from worker.cli.inputs import read_document
 from worker.cli.move_progress import show_move
 from worker.cli.output import interruptible, note, print_json, print_lines, print_table, write_text
 from worker.cli.session import Json, open_settings, who
 from worker.config import SETTINGS_FILE
 from worker.domain.moves import Stance
 from worker.log import configure_logging
-from worker.origins import MOVE_VARIABLE
 from worker.wording.moves import describe_moved, describe_planned
 from worker.wording.parts import say_count
 
 if TYPE_CHECKING:  # imported when it is needed
     from worker.wording.shapes import Shape
 
-_URL_MAX = 4096
 _TOLD_MAX = 20
 """So many rows are named in lines of their own; --json names them all."""
 
@@ -70,7 +63,7 @@ def migrate_to(
 
     configure_logging("ERROR")
     settings = open_settings()
-    address = _read_address(url, url_file)
+    address = read_address(url, url_file)
     moves = make_moves(settings)
     with interruptible(lambda: "before its end: the same command goes on where it was"), show_move() as tell:
         if dry_run:
@@ -78,7 +71,7 @@ def migrate_to(
         else:
             moved = moves.rehearse(address, tell) if rehearse else moves.move(address, tell, actor=who())
             found = describe_moved(moved)
-    shown = address.render_as_string(hide_password=True)
+    shown = show_address(address)
     if json:
         print_json(found | {"database_url": shown})
     elif dry_run:
@@ -89,45 +82,6 @@ def migrate_to(
     _tell_each(problems)
     if problems:
         raise typer.Exit(1)
-
-
-def _read_address(url: str | None, file: str | None) -> URL:
-    given = os.environ.get(MOVE_VARIABLE, "").strip()
-    if url is not None and file is not None:
-        raise InvalidInputError("the URL is given twice: as an argument, or by --url-file")
-    if url is not None:
-        found = _parse(url)
-        if _has_password(found):
-            raise InvalidInputError(
-                "a password on the command line is seen by others on this machine, and kept by the shell: give "
-                f"the URL by --url-file PATH (- is standard input), or in {MOVE_VARIABLE}"
-            )
-        return found
-    if file is not None:
-        return _parse(read_document(file, most=_URL_MAX)[0].strip())
-    if not given:
-        raise InvalidInputError(
-            f"name the database: its URL, --url-file PATH (- is standard input), or {MOVE_VARIABLE}"
-        )
-    return _parse(given)
-
-
-def _parse(text: str) -> URL:
-    """The URL; the error quotes nothing of it."""
-    found: URL | None = None
-    with suppress(ArgumentError, ValueError):  # the second: a port that is no number
-        found = make_url(text)
-    if found is None:
-        raise InvalidInputError(
-            "the URL is none: write postgresql://user@host/name, or sqlite:////path/to/file.db"
-        )
-    if found.drivername == "postgres":
-        found = found.set(drivername="postgresql")
-    return found.set(password=None) if found.password == "" else found
-
-
-def _has_password(url: URL) -> bool:
-    return url.password is not None or any("password" in name for name in url.query)
 
 
 def _show_plan(found: "Shape") -> None:

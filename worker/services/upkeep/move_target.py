@@ -32,12 +32,7 @@ class MoveTarget:
 
     def refuse_source(self, source: Database) -> None:
         """`InvalidInputError` where the vault is there already, since that is where it is moved from."""
-        mine, its = source.engine.url, self.database.engine.url
-        if source.is_sqlite and self._file is not None:
-            same = Path(str(mine.database)).resolve() == self._file.resolve()
-        else:
-            same = (mine.host, mine.port, mine.database) == (its.host, its.port, its.database)
-        if same:
+        if _find_place(source.engine.url) == _find_place(self.database.engine.url):
             raise InvalidInputError(f"{self.database.where} is the one that the vault is in: name another")
 
     def look(self) -> Stance:
@@ -109,6 +104,13 @@ class MoveTarget:
 
     def _make_head(self) -> MoveHead:
         return MoveHead(deployment_id=self._deployment_id, revision=SCHEMA_REVISION, begun_at=self._clock())
+
+
+def _find_place(url: URL) -> tuple[object, ...]:
+    """The file, or the server and the name there."""
+    if url.get_backend_name() == "sqlite":
+        return (Path(str(url.database)).resolve(),)
+    return (url.host or url.query.get("host"), url.port or url.query.get("port"), url.database)
 
 
 def _refuse_encoding(connection: Connection, database: Database) -> None:
