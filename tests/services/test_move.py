@@ -201,6 +201,8 @@ def test_going_back_is_answered_for_by_a_person(old: Old) -> None:
         services.check()
 
 
+@pytest.mark.long
+@pytest.mark.rules
 def test_a_copy_that_somebody_made_is_no_move_that_has_ended(old: Old) -> None:
     old.move(rehearse=True)
     sql(
@@ -211,6 +213,8 @@ def test_a_copy_that_somebody_made_is_no_move_that_has_ended(old: Old) -> None:
     assert "has this vault already" in refusal(old)
 
 
+@pytest.mark.long
+@pytest.mark.rules
 def test_two_that_went_apart_are_told(old: Old) -> None:
     old.move()
     with old.open() as services, services.database.write() as connection:
@@ -275,6 +279,8 @@ def _count(address: str) -> int:
     return 0
 
 
+@pytest.mark.long
+@pytest.mark.rules
 def test_a_second_one_copies_only_what_the_first_did_not(old: Old) -> None:
     class CutError(Exception):
         pass
@@ -294,6 +300,8 @@ def test_a_second_one_copies_only_what_the_first_did_not(old: Old) -> None:
     assert moved.is_handed_over
 
 
+@pytest.mark.long
+@pytest.mark.rules
 def test_a_rehearsal_leaves_the_vault_where_it_was(old: Old) -> None:
     moved = old.move(rehearse=True)
     assert moved.is_whole
@@ -335,14 +343,20 @@ def _write_to_old(old: Old, item_id: str) -> None:
         connection.execute(run_logs.insert().values(log | {"id": "a-first"}))
 
 
-def test_one_row_less_is_a_change_too(old: Old) -> None:
-    with old.open() as services:  # somebody is at work
+def test_a_rehearsal_sees_one_state_of_a_vault_at_work(old: Old) -> None:
+    def write(progress: MoveProgress) -> None:
+        if progress.phase is Phase.COPYING and not written:
+            with services.database.write() as connection:
+                connection.execute(run_logs.delete().where(run_logs.c.id == "odd-3"))
+            written.append(True)
+
+    written: list[bool] = []
+    with old.open() as services:
         assert services.vault is not None
         planned = make_moves(old.settings(), old.clock).plan(old.target, lambda _: None)
         assert [one.kind for one in planned.obstacles] == [Hindrance.LOCKED]
-        assert old.move(rehearse=True).is_whole
-    with old.open() as services, services.database.write() as connection:
-        connection.execute(run_logs.delete().where(run_logs.c.id == "odd-3"))
+        assert old.move(rehearse=True, tell=write).is_whole
+    assert written
     again = old.move()
     assert again.written_since == (RowDifference(table="run_logs", key="odd-3", fault=CopyFault.ADDED),)
     assert again.is_whole
@@ -391,6 +405,8 @@ def test_what_differs_at_the_target_is_named_and_nothing_is_handed_over(old: Old
     assert again.written_since
 
 
+@pytest.mark.long
+@pytest.mark.rules
 def test_a_cut_log_at_the_target_is_found(old: Old) -> None:
     def cut(progress: MoveProgress) -> None:
         if progress.phase is Phase.CHECKING:
@@ -572,6 +588,8 @@ def test_it_goes_back_and_on_to_another_server_alike(old: Old, postgres: str, tm
         assert services.upkeep.row_verification.check_all().wrong == ()
 
 
+@pytest.mark.long
+@pytest.mark.rules
 def test_who_is_connected_to_the_server_stands_in_the_way(old: Old, tmp_path: Path) -> None:
     old.move()
     wait_until_left(old.target)

@@ -48,10 +48,9 @@ class MoveHead:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundTarget:
-    """What was found there. `revision`: of its schema; `vault_id`: of the vault that it holds, if any."""
+    """What was found there. `vault_id`: of the vault that it holds, if any."""
 
     tables: Collection[str]
-    revision: str | None
     head: MoveHead | None
     vault_id: str | None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Table
 
-from vaultcore.audit import AuditLog, ChainedRow
+from vaultcore.audit import AuditLog, ChainedRow, Verification
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import RefusedError
@@ -218,8 +218,8 @@ class Moves:
         with target.read() as connection:
             rows = RowCopy(course.source, page_size=self._page_size)
             differing = rows.compare_all(connection, course.teller(Phase.COMPARING))
-            course.tell(course.progress(Phase.CHECKING))
-            verdict = self._audit.verify(connection) if anchors is None else anchors.verify()
+        course.tell(course.progress(Phase.CHECKING))
+        verdict = self._verify_log(target) if anchors is None else anchors.verify()
         checked = self._make_row_verification(target).check_all()
         log = [Obstacle(kind=Hindrance.LOG, subject="audit", detail=one) for one in verdict.problems]
         return replace(
@@ -229,6 +229,10 @@ class Moves:
             edited=(*log, *(explain_edited(one) for one in checked.wrong)),
             audit_rows=verdict.rows,
         )
+
+    def _verify_log(self, database: Database) -> Verification:
+        with database.read() as connection:
+            return self._audit.verify(connection)
 
     def _find_moved(self, course: _Course) -> Moved:
         """It was handed over before, and perhaps nobody heard of it: the anchors know it from now on."""

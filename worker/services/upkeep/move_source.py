@@ -127,7 +127,7 @@ def _works(sign: SignOfLife, now: datetime) -> bool:
         return True
     try:
         os.kill(sign.pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # the second: a number that is none of a process
         return False
     except PermissionError:
         return True

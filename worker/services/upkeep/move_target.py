@@ -97,7 +97,6 @@ class MoveTarget:
         own = read_own_row(connection) if has_vault else None
         return FoundTarget(
             tables=tables,
-            revision=revision,
             head=move_rows.read_head(connection),
             vault_id=None if own is None else own.id,
         )
