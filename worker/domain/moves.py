@@ -26,6 +26,7 @@ class Phase(StrEnum):
     """What a move is doing."""
 
     EXAMINING = "examining"
+    PREPARING = "preparing"
     COPYING = "copying"
     COMPARING = "comparing"
     CHECKING = "checking"

@@ -11,6 +11,7 @@ from worker.wording.reasons import say
 DRY_RUN: Final = "nightkey migrate-to URL --dry-run"
 PHASES: Final[Mapping[Phase, str]] = {
     Phase.EXAMINING: "examining",
+    Phase.PREPARING: "making the tables",
     Phase.COPYING: "copying",
     Phase.COMPARING: "comparing",
     Phase.CHECKING: "checking digests and records",

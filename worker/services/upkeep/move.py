@@ -193,6 +193,7 @@ class Moves:
         return self._make_examination(course).find_workers(course.source)
 
     def _examine(self, course: _Course) -> list[Obstacle]:
+        course.tell(course.progress(Phase.EXAMINING))
         self._make_anchors(course.database).refuse_older()
         return self._make_examination(course).find_obstacles(course.source, course.teller(Phase.EXAMINING))
 
@@ -202,6 +203,7 @@ class Moves:
 
     def _copy(self, course: _Course) -> None:
         target, rows = course.target, RowCopy(course.source, page_size=self._page_size)
+        course.tell(course.progress(Phase.PREPARING))
         target.prepare()
         if course.stance is Stance.BEGUN:
             with target.database.read() as connection:
