@@ -40,6 +40,7 @@ _DECISIVE = frozenset(
         "version.activate",
         "version.reactivate",
         "version.destroy",
+        "vault.move",
         "vault.restore",
     }
 )

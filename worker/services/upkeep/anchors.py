@@ -94,9 +94,10 @@ class Anchors:
         found = f"ends at row {last}" if last < newest.seq else f"has another row {newest.seq}"
         return (
             f"the database is not the one that was here at {newest.at:%Y-%m-%d %H:%M} UTC: its log {found}, "
-            f"and {self._file.name} knows row {newest.seq}. Was an older one put back? `nightkey restore FILE "
-            "--replace` brings a backup back; `nightkey restore --adopt` keeps this one, and compares every "
-            "value with its target before anything is rotated"
+            f"and {self._file.name} knows row {newest.seq}. Was the vault moved (`nightkey migrate-to`)? Then "
+            "database_url has to name where it is. Was an older one put back? "
+            "`nightkey restore FILE --replace` brings a backup back; `nightkey restore --adopt` keeps this "
+            "one, and compares every value with its target before anything is rotated"
         )
 
     def refuse_older(self) -> None:
