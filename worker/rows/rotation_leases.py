@@ -1,5 +1,6 @@
 """Who holds a rotation, as rows: conditional leases and fences. It commits nothing."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -117,8 +118,28 @@ def store_rotation(
         _step_by_holder(dialect, renews=lease is not None),
         given={**_held_by(leased), **given_times(connection, now, lease)},
     )
-    if written is None:
+    if written is None and not _store_checked(connection, leased, changes, now=now, lease=lease):
         raise ConflictError(f"rotation {leased.id} was taken over by another worker")
+
+
+def _store_checked(
+    connection: Connection,
+    leased: Rotation,
+    changes: Mapping[str, Any],
+    *,
+    now: datetime,
+    lease: timedelta | None,
+) -> bool:
+    """The same of a row that is not quite what was read of it: a time in it was mended since, or a reason is of
+    another release. It is read and checked once more.
+    """
+    renewed = {} if lease is None else {"lease_until": lease_now(connection, now) + lease}
+    held = (
+        rotations.c.id == leased.id,
+        rotations.c.fence == leased.fence,
+        rotations.c.lease_until >= lease_now(connection, now),
+    )
+    return connection.execute(update(rotations).where(*held).values(**changes, **renewed)).rowcount == 1
 
 
 def lock_held(connection: Connection, leased: Rotation, *, now: datetime) -> None:

@@ -225,12 +225,19 @@ class Rotations:
                 if step is Step.ACTIVATE and not self._database.is_sqlite:
                     unit.leave()  # it takes rows of the item before the head of the audit log, as others do
                 self._do(drive, step)
-                if step is Step.ADMIT or (step is Step.ACTIVATE and self._tests.has_users(drive.rotation)):
+                if step is Step.ADMIT or (step is Step.ACTIVATE and self._may_be_used(drive.rotation)):
                     unit.leave()  # from now on who ends a run sees it; what kills a worker next is counted
             except (StepsUndoneError, TroubleError) as error:
                 self._be_careful(drive, unit, error)
             else:
                 return True
+
+    def _may_be_used(self, rotation: Rotation) -> bool:
+        """Also by what cannot be read: the step after this one stops for that."""
+        try:
+            return self._tests.has_users(rotation)
+        except (NotFoundError, UnreadableError):
+            return True
 
     def _be_careful(self, drive: Drive, unit: UnitOfWork, error: StepsUndoneError | TroubleError) -> None:
         """Raises what is no step's: the database is away, or refuses even what is committed by itself."""
