@@ -15,13 +15,16 @@ from kombu.connection import Connection
 
 from tests.forged import ROTATION, genuine, put, write
 from vaultcore.errors import ConfigurationError
-from worker.app import QUEUE, make_app
+from worker.app import make_app
 from worker.broker import aside_folder
 from worker.broker.aside import ENTRIES_MAX, KEPT_MAX, aside_at
 from worker.broker.files import FilesChannel
+from worker.broker.queues import QUEUES
 from worker.config import load_settings
+from worker.domain.lines import Line
 from worker.domain.messages import MessageFault, Ring, read_envelope
 
+QUEUE = QUEUES[Line.NIGHT]
 MESSAGES = 400
 OTHER_USER = """
 import os, sys
@@ -97,7 +100,7 @@ def test_a_reader_beside_a_writer_reads_every_message_whole_and_once(app: Celery
         while True:
             was_over = not writer.is_alive()  # before the look: it may write, and end, during one
             try:
-                ring = read_envelope(json.dumps(reading._get(QUEUE)).encode())
+                ring = read_envelope(json.dumps(reading._get(QUEUES[Line.TARGETS])).encode())
             except Empty:
                 if was_over:
                     break

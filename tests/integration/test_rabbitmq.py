@@ -17,9 +17,12 @@ from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
 from tests.forged import contents, genuine
 from tests.integration.rabbit_server import MISSING, start_rabbit
-from worker.app import QUEUE, make_app
+from worker.app import make_app
+from worker.broker.queues import QUEUES
 from worker.config import load_settings
+from worker.domain.lines import Line
 
+QUEUE = QUEUES[Line.NIGHT]
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(bool(MISSING), reason=MISSING),

