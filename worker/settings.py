@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     target_cap: int = Field(
         default=100, ge=1, description="Rotations that begin in one night at one target system, at most."
     )
+    target_at_once: int = Field(
+        default=2,
+        ge=1,
+        description="Rotations and checks that are worked on at one target system at the same moment, over all "
+        "workers, at most.",
+    )
     breaker_failures: int = Field(
         default=5,
         ge=1,

@@ -13,7 +13,7 @@ import pytest
 
 from vaultcore.errors import RefusedError
 from worker.domain.pulses import Patience, PulseKind
-from worker.supervision.child import Place
+from worker.supervision.child import Assignment
 from worker.supervision.home_lock import hold_home
 from worker.supervision.supervisor import Supervisor
 
@@ -60,8 +60,8 @@ def watch(
     """Runs it in this thread, as it wants to be, and tells it to stop when that is so. Its status."""
     watched = Watched(folder / "begun")
 
-    def command(place: Place, pipe: int) -> Sequence[str]:
-        return [sys.executable, "-c", PRELUDE + scripts[place.kind], str(pipe), str(watched.notes)]
+    def command(assignment: Assignment, pipe: int) -> Sequence[str]:
+        return [sys.executable, "-c", PRELUDE + scripts[assignment.kind], str(pipe), str(watched.notes)]
 
     over = threading.Event()
 
@@ -72,7 +72,9 @@ def watch(
         if not over.is_set():
             os.kill(os.getpid(), signal.SIGTERM)
 
-    supervisor = Supervisor(map(Place, scripts), command=command, tell=watched.lines.append, patience=patience)
+    supervisor = Supervisor(
+        map(Assignment, scripts), command=command, tell=watched.lines.append, patience=patience
+    )
     with _terminable():
         teller = threading.Thread(target=tell_to_stop)
         teller.start()
@@ -220,7 +222,7 @@ def test_a_home_is_held_once_and_free_again_however_its_holder_ended(tmp_path: P
         f"""
 import os, subprocess, time
 from pathlib import Path
-from worker.supervision.child import Place
+from worker.supervision.child import Assignment
 from worker.supervision.home_lock import hold_home
 with hold_home(Path({str(tmp_path)!r})):
     subprocess.Popen(["sleep", "60"])  # it has been begun when this returns

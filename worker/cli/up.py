@@ -50,11 +50,11 @@ def up(
     configure_logging(settings.log_level)
     if only is not None and pipe is not None and parent is not None:
         die_with(parent)
-        from worker.supervision.child import Place  # noqa: PLC0415  # --help must not wait for it
+        from worker.supervision.child import Assignment  # noqa: PLC0415  # --help must not wait for it
         from worker.supervision.process import become  # noqa: PLC0415  # only this command needs Celery
 
-        place = Place(only, frozenset(lines or Line))
-        raise typer.Exit(become(place, settings, pipe=pipe, parent=parent))
+        assignment = Assignment(only, frozenset(lines or Line))
+        raise typer.Exit(become(assignment, settings, pipe=pipe, parent=parent))
     _check_first(settings)
     os.environ[HOME_VARIABLE] = str(settings.home)
     server = (settings.listen if listen is None else listen) if only is None else ""
@@ -74,20 +74,20 @@ def _keep_up(only: PulseKind | None, settings: Settings, server: str) -> int:
     """Without `only` it is the one of its home; its parts may run several times. `server`: where it serves, if
     anywhere.
     """
-    from worker.supervision.child import Place, command_for  # noqa: PLC0415  # as above
+    from worker.supervision.child import Assignment, command_for  # noqa: PLC0415  # as above
     from worker.supervision.home_lock import hold_home  # noqa: PLC0415  # as above
     from worker.supervision.supervisor import Supervisor  # noqa: PLC0415  # as above
 
     shares = share_lines(settings.concurrency) if only is not PulseKind.BEAT else ()
-    places = [Place(PulseKind.WORKER, lines) for lines in shares]
-    places += [Place(PulseKind.BEAT)] if only is not PulseKind.WORKER else []
+    assignments = [Assignment(PulseKind.WORKER, lines) for lines in shares]
+    assignments += [Assignment(PulseKind.BEAT)] if only is not PulseKind.WORKER else []
     with ExitStack() as held:
         if only is None:
             held.enter_context(hold_home(settings.home))
         listener = _listen(server)
         opened = [] if listener is None else [held.enter_context(listener).fileno()]
         supervisor = Supervisor(
-            [*places, *(Place(PulseKind.SERVER) for _ in opened)],
+            [*assignments, *(Assignment(PulseKind.SERVER) for _ in opened)],
             command=partial(command_for, listener=next(iter(opened), None)),
             tell=_tell,
             patience=Patience(ring=settings.ring_seconds + _BETWEEN_RINGS),

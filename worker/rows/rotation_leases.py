@@ -1,13 +1,16 @@
 """Who holds a rotation, as rows: conditional leases and fences. It commits nothing."""
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Connection, UpdateBase, and_, bindparam, case, or_, select, update
 
 from vaultcore.errors import ConflictError, RefusedError
+from vaultcore.tables import UtcDateTime
 from worker.domain.rotation import Rotation
-from worker.rows.lease_clock import lease_now
+from worker.rows import target_room
+from worker.rows.lease_clock import fill_moments, later_in, lease_now, moment_in
 from worker.rows.rotation_changes import find_changes
 from worker.rows.rotations import get_rotation, read_whole
 from worker.rows.tables import rotations
@@ -17,32 +20,46 @@ _COUNT_LOST = rotations.c.leases_lost + case((rotations.c.lease_until.is_(None),
 
 
 def lease_rotation(
-    connection: Connection, rotation_id: str, *, now: datetime, lease: timedelta
+    connection: Connection, rotation_id: str, *, now: datetime, lease: timedelta, at_once: int
 ) -> Rotation | None:
-    """Takes the rotation for one step, if a step is due and nobody holds it.
+    """Takes the rotation, if a step is due, nobody holds it, and fewer than `at_once` are at its target.
 
     Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
     that kills its worker is not tried for ever. `TamperedError` for one that none of us wrote as it is.
     """
-    moment = lease_now(connection, now)
-    row = connection.execute(
+    dialect = connection.dialect.name
+    given = {
+        "rotation_id": rotation_id,
+        "now": now,
+        **target_room.fill_room(connection, at_once=at_once, now=now),
+        **fill_moments(dialect, now, lease=lease),
+    }
+    target_room.lock_target_of(connection, rotation_id)
+    row = connection.execute(_build_lease(dialect), given).one_or_none()
+    return None if row is None else read_whole(connection, row)
+
+
+@cache
+def _build_lease(dialect: str) -> UpdateBase:
+    moment, now = moment_in(dialect), bindparam("now", type_=UtcDateTime())
+    return (
         update(rotations)
         .where(
-            rotations.c.id == rotation_id,
+            rotations.c.id == bindparam("rotation_id"),
             rotations.c.finished_at.is_(None),
             rotations.c.next_at <= now,
             or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < moment),
+            target_room.has_room(dialect),
         )
         .values(
-            lease_until=moment + lease,
+            lease_until=later_in(dialect, "lease"),
             fence=rotations.c.fence + 1,
             leases_lost=_COUNT_LOST,
             attempts=rotations.c.attempts + 1,
             touched_at=now,
         )
         .returning(rotations)
-    ).one_or_none()
-    return None if row is None else read_whole(connection, row)
+    )
 
 
 def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) -> Rotation:

@@ -31,7 +31,7 @@ from worker.hardening import is_orphan
 from worker.log import get_logger
 from worker.services.upkeep.signs_of_life import EVERY
 from worker.supervision.bells import Bells
-from worker.supervision.child import Place
+from worker.supervision.child import Assignment
 from worker.supervision.patient_consumer import PatientConsumer
 from worker.supervision.pulse import Pulse
 from worker.tasks import register_tasks
@@ -41,19 +41,19 @@ _TELL_SECONDS = 1.0
 _log = get_logger(__name__)
 
 
-def become(place: Place, settings: Settings, *, pipe: int, parent: int) -> int:
+def become(assignment: Assignment, settings: Settings, *, pipe: int, parent: int) -> int:
     """Runs until SIGTERM, or until `parent` ends, and lets itself be heard in `pipe`; its exit status."""
     problem = ""
     try:
-        return _run(place, settings, Pulse(pipe), parent)
+        return _run(assignment, settings, Pulse(pipe), parent)
     except OSError as error:
         problem = str(explain(error) or error.strerror or type(error).__name__)
     raise ConfigurationError(
-        f"the {place.kind} cannot go on: {problem}; look at {settings.home}, then start again"
+        f"the {assignment.kind} cannot go on: {problem}; look at {settings.home}, then start again"
     )
 
 
-def _run(place: Place, settings: Settings, pulse: Pulse, parent: int) -> int:
+def _run(assignment: Assignment, settings: Settings, pulse: Pulse, parent: int) -> int:
     # Celery warns of root because of pickle; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(_keep_logging, weak=False)
@@ -62,9 +62,9 @@ def _run(place: Place, settings: Settings, pulse: Pulse, parent: int) -> int:
     services.check()
     services.load()
     register_tasks(app, services.night.dispatch.do)
-    _let_be_seen(services, place.kind, pulse, parent)
+    _let_be_seen(services, assignment.kind, pulse, parent)
     _tell_of_others(services, aside_at(aside_folder(settings.home)))
-    if place.kind is PulseKind.BEAT:
+    if assignment.kind is PulseKind.BEAT:
         beat = app.Beat(
             scheduler=partial(Bells, pulse=pulse), loglevel=settings.log_level, quiet=True, socket_timeout=None
         )
@@ -79,7 +79,7 @@ def _run(place: Place, settings: Settings, pulse: Pulse, parent: int) -> int:
     worker = app.Worker(
         concurrency=1,
         pool="solo",
-        queues=names_for(place.lines, kind_of_broker(settings.broker_url)),
+        queues=names_for(assignment.lines, kind_of_broker(settings.broker_url)),
         consumer_cls=partial(PatientConsumer, pulse=pulse),
         loglevel=settings.log_level,
         hostname=f"nightkey-{os.getpid()}@{socket.gethostname()}",

@@ -21,7 +21,7 @@ from worker.domain.pulses import (
     postpone,
     take_nothing,
 )
-from worker.supervision.child import Child, Command, Place
+from worker.supervision.child import Assignment, Child, Command
 
 _LOOK_SECONDS = 1.0
 _STOPPED_SECONDS = 5.0
@@ -58,14 +58,14 @@ class Supervisor:
 
     def __init__(
         self,
-        places: Iterable[Place],
+        assignments: Iterable[Assignment],
         *,
         command: Command,
         tell: Callable[[str], None],
         patience: Patience,
         inherited: Sequence[int] = (),
     ) -> None:
-        self._posts = [Post(kind=place.kind, lines=place.lines) for place in places]
+        self._posts = [Post(kind=one.kind, lines=one.lines) for one in assignments]
         self._command = command
         self._tell = tell
         self._patience = patience
@@ -138,7 +138,7 @@ class Supervisor:
         if post.child is not None or now < post.next_at:
             return
         try:
-            post.child = Child.begin(self._command, Place(post.kind, post.lines), self._inherited)
+            post.child = Child.begin(self._command, Assignment(post.kind, post.lines), self._inherited)
         except OSError as error:
             self._lose(post, 1, f"cannot be started: {error.strerror or type(error).__name__}")
             return
