@@ -38,8 +38,8 @@ def explain_away(url: str, error: BaseException) -> str:
 
 
 @contextmanager
-def reach_broker(settings: Settings) -> Iterator[Connection]:
-    """A connection to it, tried once; `BrokerAwayError` says why there is none."""
+def reach_broker(settings: Settings) -> Iterator[Any]:
+    """Kombu's connection to it, tried once; `BrokerAwayError` says why there is none."""
     found = connect(settings.broker_url, home=settings.home, polling_seconds=_SECONDS)
     connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu's
         found["broker_url"],
