@@ -8,7 +8,7 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from worker.broker.address import BrokerKind, kind_of_broker, name_addresses
-from worker.broker.queues import declare_queues, names_for
+from worker.broker.queues import declare_queues
 from worker.broker.reaching import explain_away
 from worker.domain.lines import Line, line_of, share_lines
 from worker.domain.work import Task
@@ -103,9 +103,3 @@ def test_rabbitmq_keeps_quorum_queues_with_a_limit_and_dead_letters():
 def _declared(kind):
     queues: Any = declare_queues(kind)
     return {queue.name: queue.queue_arguments for queue in queues}
-
-
-def test_who_keeps_nights_going_takes_the_dead_letters_too():
-    assert names_for(frozenset({Line.TARGETS}), BrokerKind.RABBITMQ) == ["nightkey.targets"]
-    assert names_for(frozenset({Line.NIGHT}), BrokerKind.RABBITMQ) == ["nightkey.night", "nightkey.dead"]
-    assert names_for(frozenset(Line), BrokerKind.REDIS) == ["nightkey.night", "nightkey.targets"]

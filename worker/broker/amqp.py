@@ -13,7 +13,6 @@ from amqp import method_framing, serialization
 from kombu.transport import pyamqp
 
 from worker.broker.aside import Aside, aside_at
-from worker.broker.queues import DEAD
 from worker.domain.messages import BYTES_MAX, ENCODING, JSON_TYPE, MessageFault, Ring, read_ring
 from worker.log import get_logger
 
@@ -41,16 +40,11 @@ OnFrame = Callable[[tuple[int, int, Any]], Any]
 class AmqpChannel(_Channel):  # type: ignore[misc]  # as above
     def basic_consume(
         self,
-        queue: str = "",
         *args: Any,  # noqa: ANN401  # py-amqp's
         callback: Callable[[Any], None] | None = None,
         **kwargs: Any,  # noqa: ANN401  # as above
     ) -> Any:  # noqa: ANN401  # as above
         def check(message: Any) -> None:  # noqa: ANN401  # as above
-            if queue == DEAD:
-                self.aside.keep_bytes(_body_of(message), MessageFault.CAME_TOO_OFTEN)
-                self.basic_ack(message.delivery_tag)
-                return
             ring = _read(message)
             if isinstance(ring, Ring) and message.delivery_info.get("redelivered"):
                 _log.warning("message.came-again", task=ring.task)
@@ -64,7 +58,7 @@ class AmqpChannel(_Channel):  # type: ignore[misc]  # as above
             self.aside.keep_bytes(_body_of(message), ring)
             self.basic_ack(message.delivery_tag)  # a rejected one would go to the dead letters as well
 
-        return super().basic_consume(queue, *args, callback=check, **kwargs)
+        return super().basic_consume(*args, callback=check, **kwargs)
 
     def basic_publish_confirm(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as above
         """Who publishes knows that the queue has it, or after that time that it may not."""

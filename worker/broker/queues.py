@@ -15,7 +15,7 @@ from worker.domain.lines import Line
 
 QUEUES: Final[Mapping[Line, str]] = {line: f"nightkey.{line}" for line in Line}
 DEAD: Final = "nightkey.dead"
-"""RabbitMQ's alone: what was delivered too often. Workers move it aside, and it is told."""
+"""RabbitMQ's alone: what was delivered too often. Beat moves it aside, and it is told."""
 FORMER: Final = "nightkey"
 """The one queue of older releases. Nobody takes from it: what it rang for is found by the resume sweep."""
 DELIVERIES: Final = 3
@@ -32,12 +32,6 @@ def declare_queues(kind: BrokerKind) -> tuple[Queue, ...]:
         return tuple(_declare(name, {}) for name in QUEUES.values())
     living = {**_QUORUM, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD}
     return (*(_declare(name, living) for name in QUEUES.values()), _declare(DEAD, _QUORUM))
-
-
-def names_for(lines: frozenset[Line], kind: BrokerKind) -> list[str]:
-    """The queues from which whoever takes these lines takes messages."""
-    dead = [DEAD] if kind is BrokerKind.RABBITMQ and Line.NIGHT in lines else []
-    return [*(name for line, name in QUEUES.items() if line in lines), *dead]
 
 
 _QUORUM: Final[Mapping[str, Any]] = {

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready
 
@@ -22,9 +23,8 @@ from vaultcore.troubles import explain
 from worker.app import make_app
 from worker.bootstrap import Services
 from worker.broker import aside_folder
-from worker.broker.address import kind_of_broker
 from worker.broker.aside import Aside, aside_at
-from worker.broker.queues import names_for
+from worker.broker.queues import QUEUES
 from worker.config import Settings
 from worker.domain.pulses import PulseKind
 from worker.hardening import is_orphan
@@ -32,6 +32,7 @@ from worker.log import get_logger
 from worker.services.upkeep.signs_of_life import EVERY
 from worker.supervision.bells import Bells
 from worker.supervision.child import Assignment
+from worker.supervision.dead_letters import watch_dead_letters
 from worker.supervision.patient_consumer import PatientConsumer
 from worker.supervision.pulse import Pulse
 from worker.tasks import register_tasks
@@ -54,8 +55,10 @@ def become(assignment: Assignment, settings: Settings, *, pipe: int, parent: int
 
 
 def _run(assignment: Assignment, settings: Settings, pulse: Pulse, parent: int) -> int:
-    # Celery warns of root because of pickle; only JSON is accepted here.
-    warnings.filterwarnings("ignore", category=SecurityWarning)
+    # Celery warns of root because of pickle; only JSON is accepted here. It warns, too, that a task goes on
+    # while the broker is away: it shall.
+    for category in (SecurityWarning, CPendingDeprecationWarning):
+        warnings.filterwarnings("ignore", category=category)
     setup_logging.connect(_keep_logging, weak=False)
     app = make_app(settings)
     services = Services(settings)
@@ -63,8 +66,10 @@ def _run(assignment: Assignment, settings: Settings, pulse: Pulse, parent: int) 
     services.load()
     register_tasks(app, services.night.dispatch.do)
     _let_be_seen(services, assignment.kind, pulse, parent)
-    _tell_of_others(services, aside_at(aside_folder(settings.home)))
+    aside = aside_at(aside_folder(settings.home))
+    _tell_of_others(services, aside)
     if assignment.kind is PulseKind.BEAT:
+        watch_dead_letters(settings, aside)
         beat = app.Beat(
             scheduler=partial(Bells, pulse=pulse), loglevel=settings.log_level, quiet=True, socket_timeout=None
         )
@@ -79,7 +84,7 @@ def _run(assignment: Assignment, settings: Settings, pulse: Pulse, parent: int) 
     worker = app.Worker(
         concurrency=1,
         pool="solo",
-        queues=names_for(assignment.lines, kind_of_broker(settings.broker_url)),
+        queues=[name for line, name in QUEUES.items() if line in assignment.lines],
         consumer_cls=partial(PatientConsumer, pulse=pulse),
         loglevel=settings.log_level,
         hostname=f"nightkey-{os.getpid()}@{socket.gethostname()}",

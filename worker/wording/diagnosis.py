@@ -48,8 +48,8 @@ _SENTENCES: Final = {
         "broker_url"
     ),
     Symptom.DEAD_LETTERS: (
-        "{number} among the dead letters (nightkey.dead): a worker moves what lies there to broker/aside, so "
-        "see that one is up"
+        "{number} among the dead letters (nightkey.dead): beat moves what lies there to broker/aside, so "
+        "see that it is up"
     ),
     Symptom.FORMER_QUEUE: (
         "the queue nightkey of an older release is still there, with {number} that nobody takes: delete it "
