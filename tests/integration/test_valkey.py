@@ -14,6 +14,7 @@ from tests.acceptance.absent_broker import outlive
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
 from tests.forged import contents, genuine
+from tests.ports import choose_port
 from worker.app import make_app
 from worker.broker import aside_folder
 from worker.broker.aside import aside_at

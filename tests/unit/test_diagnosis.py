@@ -138,7 +138,7 @@ def test_each_symptom_has_a_sentence_and_a_missing_one_says_what_to_do():
     assert set(_SENTENCES) == set(Symptom)
     for symptom in Symptom:
         names = {name for _, name, _, _ in Formatter().parse(_SENTENCES[symptom]) if name}
-        said = say_diagnosis(Diagnosis(part=Aspect.BROKER, symptom=symptom, given=dict.fromkeys(names, 1)))
+        said = say_diagnosis(Diagnosis(aspect=Aspect.BROKER, symptom=symptom, given=dict.fromkeys(names, 1)))
         assert said.count(".") <= 3
         assert not said.endswith(".")
         assert "{" not in said
@@ -147,7 +147,7 @@ def test_each_symptom_has_a_sentence_and_a_missing_one_says_what_to_do():
 def test_a_queue_says_how_many_wait():
     def say(waiting, how=""):
         given = {"queue": "nightkey.night", "waiting": waiting, "how": how}
-        return say_diagnosis(Diagnosis(part=Aspect.BROKER, symptom=Symptom.QUEUE, given=given))
+        return say_diagnosis(Diagnosis(aspect=Aspect.BROKER, symptom=Symptom.QUEUE, given=given))
 
     assert say(0) == "nightkey.night: nothing waits"
     assert say(1) == "nightkey.night: 1 message waiting"

@@ -21,7 +21,7 @@ def doctor(*, json: Json = False) -> None:
         services.close()
     rows = [
         {
-            "part": one.part.value,
+            "part": one.aspect.value,
             "state": "well" if one.is_well else "missing",
             "says": say_diagnosis(one),
             "code": one.symptom.value,

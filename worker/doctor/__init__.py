@@ -46,30 +46,30 @@ class Doctor:
             found += self._look(Aspect.ANCHORS, self._anchors)
         return found
 
-    def _look(self, part: Aspect, look: Callable[[], Iterable[Diagnosis]]) -> Iterator[Diagnosis]:
+    def _look(self, aspect: Aspect, look: Callable[[], Iterable[Diagnosis]]) -> Iterator[Diagnosis]:
         try:
             yield from look()
         except NightkeyError as error:
-            yield Diagnosis(part=part, symptom=Symptom.REFUSED, given={"why": str(error)})
+            yield Diagnosis(aspect=aspect, symptom=Symptom.REFUSED, given={"why": str(error)})
 
     def _settings_given(self) -> Iterator[Diagnosis]:
         given = sum(source is not None for source in find_origins(self._settings).values())
-        yield Diagnosis(part=Aspect.SETTINGS, symptom=Symptom.SETTINGS_GIVEN, given={"settings": given})
+        yield Diagnosis(aspect=Aspect.SETTINGS, symptom=Symptom.SETTINGS_GIVEN, given={"settings": given})
         for sentence in unknown_variables().values():
-            yield Diagnosis(part=Aspect.SETTINGS, symptom=Symptom.REFUSED, given={"why": sentence})
+            yield Diagnosis(aspect=Aspect.SETTINGS, symptom=Symptom.REFUSED, given={"why": sentence})
         warning = find_warning(self._settings)
         if warning is not None:
-            yield Diagnosis(part=Aspect.SETTINGS, symptom=Symptom.REFUSED, given={"why": warning})
+            yield Diagnosis(aspect=Aspect.SETTINGS, symptom=Symptom.REFUSED, given={"why": warning})
         home = {"path": str(self._settings.home)}  # it was looked at when the settings were read
-        yield Diagnosis(part=Aspect.DATA_FOLDER, symptom=Symptom.FOLDER_OURS, given=home)
+        yield Diagnosis(aspect=Aspect.DATA_FOLDER, symptom=Symptom.FOLDER_OURS, given=home)
 
     def _keyring(self) -> Iterator[Diagnosis]:
         keyring, path = self._services.keyring, str(self._settings.keyring_path)
         if keyring.is_restricted:
-            yield Diagnosis(part=Aspect.KEYRING, symptom=Symptom.KEYS_RESTRICTED, given={"path": path})
+            yield Diagnosis(aspect=Aspect.KEYRING, symptom=Symptom.KEYS_RESTRICTED, given={"path": path})
         else:
             given = {"path": path, "key": keyring.active.id}
-            yield Diagnosis(part=Aspect.KEYRING, symptom=Symptom.KEYS, given=given)
+            yield Diagnosis(aspect=Aspect.KEYRING, symptom=Symptom.KEYS, given=given)
 
     def _database(self, signs: list[SignOfLife]) -> Iterator[Diagnosis]:
         """Fills in who lives, too, which the others are judged by."""
@@ -110,10 +110,10 @@ class Doctor:
         except FileNotFoundError:
             newest = None
         if newest is None:
-            yield Diagnosis(part=Aspect.ANCHORS, symptom=Symptom.NO_ANCHOR, given={"path": path})
+            yield Diagnosis(aspect=Aspect.ANCHORS, symptom=Symptom.NO_ANCHOR, given={"path": path})
             return
         given: dict[str, str | int] = {"path": path, "at": _show(newest.at), "row": newest.seq}
-        yield Diagnosis(part=Aspect.ANCHORS, symptom=Symptom.ANCHORED, given=given)
+        yield Diagnosis(aspect=Aspect.ANCHORS, symptom=Symptom.ANCHORED, given=given)
 
 
 def _show(moment: datetime) -> str:

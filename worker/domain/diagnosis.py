@@ -74,7 +74,7 @@ _MISSING: Final = frozenset(list(Symptom)[list(Symptom).index(Symptom.REFUSED) :
 class Diagnosis:
     """One line. `given`: what its sentence names."""
 
-    part: Aspect
+    aspect: Aspect
     symptom: Symptom
     given: Mapping[str, str | int] = field(default_factory=dict)
 
@@ -102,7 +102,7 @@ def judge_database(facts: DatabaseFacts, signs: Sequence[SignOfLife]) -> Iterato
     """`signs`: of the processes that live."""
 
     def see(symptom: Symptom, **given: str | int) -> Diagnosis:
-        return Diagnosis(part=Aspect.DATABASE, symptom=symptom, given=given)
+        return Diagnosis(aspect=Aspect.DATABASE, symptom=symptom, given=given)
 
     yield see(Symptom.DATABASE_KIND, name=facts.name, version=facts.version)
     yield see(Symptom.SCHEMA, revision=facts.revision)
@@ -127,7 +127,7 @@ def judge_database(facts: DatabaseFacts, signs: Sequence[SignOfLife]) -> Iterato
 
 def judge_folder(where: str, waiting: Mapping[str, int], signs: Sequence[SignOfLife]) -> Iterator[Diagnosis]:
     """The folder as the broker."""
-    yield Diagnosis(part=Aspect.BROKER, symptom=Symptom.BROKER_KIND, given={"name": where})
+    yield Diagnosis(aspect=Aspect.BROKER, symptom=Symptom.BROKER_KIND, given={"name": where})
     for queue, number in waiting.items():
         yield _see_broker(Symptom.QUEUE, queue=queue, waiting=number, how="")
     hosts = _name_hosts(signs)
@@ -225,15 +225,15 @@ def judge_redis(facts: RedisFacts) -> Iterator[Diagnosis]:
 def judge_workers(signs: Sequence[SignOfLife], absent: str) -> Diagnosis:
     """`absent`: who is missing, as `status` says it."""
     if absent:
-        return Diagnosis(part=Aspect.WORKERS, symptom=Symptom.REFUSED, given={"why": absent})
+        return Diagnosis(aspect=Aspect.WORKERS, symptom=Symptom.REFUSED, given={"why": absent})
     if not signs:
-        return Diagnosis(part=Aspect.WORKERS, symptom=Symptom.NOBODY_YET)
+        return Diagnosis(aspect=Aspect.WORKERS, symptom=Symptom.NOBODY_YET)
     given: dict[str, str | int] = {
         "workers": sum(sign.kind is PulseKind.WORKER for sign in signs),
         "beats": sum(sign.kind is PulseKind.BEAT for sign in signs),
         "hosts": ", ".join(_name_hosts(signs)),
     }
-    return Diagnosis(part=Aspect.WORKERS, symptom=Symptom.AT_WORK, given=given)
+    return Diagnosis(aspect=Aspect.WORKERS, symptom=Symptom.AT_WORK, given=given)
 
 
 def read_version(text: str) -> tuple[int, ...]:
@@ -247,7 +247,7 @@ def read_version(text: str) -> tuple[int, ...]:
 
 
 def _see_broker(symptom: Symptom, **given: str | int) -> Diagnosis:
-    return Diagnosis(part=Aspect.BROKER, symptom=symptom, given=given)
+    return Diagnosis(aspect=Aspect.BROKER, symptom=symptom, given=given)
 
 
 def _name_hosts(signs: Sequence[SignOfLife]) -> list[str]:
