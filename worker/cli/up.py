@@ -139,7 +139,7 @@ def _tell_away(settings: Settings) -> None:
         with reach_broker(settings):
             pass
     except BrokerAwayError as error:
-        _tell(f"nightkey: {error}. Nothing is worked on until then; it is asked again and again")
+        _tell(f"nightkey: {error}. Nothing is worked on until it answers; it is asked again and again")
 
 
 def _tell_address(listener: socket.socket) -> None:
