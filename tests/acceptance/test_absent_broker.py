@@ -38,6 +38,13 @@ def test_it_says_where_the_broker_is_and_waits(nightkey: Nightkey, url: str, nam
     assert "Traceback" not in said
 
 
+def test_where_nothing_is_the_doctor_makes_nothing(tmp_path: Path) -> None:
+    nowhere = Nightkey(tmp_path / "nowhere")
+    rows = nowhere.json("doctor", status=1)
+    assert {row["part"] for row in rows if row["state"] == "missing"} == {"data folder", "keyring", "database"}
+    assert not nowhere.home.exists()
+
+
 def test_the_doctor_says_it_too(nightkey: Nightkey, tmp_path: Path) -> None:
     port = choose_port()
     nightkey.settings["NIGHTKEY_BROKER_URL"] = f"amqp://nightkey:{PASSWORD}@127.0.0.1:{port}//"
@@ -50,5 +57,5 @@ def test_the_doctor_says_it_too(nightkey: Nightkey, tmp_path: Path) -> None:
     rows = nightkey.json("doctor")
     assert {row["state"] for row in rows} == {"well"}
     assert [row["part"] for row in rows if row["code"] != "queue"] == [
-        "settings", "data folder", "keyring", "database", "database", "broker", "workers", "anchors"
+        "settings", "data folder", "keyring", "database", "database", "database", "broker", "workers", "anchors"
     ]  # fmt: skip

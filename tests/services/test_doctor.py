@@ -23,12 +23,12 @@ def see(services: Services, aspect: Aspect) -> dict[str, Diagnosis]:
 def test_a_database_is_told_with_what_may_lose_commits(services: Services) -> None:
     found = see(services, Aspect.DATABASE)
     if services.database.is_sqlite:
-        assert found.keys() == {"database-kind", "schema"}
+        assert found.keys() == {"database-kind", "schema", "written-through"}
         assert found["database-kind"].given["name"] == "SQLite"
         return
     with services.database.read() as connection:
         fsync = connection.execute(text("SHOW fsync")).scalar_one()
-    assert ("setting-off" in found) == (fsync == "off")
+    assert ("setting-off" in found) == (fsync == "off") == ("written-through" not in found)
     assert {"database-kind", "schema", "connections"} <= found.keys()
     assert found["database-kind"].given["name"] == "PostgreSQL"
 

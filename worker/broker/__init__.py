@@ -59,7 +59,7 @@ def connect(url: str, *, home: Path, polling_seconds: float) -> dict[str, Any]:
     TRANSPORT_ALIASES.update(_CHECKED)
     options: dict[str, Any] = {"aside": str(aside_folder(home)), **_OPTIONS[kind_of_broker(url)]}
     if not url:
-        messages = home / "broker" / "messages"
+        messages = messages_folder(home)
         make_folder(messages)
         options |= {
             "data_folder_in": str(messages),
@@ -67,6 +67,10 @@ def connect(url: str, *, home: Path, polling_seconds: float) -> dict[str, Any]:
             "polling_interval": polling_seconds,
         }
     return {"broker_url": url or f"{FOLDER}://localhost//", "broker_transport_options": options}
+
+
+def messages_folder(home: Path) -> Path:
+    return home / "broker" / "messages"
 
 
 def aside_folder(home: Path) -> Path:

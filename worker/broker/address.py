@@ -26,7 +26,7 @@ _NAMES: Final = {BrokerKind.RABBITMQ: "RabbitMQ", BrokerKind.REDIS: "Valkey or R
 
 @dataclass(frozen=True, kw_only=True)
 class BrokerAddress:
-    """`place` is `host:port`, or the path of a socket or a folder."""
+    """Of a server. `place` is `host:port`, or the path of a socket."""
 
     kind: BrokerKind
     place: str
@@ -41,7 +41,7 @@ def kind_of_broker(url: str) -> BrokerKind:
 
 
 def name_addresses(url: str) -> str:
-    """Where the broker of that URL is; all of them, where it names several that stand in for one another."""
+    """Where the server of that URL is; all of them, where it names several that stand in for one another."""
     return " or ".join(str(_read(one)) for one in url.split(";"))
 
 

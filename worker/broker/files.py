@@ -149,6 +149,11 @@ def make_folder(folder: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def count_waiting(folder: Path, queue: str) -> int:
+    """Messages of the queue that lie there; a folder that is not there is not made."""
+    return sum(_is_of(path.name, queue) for path in folder.iterdir()) if folder.is_dir() else 0
+
+
 def _is_of(name: str, queue: str) -> bool:
     return name.partition(".")[2] == f"{queue}.msg"
 

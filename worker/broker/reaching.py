@@ -16,7 +16,10 @@ from worker.config import Settings
 _SECONDS: Final = 5.0
 
 _BY_NAME: Final = {
-    "AccessRefused": "refuses the login: look at user and password in broker_url",
+    "AccessRefused": (
+        "refuses the login, or what this user wants to do: look at user and password in broker_url, and at its "
+        "rights there"
+    ),
     "AuthenticationError": "refuses the login: look at user and password in broker_url",
     "NoPermissionError": "does not allow this user what it needs: give it rights on all of its keys",
     "NotAllowed": "has no virtual host of the name in broker_url, or this user may not use it: look at both",

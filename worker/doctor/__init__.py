@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from vaultcore.errors import NightkeyError, RefusedError
+from vaultcore.troubles import explain
 from worker.bootstrap import Services
 from worker.broker.address import BrokerKind, kind_of_broker
+from worker.broker.reaching import BrokerAwayError, explain_away
 from worker.config import Settings, find_origins, unknown_variables
 from worker.doctor.folder import look_at_folder
 from worker.doctor.rabbit import look_at_rabbit
@@ -49,8 +51,9 @@ class Doctor:
     def _look(self, aspect: Aspect, look: Callable[[], Iterable[Diagnosis]]) -> Iterator[Diagnosis]:
         try:
             yield from look()
-        except NightkeyError as error:
-            yield Diagnosis(aspect=aspect, symptom=Symptom.REFUSED, given={"why": str(error)})
+        except (NightkeyError, OSError) as error:
+            why = str(explain(error) or error) if isinstance(error, OSError) else str(error)
+            yield Diagnosis(aspect=aspect, symptom=Symptom.REFUSED, given={"why": why})
 
     def _settings_given(self) -> Iterator[Diagnosis]:
         given = sum(source is not None for source in find_origins(self._settings).values())
@@ -60,8 +63,12 @@ class Doctor:
         warning = find_warning(self._settings)
         if warning is not None:
             yield Diagnosis(aspect=Aspect.SETTINGS, symptom=Symptom.REFUSED, given={"why": warning})
-        home = {"path": str(self._settings.home)}  # it was looked at when the settings were read
-        yield Diagnosis(aspect=Aspect.DATA_FOLDER, symptom=Symptom.FOLDER_OURS, given=home)
+        home = self._settings.home  # who may write it was looked at when the settings were read
+        if home.is_dir():
+            yield Diagnosis(aspect=Aspect.DATA_FOLDER, symptom=Symptom.FOLDER_OURS, given={"path": str(home)})
+        else:
+            why = f"there is no data folder {home}: `nightkey init` makes it"
+            yield Diagnosis(aspect=Aspect.DATA_FOLDER, symptom=Symptom.REFUSED, given={"why": why})
 
     def _keyring(self) -> Iterator[Diagnosis]:
         keyring, path = self._services.keyring, str(self._settings.keyring_path)
@@ -85,9 +92,19 @@ class Doctor:
             return server_facts.read_facts(connection, revision=revision, now=self._services.clock())
 
     def _broker(self, signs: list[SignOfLife]) -> Iterator[Diagnosis]:
-        kind = kind_of_broker(self._settings.broker_url)
-        if kind is BrokerKind.FOLDER:
+        url = self._settings.broker_url
+        if kind_of_broker(url) is BrokerKind.FOLDER:
             return judge_folder(*look_at_folder(self._settings), signs)
+        problem = ""
+        try:
+            return self._server(kind_of_broker(url), signs)
+        except NightkeyError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever the broker's library raises
+            problem = explain_away(url, error)
+        raise BrokerAwayError(problem)
+
+    def _server(self, kind: BrokerKind, signs: list[SignOfLife]) -> Iterator[Diagnosis]:
         if kind is BrokerKind.RABBITMQ:
             return judge_rabbit(look_at_rabbit(self._settings), signs)
         from worker.doctor.redis import look_at_redis  # noqa: PLC0415  # its client is an extra

@@ -36,6 +36,7 @@ class Symptom(StrEnum):
     KEYS = "keys"
     KEYS_RESTRICTED = "keys-restricted"
     DATABASE_KIND = "database-kind"
+    WRITTEN_THROUGH = "written-through"
     SCHEMA = "schema"
     CLOCKS_AGREE = "clocks-agree"
     CONNECTIONS = "connections"
@@ -85,9 +86,8 @@ class Diagnosis:
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseFacts:
-    """`settings` are those that a crash must not meet switched off, as the server says them; none of SQLite,
-    which is asked for them with each connection. `ahead`: of this machine's clock. `most`: connections that it
-    allows to users, if it is a server.
+    """`settings` are those that a crash must not meet switched off, as the database says them. `ahead`: of this
+    machine's clock. `most`: connections that it allows to users, if it is a server.
     """
 
     name: str
@@ -106,9 +106,11 @@ def judge_database(facts: DatabaseFacts, signs: Sequence[SignOfLife]) -> Iterato
 
     yield see(Symptom.DATABASE_KIND, name=facts.name, version=facts.version)
     yield see(Symptom.SCHEMA, revision=facts.revision)
-    for name, value in facts.settings.items():
-        if value == "off":
-            yield see(Symptom.SETTING_OFF, setting=name)
+    off = [name for name, value in facts.settings.items() if value == "off"]
+    for name in off:
+        yield see(Symptom.SETTING_OFF, setting=name)
+    if not off:
+        yield see(Symptom.WRITTEN_THROUGH, settings=", ".join(facts.settings))
     if facts.most is None or facts.ahead is None:
         hosts = _name_hosts(signs)
         if len(hosts) > 1:

@@ -6,6 +6,8 @@ from sqlalchemy import Connection, text
 
 from worker.domain.diagnosis import DatabaseFacts
 
+_FULL = 2
+"""Of SQLite's degrees of `synchronous`, the first that keeps each commit."""
 _KEEPING = ("fsync", "full_page_writes", "synchronous_commit")
 
 
@@ -13,7 +15,13 @@ def read_facts(connection: Connection, *, revision: str, now: datetime) -> Datab
     """`now`: this machine's, as near to the moment of asking as may be."""
     if connection.dialect.name == "sqlite":
         version = connection.execute(text("SELECT sqlite_version()")).scalar_one()
-        return DatabaseFacts(name="SQLite", version=str(version), revision=revision)
+        synchronous = connection.execute(text("PRAGMA synchronous")).scalar_one()
+        return DatabaseFacts(
+            name="SQLite",
+            version=str(version),
+            revision=revision,
+            settings={"synchronous": "on" if synchronous >= _FULL else "off"},
+        )
     server: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     names = (*_KEEPING, "server_version", "max_connections", "superuser_reserved_connections")
     told = {name: str(connection.execute(text(f"SHOW {name}")).scalar_one()) for name in names}

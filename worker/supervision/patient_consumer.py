@@ -8,6 +8,7 @@ from typing import Any, Final
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
+from worker.broker.address import BrokerKind, kind_of_broker
 from worker.broker.reaching import explain_away
 from worker.supervision.absence import Absence
 from worker.supervision.pulse import Pulse
@@ -27,8 +28,10 @@ class PatientConsumer(_Consumer):  # type: ignore[misc]  # as above
         super().__init__(*args, **kwargs)
 
     def ensure_connected(self, conn: Any) -> Any:  # noqa: ANN401  # kombu's
-        """Connected, however long that takes; a SIGTERM ends the wait."""
+        """Connected, however long that takes; a SIGTERM ends the wait. A folder is there, or cannot be used."""
         url = self.app.conf.broker_url
+        if kind_of_broker(url) is BrokerKind.FOLDER:
+            return super().ensure_connected(conn)
         while True:
             self._absence.wait(maybe_shutdown)
             try:
@@ -41,5 +44,7 @@ class PatientConsumer(_Consumer):  # type: ignore[misc]  # as above
                 return conn
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
-        self._absence.begin(explain_away(self.app.conf.broker_url, exc))
+        url = self.app.conf.broker_url
+        if kind_of_broker(url) is not BrokerKind.FOLDER:
+            self._absence.begin(explain_away(url, exc))
         super().on_connection_error_after_connected(exc)

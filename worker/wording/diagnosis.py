@@ -11,6 +11,7 @@ _SENTENCES: Final = {
     Symptom.KEYS: "{path}, which seals with {key}",
     Symptom.KEYS_RESTRICTED: "{path}, restricted: it opens and seals nothing here",
     Symptom.DATABASE_KIND: "{name} {version}",
+    Symptom.WRITTEN_THROUGH: "what is committed is on its disk ({settings})",
     Symptom.SCHEMA: "schema {revision}, which is that of this release",
     Symptom.CLOCKS_AGREE: "its clock agrees with this machine's",
     Symptom.CONNECTIONS: "{most} connections are allowed; who is at work keeps {needed} of them at most",
@@ -81,7 +82,8 @@ _COUNTED: Final = {
 def say_diagnosis(diagnosis: Diagnosis) -> str:
     given = dict(diagnosis.given)
     for name in given.keys() & _COUNTED.keys():
-        given[name] = say_count(given[name], _COUNTED[name])
+        if isinstance(given[name], int):
+            given[name] = say_count(given[name], _COUNTED[name])
     if diagnosis.symptom is Symptom.QUEUE:
         given["how"] = f", {given['how']}" if given["how"] else ""
         number = given["waiting"]
