@@ -53,7 +53,8 @@ def reach_broker(settings: Settings) -> Iterator[Any]:
     try:
         connection.ensure_connection(max_retries=1, timeout=_SECONDS)
     except Exception as error:  # noqa: BLE001  # whatever its library raises
-        problem = explain_away(found["broker_url"], error)
+        url = settings.broker_url
+        problem = explain_away(url, error) if url else f"the broker's folder in {settings.home} cannot be used"
     if problem:
         raise BrokerAwayError(problem)
     with connection:

@@ -1,7 +1,8 @@
 """The clock of leases: one for all who share the database."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Interval, bindparam, func, select
 
@@ -21,23 +22,24 @@ def lease_now(connection: Connection, now: datetime) -> Any:  # noqa: ANN401  # 
     return func.clock_timestamp() if connection.dialect.name == "postgresql" else now
 
 
-# For statements that are made once, since making them takes longer than what they do
+class LeaseTimes(NamedTuple):
+    """Now, and when a lease that begins now ends, as parts of a statement that is made once."""
+
+    now: ColumnElement[datetime]
+    end: ColumnElement[datetime]
 
 
-def moment_in(dialect: str) -> ColumnElement[datetime]:
-    """As `lease_clock`: of the database, or the parameter that `fill_moments` gives."""
-    return func.clock_timestamp() if dialect == "postgresql" else bindparam("moment", type_=UtcDateTime())
-
-
-def later_in(dialect: str, name: str) -> ColumnElement[datetime]:
-    """So long after it as `fill_moments` is told by that name."""
+@cache
+def lease_times(dialect: str) -> LeaseTimes:
+    """Their parameters are those of `given_times`."""
     if dialect == "postgresql":
-        return func.clock_timestamp() + bindparam(name, type_=Interval())
-    return bindparam(name, type_=UtcDateTime())
+        now = func.clock_timestamp()
+        return LeaseTimes(now, now + bindparam("lease", type_=Interval))
+    return LeaseTimes(bindparam("lease_now", type_=UtcDateTime), bindparam("lease_end", type_=UtcDateTime))
 
 
-def fill_moments(dialect: str, now: datetime, **after: timedelta) -> dict[str, datetime | timedelta]:
-    """The parameters of a statement with a moment in it, and with those that come later."""
-    if dialect == "postgresql":
-        return {**after}
-    return {"moment": now, **{name: now + duration for name, duration in after.items()}}
+def given_times(connection: Connection, now: datetime, lease: timedelta | None = None) -> dict[str, Any]:
+    """For `LeaseTimes.now`, and with a lease also for `end`."""
+    if connection.dialect.name == "postgresql":
+        return {} if lease is None else {"lease": lease}
+    return {"lease_now": now} | ({} if lease is None else {"lease_end": now + lease})

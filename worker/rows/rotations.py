@@ -104,7 +104,7 @@ def due_rotations(
     One that cannot be read is nobody's: it would be due for ever.
     """
     with_room = [] if at_once is None else [target_room.has_room(connection.dialect.name)]
-    given = {} if at_once is None else target_room.fill_room(connection, at_once=at_once, now=now)
+    given = {} if at_once is None else target_room.given_room(connection, at_once=at_once, now=now)
     rows = connection.execute(
         select(rotations.c.id, rotations.c.target)
         .where(

@@ -2,17 +2,18 @@
 nothing.
 
 Who works there holds a lease: of a rotation, or the turn of a check. So room is a condition on leases, and what
-a killed worker held is free with them. Statements are made once: their parameters are those of `fill_room`.
+a killed worker held is free with them. Statements are made once: their parameters are those of `given_room`.
 """
 
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, literal, or_, select
 
 from vaultcore.damage import is_whole
-from worker.rows.lease_clock import fill_moments, later_in, lease_now, moment_in
+from vaultcore.tables import UtcDateTime
+from worker.rows.lease_clock import given_times, lease_now, lease_times
 from worker.rows.tables import check_turns, rotations
 
 _LONGEST: Final = timedelta(days=1)
@@ -46,23 +47,22 @@ def has_room(dialect: str) -> ColumnElement[bool]:
     return or_(rotations.c.target.is_(None), rotations.c.emergency, working + asking < bindparam("at_once"))
 
 
-def fill_room(connection: Connection, *, at_once: int, now: datetime) -> dict[str, Any]:
+def given_room(connection: Connection, *, at_once: int, now: datetime) -> dict[str, Any]:
     """The parameters of a statement with `has_room` in it."""
-    return {"at_once": at_once, **fill_moments(connection.dialect.name, now, longest=_LONGEST)}
+    return {"at_once": at_once, **_given_moments(connection, now)}
 
 
 def count_left(connection: Connection, target: str, *, at_once: int, now: datetime) -> int:
     """For how many more there is room at a target, which may be that of no rotation."""
-    dialect = connection.dialect.name
-    given = {"target": target, **fill_moments(dialect, now, longest=_LONGEST)}
-    found: int = connection.execute(_count_at(dialect), given).scalar_one()
+    given = {"target": target, **_given_moments(connection, now)}
+    found: int = connection.execute(_count_at(connection.dialect.name), given).scalar_one()
     return max(at_once - found, 0)
 
 
 def list_full(connection: Connection, *, at_once: int, now: datetime) -> set[str]:
     """Targets at which so many rotations are worked on that no check begins there."""
     found = connection.execute(
-        _list_full(connection.dialect.name), fill_room(connection, at_once=at_once, now=now)
+        _list_full(connection.dialect.name), given_room(connection, at_once=at_once, now=now)
     )
     return {str(target) for target in found.scalars()}
 
@@ -121,8 +121,11 @@ def _count_asking(dialect: str, target: ColumnElement[Any]) -> ColumnElement[int
 
 
 def _is_held(dialect: str, lease_until: ColumnElement[Any]) -> ColumnElement[bool]:
-    return and_(
-        lease_until.is_not(None),
-        lease_until >= moment_in(dialect),
-        lease_until <= later_in(dialect, "longest"),
-    )
+    now = lease_times(dialect).now
+    latest = now + literal(_LONGEST) if dialect == "postgresql" else bindparam("latest", type_=UtcDateTime)
+    return and_(lease_until.is_not(None), lease_until >= now, lease_until <= latest)
+
+
+def _given_moments(connection: Connection, now: datetime) -> dict[str, Any]:
+    latest = {} if connection.dialect.name == "postgresql" else {"latest": now + _LONGEST}
+    return given_times(connection, now) | latest
