@@ -26,29 +26,30 @@ Do = Callable[[Work], list[Work]]
 def register_tasks(app: Celery, do: Do) -> None:
     """Gives the app its tasks."""
 
-    def call_for(work: Work) -> None:
-        """Without a broker the row stands, and the next sweep finds it. An id that is none calls for nothing:
-        its row is damaged, and the night tells.
+    def call_for(work: Work) -> bool:
+        """Without a broker the row stands, and the next sweep finds it: False. An id that is none calls for
+        nothing: its row is damaged, and the night tells.
         """
         ids = (work.about,) if work.about else ()
         if not fits(name_of(work.task), ids):
             _log.error("bell.no-id", task=name_of(work.task))
-            return
+            return True
         try:
             app.tasks[name_of(work.task)].delay(*ids)
         except OperationalError:
-            _log.warning("broker.away", task=name_of(work.task))
+            _log.warning("bell.not-rung", task=name_of(work.task))
+            return False
+        return True
 
     def call_at_start(**_: object) -> None:
-        for task in _AT_START:
-            call_for(Work(task))
+        all(call_for(Work(task)) for task in _AT_START)
 
     for task in Task:
         app.task(name=name_of(task), shared=False)(make_task(task, do, call_for))
     worker_ready.connect(call_at_start, weak=False)
 
 
-def make_task(task: Task, do: Do, call_for: Callable[[Work], None]) -> Callable[..., None]:
+def make_task(task: Task, do: Do, call_for: Callable[[Work], bool]) -> Callable[..., None]:
     """No exception leaves it: Celery would print its text and arguments."""
 
     def act(*ids: Any, **named: Any) -> None:  # noqa: ANN401  # whatever a message holds
@@ -56,8 +57,7 @@ def make_task(task: Task, do: Do, call_for: Callable[[Work], None]) -> Callable[
             _log.error("task.no-id", task=task.value)
             return
         try:
-            for work in do(Work(task, *ids)):
-                call_for(work)
+            all(map(call_for, do(Work(task, *ids))))  # once one could not be rung, the others are left, too
         except Exception as error:  # noqa: BLE001  # the edge: logged by type, found by the next sweep
             trouble = explain(error)
             problem = {} if trouble is None else {"trouble": trouble.trouble, "problem": str(trouble)}

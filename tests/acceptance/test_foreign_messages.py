@@ -9,8 +9,11 @@ import pytest
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
 from tests.forged import put
-from worker.app import QUEUE
 from worker.broker.aside import ENTRIES_MAX
+from worker.broker.queues import QUEUES
+from worker.domain.lines import Line
+
+QUEUE = QUEUES[Line.NIGHT]
 
 
 @pytest.fixture

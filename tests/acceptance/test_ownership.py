@@ -13,7 +13,9 @@ import pytest
 from tests.acceptance.house import House
 from worker.app import make_app
 from worker.bootstrap import Services
+from worker.broker.queues import QUEUES
 from worker.config import load_settings
+from worker.domain.lines import Line
 from worker.installation import initialise
 from worker.supervision.bells import Bells
 
@@ -264,7 +266,7 @@ def test_nothing_is_unpickled(home: Path) -> None:
     bells = Bells(app=app)
     bells.tick()
     with app.connection() as connection, connection.channel() as channel:
-        channel._get("nightkey")
+        channel._get(QUEUES[Line.NIGHT])
     assert app.conf.accept_content == ["json"]
     assert planted.read_bytes() == PICKLED
     assert loaded == []

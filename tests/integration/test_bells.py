@@ -10,7 +10,9 @@ import pytest
 
 from tests.faults.turning import TurnedClock
 from worker.app import make_app
+from worker.broker.queues import QUEUES
 from worker.config import load_settings
+from worker.domain.lines import Line
 from worker.domain.pulses import Sign
 from worker.supervision.bells import FULL, Bells
 from worker.supervision.pulse import Pulse
@@ -19,7 +21,9 @@ RINGING = """
 import sys, time
 from pathlib import Path
 from worker.app import make_app
+from worker.broker.queues import QUEUES
 from worker.config import load_settings
+from worker.domain.lines import Line
 from worker.supervision.bells import Bells
 bells = Bells(app=make_app(load_settings(Path(sys.argv[1]), ring_seconds=0.2)))
 while True:
@@ -82,7 +86,7 @@ def test_all_bells_ring_at_once_and_each_again_after_its_time(home: Path) -> Non
     assert len(messages(home)) == 3
     assert 0 < wait <= 60
     bells.tick()
-    assert heard.signs[4:] == [Sign.WAITING]
+    assert heard.signs[4:] == [Sign.NIGHT_WAITS]
     assert len(messages(home)) == 3
 
 
@@ -103,6 +107,6 @@ def test_messages_have_no_end_and_sort_as_they_were_sent(home: Path) -> None:
     names = messages(home)
     assert len({name.index("_") for name in names}) == 1
     with app.connection() as connection, connection.channel() as channel:
-        taken = [channel._get("nightkey") for _ in names]
+        taken = [channel._get(QUEUES[Line.NIGHT]) for _ in names]
     assert [one["headers"]["task"] for one in taken] == [f"nightkey.{name}" for name in bells.schedule]
     assert [one["headers"]["expires"] for one in taken] == [None, None, None]

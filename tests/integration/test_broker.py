@@ -15,13 +15,16 @@ from kombu.connection import Connection
 
 from tests.forged import ROTATION, genuine, put, write
 from vaultcore.errors import ConfigurationError
-from worker.app import QUEUE, make_app
+from worker.app import make_app
 from worker.broker import aside_folder
 from worker.broker.aside import ENTRIES_MAX, KEPT_MAX, aside_at
 from worker.broker.files import FilesChannel
+from worker.broker.queues import FORMER, QUEUES
 from worker.config import load_settings
+from worker.domain.lines import Line
 from worker.domain.messages import MessageFault, Ring, read_envelope
 
+QUEUE = QUEUES[Line.NIGHT]
 MESSAGES = 400
 OTHER_USER = """
 import os, sys
@@ -97,7 +100,7 @@ def test_a_reader_beside_a_writer_reads_every_message_whole_and_once(app: Celery
         while True:
             was_over = not writer.is_alive()  # before the look: it may write, and end, during one
             try:
-                ring = read_envelope(json.dumps(reading._get(QUEUE)).encode())
+                ring = read_envelope(json.dumps(reading._get(QUEUES[Line.TARGETS])).encode())
             except Empty:
                 if was_over:
                     break
@@ -205,6 +208,21 @@ def test_nobody_else_reads_a_message(messages: Path, app: Celery) -> None:
     (file,) = messages.iterdir()
     done = subprocess.run([sys.executable, "-c", OTHER_USER, str(file)], capture_output=True, check=False)
     assert b"PermissionError" in done.stderr
+
+
+def test_each_line_is_taken_apart_and_what_an_older_release_rang_is_taken_away(
+    home: Path, messages: Path, app: Celery
+) -> None:
+    write(messages / f"1.{FORMER}.msg", json.dumps(genuine()).encode())
+    app.send_task("nightkey.rotate", args=[ROTATION])
+    app.send_task("nightkey.night")
+    with app.connection() as connection, connection.channel() as channel:
+        assert [channel._size(name) for name in QUEUES.values()] == [1, 1]
+        assert take_all(channel) == ["nightkey.night"]
+        assert channel._get(QUEUES[Line.TARGETS])["headers"]["task"] == "nightkey.rotate"
+    assert list(messages.iterdir()) == []
+    assert not aside_folder(home).exists()
+    assert aside_at(aside_folder(home)).take_counts() == {}
 
 
 @pytest.mark.parametrize(

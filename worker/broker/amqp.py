@@ -25,6 +25,8 @@ _PROPERTIES: Any = serialization.PROPERTY_CLASSES
 
 _log = get_logger(__name__)
 
+CONFIRM_SECONDS: Final = 10.0
+
 _HEADER, _BODY = 2, 3
 """Kinds of frames."""
 _FIXED: Final = 12
@@ -54,9 +56,13 @@ class AmqpChannel(_Channel):  # type: ignore[misc]  # as above
                     callback(message)
                 return
             self.aside.keep_bytes(_body_of(message), ring)
-            self.basic_reject(message.delivery_tag, requeue=False)
+            self.basic_ack(message.delivery_tag)  # a rejected one would go to the dead letters as well
 
         return super().basic_consume(*args, callback=check, **kwargs)
+
+    def basic_publish_confirm(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as above
+        """Who publishes knows that the queue has it, or after that time that it may not."""
+        return super().basic_publish_confirm(*args, **{"confirm_timeout": CONFIRM_SECONDS, **kwargs})
 
     @property
     def aside(self) -> Aside:

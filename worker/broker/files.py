@@ -21,6 +21,7 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 from worker.broker.aside import Aside, aside_at
+from worker.broker.queues import FORMER, QUEUES
 from worker.domain.messages import BYTES_MAX, MessageFault, Ring, read_envelope, write_envelope
 from worker.log import get_logger
 from worker.ownership import is_ours_alone
@@ -60,7 +61,7 @@ class FilesChannel(_Channel):  # type: ignore[misc]  # as above
             if name in self._immovable:
                 continue
             if not _is_of(name, queue):
-                self._set_aside(self._folder / name, MessageFault.NO_FILE)
+                self._clear(name)
                 continue
             ring = self._take(self._folder / name)
             if ring is not None:
@@ -112,6 +113,19 @@ class FilesChannel(_Channel):  # type: ignore[misc]  # as above
             taken.unlink()
         return read
 
+    def _clear(self, name: str) -> None:
+        """Out of the way, what no queue of ours has: a message of an older release is taken away, and what it
+        rang for is found by the resume sweep.
+        """
+        if any(_is_of(name, other) for other in QUEUES.values()):
+            return
+        file = self._folder / name
+        if _is_of(name, FORMER):
+            with suppress(OSError):
+                file.unlink()
+                return
+        self._set_aside(file, MessageFault.NO_FILE)
+
     def _set_aside(self, entry: Path, fault: MessageFault) -> None:
         if not self._aside.keep_entry(entry, fault):
             self._immovable.add(entry.name)
@@ -133,6 +147,11 @@ def make_folder(folder: Path) -> None:
     """For this user alone; what is missing above it is made, too."""
     for path in (folder.parent, folder):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def count_waiting(folder: Path, queue: str) -> int:
+    """Messages of the queue that lie there; a folder that is not there is not made."""
+    return sum(_is_of(path.name, queue) for path in folder.iterdir()) if folder.is_dir() else 0
 
 
 def _is_of(name: str, queue: str) -> bool:

@@ -24,6 +24,16 @@ _WRONG_KIND = "WRONGTYPE"
 
 
 class QoS(_QoS):  # type: ignore[misc]  # as above
+    def ack(self, delivery_tag: Any) -> None:  # noqa: ANN401  # kombu's
+        """Where the server is away just then, the message comes again when its time is over; until then it is
+        not counted among those that this worker is at, or it would take no other.
+        """
+        try:
+            super().ack(delivery_tag)
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
     def restore_by_tag(self, tag: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # kombu's
         """One that cannot be put back is in nobody's way any more."""
         try:

@@ -77,6 +77,8 @@ class MessageFault(StrEnum):
     NO_TASK = "no-task"
     WRONG_ID = "wrong-id"
     """The task is one of ours, and what it is to be called with has not the form of its id."""
+    CAME_TOO_OFTEN = "came-too-often"
+    """The broker gave it out again and again, and nobody kept it."""
 
 
 _FAULTS: Final = {
@@ -88,6 +90,7 @@ _FAULTS: Final = {
     MessageFault.ILL_FORMED: "of another form",
     MessageFault.NO_TASK: "for a task that there is not",
     MessageFault.WRONG_ID: "with something that is not an id",
+    MessageFault.CAME_TOO_OFTEN: "given out again and again, and taken by nobody to its end",
 }
 
 

@@ -63,6 +63,10 @@ class Problems:
             ]
         )
 
+    def find_absent(self, connection: Connection) -> list[Problem]:
+        """Whether whoever worked here is not there any more."""
+        return _absent(connection, night_rows.last_night(connection), self._clock())
+
     def _nights(self, connection: Connection, last: Night | None, now: datetime) -> list[Problem]:
         """A night that ended badly counts until one ends well; a run by hand is a night, too."""
         found = [] if last is None else _not_scanned(connection, since=last.started_at)

@@ -15,6 +15,7 @@ from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.pickups import Pickups
+from worker.services.rotation.target_room import TargetRoom
 from worker.services.runs.runs import Runs
 from worker.services.upkeep.clock_repair import ClockRepair
 
@@ -31,6 +32,7 @@ class ResumeSweep:
         runs: Runs,
         pickups: Pickups,
         credential_checks: CredentialChecks,
+        target_room: TargetRoom,
         nights: Nights,
         delivery: Delivery,
         heartbeat: Heartbeat,
@@ -41,6 +43,7 @@ class ResumeSweep:
         self._runs = runs
         self._pickups = pickups
         self._credential_checks = credential_checks
+        self._target_room = target_room
         self._nights = nights
         self._delivery = delivery
         self._heartbeat = heartbeat
@@ -57,7 +60,8 @@ class ResumeSweep:
         self._close_nights()
         self._forget_old(now)
         with self._database.read() as connection:
-            rotations = rotation_rows.due_rotations(connection, now)
+            at_once = self._target_room.at_once
+            rotations = rotation_rows.due_rotations(connection, now, at_once=at_once)
         return after_sweep(
             rotations=rotations,
             checks=self._credential_checks.find_ready(),
