@@ -15,17 +15,20 @@ from kombu.entity import Queue
 
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
-from tests.forged import contents, genuine
+from tests.forged import OURS, ROTATION, Sealer, in_the_clear, sealed, unsealed
 from tests.integration.rabbit_server import MISSING, start_rabbit
 from worker.app import QUEUE, make_app
 from worker.config import load_settings
+from worker.domain.messages import MessageFault
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(bool(MISSING), reason=MISSING),
 ]
 BODY = b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
-HEADERS = genuine()["headers"]
+HEADERS = unsealed()["headers"]
+SEALED = {"content_type": "application/x-nightkey", "content_encoding": "binary", "delivery_mode": 2}
+KEPT = {"delivery_mode", "priority"}
 DEPTH = 10_000
 
 
@@ -48,10 +51,15 @@ def deep_headers() -> bytes:
     return b"\x20\x00" + struct.pack(">I", len(inner)) + inner
 
 
-def messages() -> Iterator[amqp.Message]:
-    """None of them ours."""
+def messages(vault: Sealer = OURS) -> Iterator[amqp.Message]:
+    """None of them a message of that vault."""
+    for _, body in sealed(vault).values():
+        yield amqp.Message(body, application_headers=HEADERS, **SEALED)
+    yield amqp.Message(
+        vault.seals().seal("nightkey.night", ()), **SEALED | {"content_type": "application/json"}
+    )
     usual = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
-    for _, content in contents().values():
+    for _, content in in_the_clear().values():
         yield amqp.Message(content, application_headers=HEADERS, **usual)
         try:
             told = json.loads(content)
@@ -95,8 +103,11 @@ class Taker:
 
     def __init__(self, home: Path, rabbit: str, queue: Queue) -> None:
         settings = load_settings(home, broker_url=f"amqp://guest:guest@{rabbit}//")
-        self._app, self._queue = make_app(settings), queue
+        self._app, self._queue = make_app(settings, OURS.seals()), queue
         self.taken: list[Any] = []
+
+    def send(self, task: str, *ids: str) -> None:
+        self._app.send_task(task, args=list(ids), queue=self._queue)
 
     def take(self, *, until: Callable[[], bool]) -> None:
         """What it had comes back when it ends."""
@@ -123,14 +134,32 @@ def publish(rabbit: str, queue: Queue, *published: amqp.Message) -> None:
             channel.basic_publish(message, routing_key=queue.name)
 
 
+def test_what_is_published_lies_there_sealed_and_nothing_beside_it(
+    tmp_path: Path, rabbit: str, queue: Queue
+) -> None:
+    taker = Taker(tmp_path / "home", rabbit, queue)
+    taker.send("nightkey.rotate", ROTATION)
+    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
+        lying = channel.basic_get(queue.name)
+        channel.basic_reject(lying.delivery_tag, requeue=False)
+    assert lying.properties.keys() <= {"content_type", "content_encoding", "application_headers", *KEPT}
+    assert not any(lying.properties.get("application_headers", {}).values())
+    assert (lying.content_type, lying.content_encoding) == (SEALED["content_type"], SEALED["content_encoding"])
+    assert len(lying.body) == len(OURS.seals().seal("nightkey.night", ()))
+    taker.send("nightkey.rotate", ROTATION)
+    taker.take(until=lambda: bool(taker.taken))
+    (message,) = taker.taken
+    assert message.headers["task"] == "nightkey.rotate"
+    assert json.loads(message.body)[0] == [ROTATION]
+
+
 def test_what_ended_whoever_took_it_does_not_come_for_ever(tmp_path: Path, rabbit: str, queue: Queue) -> None:
     """A message of ours by which a worker ended, however that was."""
-    usual = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
-    publish(rabbit, queue, amqp.Message(BODY, application_headers=HEADERS, **usual))
+    publish(rabbit, queue, amqp.Message(OURS.seals().seal("nightkey.resume", ()), **SEALED))
     first, second = (Taker(tmp_path / "home", rabbit, queue) for _ in range(2))
     first.take(until=lambda: bool(first.taken))
     assert len(first.taken) == 1
-    publish(rabbit, queue, amqp.Message(BODY, application_headers=HEADERS, **usual))
+    publish(rabbit, queue, amqp.Message(OURS.seals().seal("nightkey.resume", ()), **SEALED))
     second.take(until=lambda: bool(second.taken))
     assert [message.delivery_info["redelivered"] for message in second.taken] == [False]
     third = Taker(tmp_path / "home", rabbit, queue)
@@ -153,12 +182,13 @@ def test_what_is_no_message_of_ours_comes_once(tmp_path: Path, rabbit: str, queu
 def test_an_up_stands_firm_whatever_is_published(tmp_path: Path, rabbit: str) -> None:
     nightkey = Nightkey(tmp_path / "home", {"NIGHTKEY_BROKER_URL": f"amqp://guest:guest@{rabbit}//"})
     nightkey("init")
+    vault = Sealer.of(nightkey.home)
     with amqp.Connection(rabbit, confirm_publish=True) as connection, connection.channel() as channel:
         channel.exchange_declare(QUEUE, "direct", durable=True, auto_delete=False)
         channel.queue_declare(QUEUE, durable=True, auto_delete=False)
         channel.queue_bind(QUEUE, QUEUE, QUEUE)
         number = 0
-        for message in messages():
+        for message in messages(vault):
             channel.basic_publish(message, exchange=QUEUE, routing_key=QUEUE)
             number += 1
 
@@ -166,4 +196,5 @@ def test_an_up_stands_firm_whatever_is_published(tmp_path: Path, rabbit: str) ->
             (_, waiting, _) = channel.queue_declare(QUEUE, passive=True)
             assert waiting < number / 2
 
-        stand_firm(nightkey, tmp_path, forged=number, look=look)
+        late = [fault for fault, _ in sealed(vault).values()].count(MessageFault.STALE)
+        stand_firm(nightkey, tmp_path, forged=number - late, late=late, look=look)

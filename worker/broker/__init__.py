@@ -1,8 +1,8 @@
 """The brokers that messages may come by, each of which gives on nothing but messages of ours.
 
 Kombu makes a message of whatever lies there, unpacks what says that it is packed, and ends the process where
-that does not go well; who takes such a one back is ended by it again. So each is looked at before kombu sees it
-(`worker.domain.messages`), is made anew from its task and its id, and what is none is set aside.
+that does not go well; who takes such a one back is ended by it again. So ours are sealed, each is opened before
+kombu sees it (`sealing.py`) and made anew from its task and its id, and what is none is set aside.
 """
 
 from importlib.util import find_spec
@@ -13,6 +13,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from vaultcore.errors import ConfigurationError
 from worker.broker.files import make_folder
+from worker.broker.sealing import Seals
 
 FOLDER: Final = "filesystem"
 _CHECKED: Final = {
@@ -27,8 +28,9 @@ _BY_REDIS: Final = ("redis", "rediss")
 _SHOWN: Final = "amqp://, amqps://, redis://, rediss:// or redis+socket://"
 
 
-def connect(url: str, *, home: Path, polling_seconds: float) -> dict[str, Any]:
+def connect(url: str, *, home: Path, polling_seconds: float, seals: Seals | None = None) -> dict[str, Any]:
     """Celery's settings for the broker of that URL; without one, for the folder in `home`, which is made.
+    `seals`: of the vault, for who sends or takes messages.
 
     From now on, kombu's names of these transports lead here.
     """
@@ -44,7 +46,7 @@ def connect(url: str, *, home: Path, polling_seconds: float) -> dict[str, Any]:
                 f"there: use {_SHOWN}, or none for the folder in {home}"
             )
     TRANSPORT_ALIASES.update(_CHECKED)
-    options: dict[str, Any] = {"aside": str(aside_folder(home))}
+    options: dict[str, Any] = {"aside": str(aside_folder(home)), "seals": seals}
     if not url:
         messages = home / "broker" / "messages"
         make_folder(messages)

@@ -23,6 +23,7 @@ from worker.app import make_app
 from worker.bootstrap import Services
 from worker.broker import aside_folder
 from worker.broker.aside import Aside, aside_at
+from worker.broker.sealing import Seals
 from worker.config import Settings
 from worker.domain.pulses import PulseKind
 from worker.hardening import is_orphan
@@ -51,13 +52,20 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
     # Celery warns of root because of pickle; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(_keep_logging, weak=False)
-    app = make_app(settings)
     services = Services(settings)
     services.check()
     services.load()
-    register_tasks(app, services.night.dispatch.do)
+    seals = Seals(services.keyring, deployment_id=services.deployment_id, clock=services.clock)
+    app = make_app(settings, seals)
+    aside = aside_at(aside_folder(settings.home))
+    register_tasks(
+        app,
+        services.night.dispatch.do,
+        take=services.upkeep.taken_messages.take,
+        aside=aside,
+    )
     _let_be_seen(services, kind, pulse, parent)
-    _tell_of_others(services, aside_at(aside_folder(settings.home)))
+    _tell_of_others(services, aside)
     if kind is PulseKind.BEAT:
         beat = app.Beat(
             scheduler=partial(Bells, pulse=pulse), loglevel=settings.log_level, quiet=True, socket_timeout=None
