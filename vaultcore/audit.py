@@ -16,7 +16,8 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from vaultcore.database import DECISIVE
 from vaultcore.errors import AuditError, InvalidInputError, UnreadableError
@@ -39,6 +40,7 @@ _DECISIVE = frozenset(
         "version.activate",
         "version.reactivate",
         "version.destroy",
+        "vault.move",
         "vault.restore",
     }
 )
@@ -195,18 +197,29 @@ class AuditLog:
         return _chain(self._key, previous, row)
 
 
+_TURN = select(audit_head).with_for_update()
+_APPEND = insert(audit)
+_BEFORE, _LAST = bindparam("before", type_=BigInteger), bindparam("last", type_=BigInteger)
+_MOVE_HEAD = (
+    update(audit_head)
+    .where(
+        select(func.max(audit.c.seq)).scalar_subquery() == _LAST,
+        or_(_BEFORE == 0, select(audit.c.seq).where(audit.c.seq == _BEFORE).exists()),
+    )
+    .values(seq=_LAST, hash=bindparam("made"))
+)
+"""On to the last of the rows, if they follow on the one on which it stood."""
+
+
 class _NewRows:
     """What a transaction appends, written at its end in one go. From the first row on, others wait."""
 
     def __init__(self, key: bytes, connection: Connection) -> None:
         self._key = key
-        head = connection.execute(select(audit_head).with_for_update()).one_or_none()
+        head = connection.execute(_TURN).one_or_none()
         if head is None or unreadable_fields(head):
             raise AuditError
-        last = connection.execute(select(func.coalesce(func.max(audit.c.seq), 0))).scalar_one()
-        if head.seq != last:
-            raise AuditError
-        self._seq, self._hash = head.seq, head.hash
+        self._before, self._seq, self._hash = head.seq, head.seq, head.hash
         self._rows: list[dict[str, Any]] = []
 
     def add(self, **of_row: Any) -> None:  # noqa: ANN401  # fields of `AuditRow`
@@ -216,9 +229,18 @@ class _NewRows:
         self._rows.append(vars(row) | {"hash": self._hash})
 
     def flush(self, connection: Connection) -> None:
-        if self._rows:
-            connection.execute(insert(audit), self._rows)
-            connection.execute(update(audit_head).values(seq=self._seq, hash=self._hash))
+        """`AuditError` where the log was cut off, or has rows behind the head's back."""
+        if not self._rows:
+            return
+        taken = False
+        try:
+            connection.execute(_APPEND, self._rows)
+        except IntegrityError:  # others wait for the head, so nobody of us wrote a row there
+            taken = True
+        moved = {"before": self._before, "last": self._seq, "made": self._hash}
+        if taken or connection.execute(_MOVE_HEAD, moved).rowcount != 1:
+            raise AuditError
+        self._before, self._rows = self._seq, []
 
 
 def _chain(key: bytes, previous: bytes, row: AuditRow) -> bytes:

@@ -8,23 +8,28 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, select, update
 
 from vaultcore.current_numbers import find_current_number
 from vaultcore.errors import NotFoundError
+from vaultcore.item_parts import USERS, USES, KnownReferences, references_as_known
+from vaultcore.known_items import KnownPart, know
 from vaultcore.model import ConsumerKind, NodeReference, Reference, Stage
 from vaultcore.names import normalise, spellings
 from vaultcore.row_macs import is_ours
 from vaultcore.rows import reference_from_row, select_references
 from vaultcore.stored import Unread, read_apart, unreadable_fields
 from vaultcore.tables import items, references, versions
-from vaultcore.unit_of_work import remember
 
 ROTATOR_NODE: Final = "rotator"
 """Stands for the node where the rotator of an item is the consumer."""
 _AT_ONCE: Final = 400
 """Names in one query."""
 _NO_PIN: Final = MappingProxyType({"pinned": None, "held_by": None})
+
+
+_OF_ITEM = select_references().where(references.c.item_id == bindparam("of"))
+_OF_CONSUMER = select_references().where(references.c.consumer_id == bindparam("of"))
 
 
 class References:
@@ -173,20 +178,12 @@ class References:
         connection.execute(delete(references).where(references.c.consumer_id == consumer_id))
 
     def of_item(self, connection: Connection, item_id: str) -> list[Reference]:
-        return remember(
-            connection,
-            ("of item", item_id),
-            (references.name,),
-            lambda: self._select(connection, references.c.item_id == item_id),
-        )
+        return know_users(connection, item_id).references
 
     def of_consumer(self, connection: Connection, consumer_id: str) -> list[Reference]:
-        return remember(
-            connection,
-            ("of consumer", consumer_id),
-            (references.name,),
-            lambda: self._select(connection, references.c.consumer_id == consumer_id),
-        )
+        return know(
+            connection, consumer_id, USES, lambda: _read(connection, _OF_CONSUMER, consumer_id)
+        ).references
 
     def items_of(self, connection: Connection, consumer_ids: Iterable[str]) -> set[str]:
         """The ids of the items that these use: nothing is decided by it but who is to look again."""
@@ -301,9 +298,15 @@ class References:
         if pinned.rowcount == 0:
             raise NotFoundError("that workflow does not use that item: nothing to pin")
 
-    def _select(self, connection: Connection, where: ColumnElement[bool]) -> list[Reference]:
-        rows = connection.execute(select_references().where(where))
-        return [reference_from_row(connection, row) for row in rows]
+
+def know_users(connection: Connection, item_id: str) -> KnownReferences:
+    """Who uses the item."""
+    return know(connection, item_id, USERS, lambda: _read(connection, _OF_ITEM, item_id))
+
+
+def _read(connection: Connection, query: Select[*tuple[Any, ...]], of: str) -> KnownPart[KnownReferences]:
+    rows = connection.execute(query, {"of": of}).all()
+    return references_as_known(KnownReferences([reference_from_row(connection, row) for row in rows], rows))
 
 
 def find_linked(connection: Connection, consumer_id: str) -> set[tuple[str, str]]:

@@ -38,7 +38,7 @@ from vaultcore.errors import (
 from vaultcore.mac_writing import keep_macs
 from vaultcore.row_macs import RowMacs
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
-from vaultcore.troubles import explain_database
+from vaultcore.troubles import DATABASE_URL, explain_database
 from vaultcore.unit_of_work import Holder, UnitOfWork, forget_what_changes
 from vaultcore.written_last import WRITES, forget_kept, write_kept
 
@@ -47,6 +47,9 @@ SCHEMA_REVISION = "0036"
 
 FIRST_REVISION = "0004"
 """The oldest file there; what came before was never released."""
+
+MOVING = "moving"
+"""The revision of a database into which a vault is being moved: until that has ended, it is none."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
@@ -71,16 +74,18 @@ class Database:
     statement nor what it was given comes along.
     """
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | URL, *, setting: str = DATABASE_URL) -> None:
+        """`setting`: what the address was given by, to be named where it leads nowhere."""
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError):  # the second: a port that is no number
             parsed = None
         if parsed is None or parsed.get_backend_name() not in ("sqlite", "postgresql"):
             raise ConfigurationError(
-                "database_url is not one of ours: write sqlite:////path/to/file.db or "
+                f"{setting} is not one of ours: write sqlite:////path/to/file.db or "
                 "postgresql+psycopg://user@host/name"
             )
+        self._setting = setting
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._file = parsed.database if self.is_sqlite else None
         self.after_change: Callable[[], None] | None = None
@@ -88,7 +93,7 @@ class Database:
         self.where = f"the database {_name_place(parsed)}"
         """What it is called in a sentence: its file, or its host and name, and never who logs in."""
         self._of_thread = threading.local()
-        self.engine = _make_engine(url, is_sqlite=self.is_sqlite)
+        self.engine = _make_engine(url, is_sqlite=self.is_sqlite, setting=setting)
 
     def keep_macs(self, macs: RowMacs) -> None:
         """From now on every row that decides is written with its keyed digest, and readers can check it."""
@@ -216,7 +221,7 @@ class Database:
         except DBAPIError as error:
             if lost and (isinstance(error, IntegrityError) or _is_lost(error)):
                 raise
-            told = explain_database(error, where=self.where, file=self._file)
+            told = explain_database(error, where=self.where, file=self._file, setting=self._setting)
         except UnicodeEncodeError:
             told = InvalidInputError("a text holds half a character (a lone surrogate): write it as UTF-8")
         raise_alone(told)
@@ -253,6 +258,8 @@ class Database:
         found = self.revision()
         if found is None:
             raise ConfigurationError("the database holds no vault yet: run `nightkey init`")
+        if found == MOVING:
+            raise ConfigurationError(_explain_moving(self.where))
         if found != SCHEMA_REVISION:
             raise ConfigurationError(
                 f"the database is at schema {found}, this release needs {SCHEMA_REVISION}: "
@@ -268,6 +275,8 @@ class Database:
         from alembic.config import Config  # noqa: PLC0415  # as above
 
         found = self.revision()
+        if found == MOVING:
+            raise ConfigurationError(_explain_moving(self.where))
         if found is not None and not knows_schema(found):
             raise ConfigurationError(
                 f"the database is at schema {found}, and this release migrates from {FIRST_REVISION} to "
@@ -313,6 +322,13 @@ def _is_lost(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
 
 
+def _explain_moving(where: str) -> str:
+    return (
+        f"{where} is half a vault: one is being moved there, and that has not ended. Set database_url back to "
+        "where the vault is, and give `nightkey migrate-to` again: it goes on"
+    )
+
+
 def _name_place(url: URL) -> str:
     """The file, or `host:port/name`: of an address, what is no secret."""
     if url.get_backend_name() == "sqlite":
@@ -339,7 +355,7 @@ def upsert_for(dialect: str, table: Table) -> Any:  # noqa: ANN401  # as above
     return postgresql.insert(table)
 
 
-def _make_engine(url: str | URL, *, is_sqlite: bool) -> Engine:
+def _make_engine(url: str | URL, *, is_sqlite: bool, setting: str) -> Engine:
     try:
         engine = create_engine(
             url,
@@ -351,9 +367,7 @@ def _make_engine(url: str | URL, *, is_sqlite: bool) -> Engine:
     except (SQLAlchemyError, ModuleNotFoundError):
         engine = None
     if engine is None:
-        raise ConfigurationError(
-            "the driver for database_url is not installed: pip install 'nightkey[postgres]'"
-        )
+        raise ConfigurationError(f"the driver for {setting} is not installed: pip install 'nightkey[postgres]'")
     keep_damage_apart(engine)
     forget_what_changes(engine)
     if is_sqlite:

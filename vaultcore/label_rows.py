@@ -3,28 +3,35 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from vaultcore.errors import TamperedError
 from vaultcore.model import Label
 from vaultcore.row_macs import find_edited
 from vaultcore.tables import item_labels
 
+_LABELS = select(item_labels).where(item_labels.c.item_id.in_(bindparam("items", expanding=True)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
-    """The labels of an item, in the order of their keys, that one of us wrote; `edited`: there is another."""
+    """The labels of an item, in the order of their keys, that one of us wrote; `edited`: there is another.
+    `digests`: of the rows of all.
+    """
 
     labels: tuple[Label, ...] = ()
     edited: TamperedError | None = None
+    digests: tuple[bytes, ...] = ()
 
 
 def find_labels(connection: Connection, item_ids: Sequence[str]) -> dict[str, Labelled]:
     """Those of each of these items."""
     found: dict[str, list[Label]] = {item_id: [] for item_id in item_ids}
     edited: dict[str, TamperedError] = {}
-    rows = connection.execute(select(item_labels).where(item_labels.c.item_id.in_(item_ids)))
-    for row in rows:
+    digests: dict[str, list[bytes]] = {item_id: [] for item_id in item_ids}
+    for row in connection.execute(_LABELS, {"items": list(item_ids)}):
+        if row.mac is not None:
+            digests[row.item_id].append(row.mac)
         problem = find_edited(connection, item_labels, row, f"label {row.key} of item {row.item_id}")
         if problem is None:
             found[row.item_id].append(Label(key=row.key, value=row.value))
@@ -34,6 +41,7 @@ def find_labels(connection: Connection, item_ids: Sequence[str]) -> dict[str, La
         item_id: Labelled(
             labels=tuple(sorted(labels, key=lambda one: one.key)),
             edited=edited.get(item_id),
+            digests=tuple(digests[item_id]),
         )
         for item_id, labels in found.items()
     }

@@ -9,6 +9,8 @@ to these columns counts as changed.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -22,6 +24,7 @@ from sqlalchemy import (
     Insert,
     Integer,
     Row,
+    RowMapping,
     Table,
     Update,
     and_,
@@ -34,6 +37,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from vaultcore.damage import is_sound
 from vaultcore.row_macs import MAC, RowMacs, attach, check_mac, columns_of, is_kept, is_ours, macs_of
@@ -94,6 +98,58 @@ def update_apart(
     if others:
         _write(connection, table, keys, others, values)
     return rows
+
+
+@dataclass(frozen=True)
+class RowChange:
+    """How a row that is known is changed, made once: its statement is kept. `where`: what it must be like;
+    `also`: what the database makes of columns that decide nothing; `returning`: its key, if nothing.
+    """
+
+    where: tuple[ColumnElement[bool], ...] = ()
+    also: tuple[tuple[str, ColumnElement[Any]], ...] = ()
+    returning: tuple[ColumnElement[Any], ...] = ()
+
+
+def update_known(
+    connection: Connection,
+    table: Table,
+    known: Mapping[str, Any] | RowMapping,
+    values: Mapping[str, Any],
+    change: RowChange,
+    *,
+    given: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Row[*tuple[Any, ...]] | None:
+    """A row that was read and checked before is changed where it still has the digest that it had, and is not
+    read again: its digest follows from what is `known` of it. The parameters of the change are `given`.
+    None: it is not as the change wants it, or has changed since.
+
+    Columns that were edited behind the vault's back since it was read stay as they are, and the digest does not
+    hold for them: whoever reads the row next finds that.
+    """
+    macs = macs_of(connection)
+    becomes = {f"new_{name}": value for name, value in values.items()}
+    was = {f"its_{key.name}": known[key.name] for key in table.primary_key}
+    if macs is not None:
+        after = {name: values[name] if name in values else known[name] for name in columns_of(table)}
+        becomes[f"new_{MAC}"] = macs.make(table, after)
+        was[f"its_{MAC}"] = known[MAC]
+    statement = _change_known(table, tuple(sorted(values)), change, () if macs is None else (MAC,))
+    return connection.execute(
+        statement, {**becomes, **was, **(given or {})}, execution_options={**AS_IS, **(options or {})}
+    ).one_or_none()
+
+
+@cache
+def _change_known(
+    table: Table, names: tuple[str, ...], change: RowChange, digest: tuple[str, ...]
+) -> ReturningUpdate[*tuple[Any, ...]]:
+    keys = tuple(table.primary_key)
+    its = [column == bindparam(f"its_{column.name}") for column in (*keys, *(table.c[name] for name in digest))]
+    becomes: dict[Any, Any] = {table.c[name]: bindparam(f"new_{name}") for name in (*names, *digest)}
+    becomes |= {table.c[name]: made for name, made in change.also}
+    return update(table).where(*its, *change.where).values(becomes).returning(*(change.returning or keys))
 
 
 def update_each(connection: Connection, table: Table, changes: Mapping[str, Mapping[str, Any]]) -> None:

@@ -90,6 +90,12 @@ def macs_of(connection: Connection) -> RowMacs | None:
     return found if isinstance(found, RowMacs) else None
 
 
+def digested(connection: Connection, table: Table, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The key and deciding columns of a row that was checked, with the digest that it has by them."""
+    macs = macs_of(connection)
+    return row if macs is None else {**row, MAC: macs.make(table, row)}
+
+
 def check_mac(
     connection: Connection,
     table: Table,

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from vaultcore import rules
 from vaultcore.errors import TamperedError, UnreadableError
@@ -133,9 +133,9 @@ _TOGETHER = 500
 
 
 def select_items() -> Select[*tuple[Any, ...]]:
-    """Items with the number of their current version."""
+    """Items with the number of their current version, and the digest of its row."""
     return (
-        select(items, versions.c.number.label("current_number"))
+        select(items, versions.c.number.label("current_number"), versions.c.mac.label("current_mac"))
         .select_from(items)
         .outerjoin(
             versions,
@@ -179,37 +179,44 @@ def _find_first(connection: Connection, owner_ids: Collection[str]) -> str | Non
     return min(names, default=None)
 
 
+_OWNERS = (
+    select(item_owners, owners.c.name, owners.c.mac.label("owner_mac"))
+    .join(owners, owners.c.id == item_owners.c.owner_id)
+    .where(item_owners.c.item_id.in_(bindparam("items", expanding=True)))
+    .order_by(owners.c.name)
+)
+
+
 def owners_of(connection: Connection, item_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The names of the owners of each of these items, in order."""
-    return _read_owners(connection, item_ids)[0]
-
-
-def check_owners_of(
-    connection: Connection, item_ids: Sequence[str]
-) -> dict[str, tuple[str, ...] | TamperedError]:
-    """The same; in the place of owners of whom none of us made one the item's, the error that says so."""
-    names, rows = _read_owners(connection, item_ids)
-    checked: dict[str, tuple[str, ...] | TamperedError] = {**names}
-    for row in rows:
-        edited = find_edited(connection, item_owners, row, f"owner {row.name} of item {row.item_id}")
-        if edited is not None and not isinstance(checked[row.item_id], TamperedError):
-            checked[row.item_id] = edited
-    return checked
-
-
-def _read_owners(
-    connection: Connection, item_ids: Sequence[str]
-) -> tuple[dict[str, tuple[str, ...]], Sequence[Row[*tuple[Any, ...]]]]:
     names: dict[str, tuple[str, ...]] = dict.fromkeys(item_ids, ())
-    rows = connection.execute(
-        select(item_owners, owners.c.name)
-        .join(owners, owners.c.id == item_owners.c.owner_id)
-        .where(item_owners.c.item_id.in_(item_ids))
-        .order_by(owners.c.name)
-    ).all()
-    for row in rows:
+    for row in connection.execute(_OWNERS, {"items": list(item_ids)}):
         names[row.item_id] += (row.name,)
-    return names, rows
+    return names
+
+
+class OwnersOfItem(NamedTuple):
+    """The names of an item's owners, in order, and the digests of their rows. `edited`: none of us made one of
+    them the item's.
+    """
+
+    names: tuple[str, ...] = ()
+    digests: tuple[bytes, ...] = ()
+    edited: TamperedError | None = None
+
+
+def find_owners(connection: Connection, item_ids: Sequence[str]) -> dict[str, OwnersOfItem]:
+    """Those of each of these items."""
+    found: dict[str, OwnersOfItem] = dict.fromkeys(item_ids, OwnersOfItem())
+    for row in connection.execute(_OWNERS, {"items": list(item_ids)}):
+        edited = find_edited(connection, item_owners, row, f"owner {row.name} of item {row.item_id}")
+        known = found[row.item_id]
+        found[row.item_id] = OwnersOfItem(
+            names=(*known.names, row.name),
+            digests=(*known.digests, *(mac for mac in (row.mac, row.owner_mac) if mac is not None)),
+            edited=known.edited or edited,
+        )
+    return found
 
 
 def item_from_row(row: Row[*tuple[Any, ...]], owners: tuple[str, ...], labels: tuple[Label, ...]) -> Item:
@@ -267,9 +274,18 @@ def select_versions() -> Select[*tuple[Any, ...]]:
 
 
 def version_from_row(connection: Connection, row: Row[*tuple[Any, ...]]) -> Version:
-    """`TamperedError` if none of us wrote it so."""
+    """Of `select_versions`; `TamperedError` if none of us wrote it so."""
+    return _version(connection, row, filled=bool(row.filled))
+
+
+def version_from_whole_row(connection: Connection, row: Row[*tuple[Any, ...]]) -> Version:
+    """As `version_from_row`, of all columns: whoever opens the sealed ones finds what is wrong with those."""
+    return _version(connection, row, filled=row.record is not None)
+
+
+def _version(connection: Connection, row: Row[*tuple[Any, ...]], *, filled: bool) -> Version:
     what = f"version {row.number} of item {row.item_id}"
-    check_row(row, what)
+    check_row(row, what, besides=("wrapped_key", "record"))
     check_mac(connection, versions, row, what)
     return Version(
         item_id=row.item_id,
@@ -280,7 +296,7 @@ def version_from_row(connection: Connection, row: Row[*tuple[Any, ...]]) -> Vers
         activated_at=row.activated_at,
         superseded_at=row.superseded_at,
         destroyed_at=row.destroyed_at,
-        filled=bool(row.filled),
+        filled=filled,
         external=row.external,
         used_at=row.used_at,
         last_used_at=row.last_used_at,

@@ -2,11 +2,11 @@
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from vaultcore.database import Database
-from vaultcore.errors import NightkeyError, RefusedError
+from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 
 _SIDES = ("-wal", "-shm", "-journal")
 _ASK_SECONDS = 2.0
@@ -28,6 +28,15 @@ def copy_database(database: Database, target: Path) -> None:
         raise NightkeyError(f"the database cannot be copied: {error}") from None
 
 
+def make_private(file: Path) -> None:
+    """Before anything is in it: its log takes its mode from it. What cannot be made, who opens it tells."""
+    with suppress(OSError):
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    if file.is_file():
+        with suppress(OSError):
+            file.chmod(0o600)
+
+
 def find_damage(file: Path) -> str | None:
     """What SQLite finds wrong in the file; None: nothing."""
     try:
@@ -36,6 +45,20 @@ def find_damage(file: Path) -> str | None:
     except sqlite3.DatabaseError as error:
         return str(error)
     return None if found == "ok" else str(found)
+
+
+def list_tables(file: Path) -> list[str]:
+    """Those of any SQLite file, which stays as it is."""
+    problem = ""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+            )
+            return [name for (name,) in found]
+    except sqlite3.DatabaseError as error:
+        problem = str(error)
+    raise InvalidInputError(f"{file} cannot be read as a SQLite database: {problem}")
 
 
 def drop_log(file: Path) -> None:

@@ -6,7 +6,7 @@ A stored value that is none of its column (a word where a time should be, JSON t
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -71,10 +71,12 @@ def unreadable_fields(row: Row[*tuple[Any, ...]]) -> tuple[str, ...]:
     return tuple(name for name, value in row._mapping.items() if value is UNREADABLE)  # noqa: SLF001  # SQLAlchemy's public way
 
 
-def check_row(row: Row[*tuple[Any, ...]], what: str) -> None:
-    """`UnreadableError` where any value of the row cannot be read."""
+def check_row(row: Row[*tuple[Any, ...]], what: str, *, besides: Collection[str] = ()) -> None:
+    """`UnreadableError` where any value of the row cannot be read, `besides` these."""
     if UNREADABLE in row:
-        raise UnreadableError(what, ", ".join(unreadable_fields(row)))
+        fields = [name for name in unreadable_fields(row) if name not in besides]
+        if fields:
+            raise UnreadableError(what, ", ".join(fields))
 
 
 def read_apart(row: R, read: Callable[[R], T]) -> T | Unread[T]:

@@ -16,6 +16,8 @@ from vaultcore.errors import Trouble, TroubleError
 if TYPE_CHECKING:  # a command that touches no database must not wait for it
     from sqlalchemy.exc import DBAPIError
 
+DATABASE_URL: Final = "database_url"
+
 _SENTENCES: Final[Mapping[Trouble, str]] = {
     Trouble.DISK_FULL: "no space is left for {where}: free some on its disk, then repeat it",
     Trouble.DISK_LIMIT: "{where} may not grow: a quota, or this process's limit (ulimit -f), is reached",
@@ -36,11 +38,11 @@ _SENTENCES: Final[Mapping[Trouble, str]] = {
         "{where} cannot be reached: is its folder there, may this user read and write in it, and is it a file?"
     ),
     Trouble.LOCKED: "{where} is locked by another process: see what holds it, then repeat it",
-    Trouble.AWAY: "{where} cannot be reached, or broke off: see that it runs, and that database_url is right",
+    Trouble.AWAY: "{where} cannot be reached, or broke off: see that it runs, and that {setting} is right",
     Trouble.STARTING: "{where} is starting or stopping: wait until it runs, then repeat it",
     Trouble.CROWDED: "{where} takes no more connections: raise its limit, or end what holds them",
-    Trouble.LOGIN: "{where} refuses the login: look at user and password in database_url, and at pg_hba.conf",
-    Trouble.NO_DATABASE: "{where} is not there: make it (createdb), or name the right one in database_url",
+    Trouble.LOGIN: "{where} refuses the login: look at user and password in {setting}, and at pg_hba.conf",
+    Trouble.NO_DATABASE: "{where} is not there: make it (createdb), or name the right one in {setting}",
     Trouble.NOT_ALLOWED: "{where} does not allow this user what it needs: grant its role rights on all tables",
     Trouble.DAMAGED: "{where} is none, or is damaged: restore it from its backup",
     Trouble.SCHEMA: "{where} lacks a table or column of this release: if it was changed by hand, restore it",
@@ -126,8 +128,9 @@ _REFUSALS: Final = (
 """What PostgreSQL says where it gives no code, since nobody is logged in yet; else the server is away."""
 
 
-def say(trouble: Trouble, where: str) -> str:
-    return _SENTENCES[trouble].format(where=where)
+def say(trouble: Trouble, where: str, *, setting: str = DATABASE_URL) -> str:
+    """`setting`: what names the place."""
+    return _SENTENCES[trouble].format(where=where, setting=setting)
 
 
 def explain(error: BaseException, *, where: str = "") -> TroubleError | None:
@@ -150,12 +153,16 @@ def explain(error: BaseException, *, where: str = "") -> TroubleError | None:
     return None
 
 
-def explain_database(error: "DBAPIError", *, where: str, file: str | None = None) -> TroubleError:
-    """What the database did not do. `where` names it without user and password; `file` is SQLite's."""
+def explain_database(
+    error: "DBAPIError", *, where: str, file: str | None = None, setting: str = DATABASE_URL
+) -> TroubleError:
+    """What the database did not do. `where` names it without user and password; `file` is SQLite's; `setting`
+    is what its address was given by.
+    """
     trouble, code = _judge(error)
     if trouble is Trouble.CANNOT_OPEN and file is not None:
         trouble = _try_to_open(file)
-    told = say(trouble, where)
+    told = say(trouble, where, setting=setting)
     shown = f" ({code})" if code and trouble in (Trouble.STATEMENT, Trouble.SCHEMA, Trouble.DISK_FAILS) else ""
     return TroubleError(trouble, told + shown)
 

@@ -7,7 +7,7 @@ touches the database costs one commit, however many services take part in it.
 A write that fails undoes the whole transaction, as if it had never begun: nothing has left since it did.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, event
 from sqlalchemy.exc import DBAPIError
 
 from vaultcore.errors import raise_alone
+from vaultcore.known_items import begin_knowing, end_knowing, forget_changed
 
 T = TypeVar("T")
 _REMEMBERED = "remembered"
@@ -48,6 +49,8 @@ class UnitOfWork:
         self._transaction: AbstractContextManager[Connection] | None = None
         self._connection: Connection | None = None
         self._info: dict[Any, Any] = {}
+        self._known: Mapping[Any, Any] = {}
+        """Of items, at the end of the last transaction."""
         self._blocks = 0
         self._wrote = False
         self.one_by_one = False
@@ -112,6 +115,7 @@ class UnitOfWork:
             self._transaction = transaction
             self._info = self._connection.info  # a connection that is lost gives it no more
             self._info[_REMEMBERED] = {}
+            begin_knowing(self._info, self._known)
         return self._connection
 
     def _commit(self) -> None:
@@ -137,6 +141,8 @@ class UnitOfWork:
         self._transaction = self._connection = None
         self._wrote = False
         self._info.pop(_REMEMBERED, None)
+        known = end_knowing(self._info)
+        self._known = {}
         if transaction is None:
             return
         kept = False
@@ -147,6 +153,8 @@ class UnitOfWork:
             else:
                 transaction.__exit__(type(error), error, error.__traceback__)
         finally:
+            if kept or not wrote:
+                self._known = known
             if wrote:
                 self._holder.settle(kept=kept)
 
@@ -173,11 +181,18 @@ def remember(connection: Connection, key: Hashable, tables: Collection[str], rea
 def forget_what_changes(engine: Engine) -> None:
     """From now on a write of the engine ends what was remembered of its table in the same transaction."""
 
-    def before(connection: Connection, statement: Any, *_: Any) -> None:  # noqa: ANN401  # the library's
+    def before(
+        connection: Connection,
+        statement: Any,  # noqa: ANN401  # the library's
+        _many: object,
+        _one: object,
+        options: Mapping[str, Any],
+    ) -> None:
         remembered: Remembered | None = connection.info.get(_REMEMBERED)
-        if remembered and isinstance(statement, (Insert, Update, Delete)):
+        if remembered is not None and isinstance(statement, (Insert, Update, Delete)):
             table = statement.table
             if isinstance(table, Table):
                 remembered.pop(table.name, None)
+                forget_changed(connection, table.name, options)
 
     event.listen(engine, "before_execute", before)

@@ -11,15 +11,17 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError, TamperedError, UnreadableError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.ids import ITEM_PREFIX, find_prefix, find_whole, new_id
+from vaultcore.item_parts import ITEM, KnownItem, item_as_known
 from vaultcore.item_writing import ItemEdit, ItemWriting
+from vaultcore.known_items import find_known, keep_known, knows
 from vaultcore.label_rows import Labelled, find_labels, set_labels
 from vaultcore.labels import join_labels, show_label, sort_labels
 from vaultcore.model import UNCHANGED, ConsumerKind, Item, Kind, Label, Policy, Unchanged
@@ -28,8 +30,8 @@ from vaultcore.namesakes import refuse_namesake
 from vaultcore.paging import select_page, walk_keyset
 from vaultcore.row_macs import find_edited
 from vaultcore.rows import (
-    check_owners_of,
     derived_columns,
+    find_owners,
     item_from_row,
     owner_columns,
     owners_of,
@@ -51,6 +53,7 @@ class Created:
     key: Secret | None
 
 
+_ONE = select_items().where(items.c.id == bindparam("item"))
 _OF_ITEM: Final = ("items", "item_owners", "owners", "item_labels")
 """The tables that an item is read from."""
 
@@ -138,9 +141,24 @@ class Vault:
         """
         if lock:
             return self._get(connection, name_or_id, lock=True)
+        if knows(connection) and rules.is_item_id(name_or_id):
+            known = find_known(connection, name_or_id, ITEM) or self._know(connection, name_or_id)
+            if known is not None:
+                return known.item
         return remember(
             connection, ("item", name_or_id), _OF_ITEM, lambda: self._get(connection, name_or_id, lock=False)
         )
+
+    def _know(self, connection: Connection, item_id: str) -> KnownItem | None:
+        """None: there is no item of that very id."""
+        row = connection.execute(_ONE, {"item": item_id}).one_or_none()
+        if row is None:
+            return None
+        (read,) = _read(connection, [row]).values()
+        if isinstance(read, UnreadableError):
+            raise read
+        keep_known(connection, item_id, ITEM, item_as_known(read))
+        return read
 
     def _get(self, connection: Connection, name_or_id: str, *, lock: bool) -> Item:
         column = items.c.id if rules.is_item_id(name_or_id) else items.c.name
@@ -153,10 +171,10 @@ class Vault:
                 return self.get(connection, whole, lock=lock)
         if row is None:
             raise _missing(name_or_id)
-        item = _read(connection, [row])[row.id]
-        if isinstance(item, UnreadableError):
-            raise item
-        return item
+        read = _read(connection, [row])[row.id]
+        if isinstance(read, UnreadableError):
+            raise read
+        return read.item
 
     def get_all(
         self, connection: Connection, item_ids: Collection[str], *, lock: bool = False
@@ -165,7 +183,10 @@ class Vault:
         there is not, or that cannot be read, the error that says so.
         """
         query = select_items().where(items.c.id.in_(list(item_ids))).order_by(items.c.id)
-        found = _read(connection, connection.execute(query.with_for_update(of=items) if lock else query).all())
+        read = _read(connection, connection.execute(query.with_for_update(of=items) if lock else query).all())
+        found = {
+            one: known if isinstance(known, UnreadableError) else known.item for one, known in read.items()
+        }
         return {one: found.get(one, _missing(one)) for one in item_ids}
 
     def is_unread(self, connection: Connection, item: Item, *, active: bool = True) -> bool:
@@ -357,22 +378,26 @@ def _missing(name_or_id: str) -> NotFoundError:
     return NotFoundError(f"no item {name_or_id[:60]!r}: `nightkey item list` shows them all")
 
 
-def _read(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, Item | UnreadableError]:
+def _read(
+    connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]
+) -> dict[str, KnownItem | UnreadableError]:
     """By id; in the place of one that none of us wrote so, or made somebody its owner, the error that says so.
     Of its labels each has those that are ours.
     """
     ids = [row.id for row in rows]
-    owners, labels = check_owners_of(connection, ids), find_labels(connection, ids)
-    found: dict[str, Item | UnreadableError] = {}
+    owners, labels = find_owners(connection, ids), find_labels(connection, ids)
+    found: dict[str, KnownItem | UnreadableError] = {}
     for row in rows:
-        answering = owners[row.id]
-        if isinstance(answering, TamperedError):
-            found[row.id] = answering
+        answering, labelled = owners[row.id], labels[row.id]
+        if answering.edited is not None:
+            found[row.id] = answering.edited
             continue
         try:
-            item = item_from_row(row, answering, labels[row.id].labels)
+            item = item_from_row(row, answering.names, labelled.labels)
         except UnreadableError as error:
             found[row.id] = error
         else:
-            found[row.id] = find_edited(connection, items, row, f"item {row.name}") or item
+            beside = (*answering.digests, *labelled.digests)
+            edited = find_edited(connection, items, row, f"item {row.name}")
+            found[row.id] = edited or KnownItem(item=item, row=row, beside=beside)
     return found

@@ -9,7 +9,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    LargeBinary,
+    Row,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
@@ -18,6 +27,9 @@ from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.current_numbers import note_current_number
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError, UnreadableError
+from vaultcore.item_parts import ITEM, VERSIONS, KnownVersion, item_as_known, versions_as_known
+from vaultcore.known_items import KnownPart, changing, find_known, keep_known, know, knows
+from vaultcore.mac_writing import RowChange, update_known
 from vaultcore.model import Stage, Version
 from vaultcore.row_macs import check_mac
 from vaultcore.rows import (
@@ -27,6 +39,7 @@ from vaultcore.rows import (
     select_items,
     select_versions,
     version_from_row,
+    version_from_whole_row,
 )
 from vaultcore.secret import Secret
 from vaultcore.tables import items, versions
@@ -36,6 +49,35 @@ _VALUE_PURPOSE = "item-value"
 _SEALED: Final = ("key_id", "wrapped_key", "record")
 _ITEM: Final = "item:"
 """Stands before the columns of an item that are read beside a version's."""
+
+
+_ALL: Final = tuple(versions.c)
+_CHANGED: Final = RowChange(returning=_ALL)
+_MOVES: Final = {
+    was: RowChange(
+        where=(
+            versions.c.stage == was.value,
+            versions.c.record.is_not(None) | versions.c.digest.is_not(None),
+        ),
+        returning=_ALL,
+    )
+    for was in (Stage.PENDING, Stage.CURRENT, Stage.PREVIOUS)
+}
+_IS_KEY: Final = RowChange(where=(versions.c.digest.is_not(None),), returning=_ALL)
+_WITH_CURRENT: Final = RowChange(
+    returning=(
+        *items.c,
+        bindparam("number", type_=Integer).label("current_number"),
+        bindparam("its_version", type_=LargeBinary).label("current_mac"),
+    )
+)
+_INSERT = insert(versions).returning(*_ALL)
+_OF_ITEM = select(versions).where(versions.c.item_id == bindparam("item")).order_by(versions.c.number)
+_SEALED_ROW = (
+    select(versions, items.c.name, *(column.label(f"{_ITEM}{column.name}") for column in items.columns))
+    .join(items, items.c.id == versions.c.item_id)
+    .where(versions.c.item_id == bindparam("item"), versions.c.number == bindparam("number"))
+)
 
 
 class Purpose(StrEnum):
@@ -68,13 +110,7 @@ class Versions:
         self._clock = clock
 
     def of_item(self, connection: Connection, item_id: str) -> list[Version]:
-        query = select_versions().where(versions.c.item_id == item_id).order_by(versions.c.number)
-        return remember(
-            connection,
-            ("versions", item_id),
-            (versions.name,),
-            lambda: [version_from_row(connection, row) for row in connection.execute(query)],
-        )
+        return [known.version for known in self._know(connection, item_id).values()]
 
     def of_items(self, connection: Connection, item_ids: Collection[str]) -> dict[str, list[Version]]:
         """Of all of these at once, by item; of some hundred at most."""
@@ -89,11 +125,16 @@ class Versions:
         return found
 
     def get(self, connection: Connection, item_id: str, number: int) -> Version:
+        if knows(connection):
+            known = self._know(connection, item_id).get(number)
+            if known is None:
+                raise _missing(item_id, number)
+            return known.version
         row = connection.execute(
             select_versions().where(versions.c.item_id == item_id, versions.c.number == number)
         ).one_or_none()
         if row is None:
-            raise NotFoundError(f"item {item_id} has no version {number}")
+            raise _missing(item_id, number)
         return version_from_row(connection, row)
 
     def current_of(
@@ -144,18 +185,13 @@ class Versions:
 
     def begin_pending(self, connection: Connection, item_id: str, *, actor: str) -> int:
         """Reserves the next version, still empty: the intent, stored before anybody is asked."""
-        now = self._clock()
-        highest, pending = connection.execute(
-            select(
-                func.max(versions.c.number),
-                func.count().filter(versions.c.stage == Stage.PENDING.value),
-            ).where(versions.c.item_id == item_id)
-        ).one()
-        if pending:
+        known = self.of_item(connection, item_id)
+        if any(version.stage is Stage.PENDING for version in known):
             raise ConflictError(f"item {item_id} has a pending version already")
-        self.insert(connection, item_id, number=highest + 1, stage=Stage.PENDING, now=now)
-        self._note(connection, actor, "version.begin", item_id, version=highest + 1)
-        return int(highest) + 1
+        number = max((version.number for version in known), default=0) + 1
+        self.insert(connection, item_id, number=number, stage=Stage.PENDING, now=self._clock())
+        self._note(connection, actor, "version.begin", item_id, version=number)
+        return number
 
     def fill_pending(
         self,
@@ -185,11 +221,7 @@ class Versions:
             raise ConflictError(f"version {number} of item {item_id} is not pending any more: look again")
         if version.expires_at is not None and version.expires_at <= end:
             return
-        connection.execute(
-            update(versions)
-            .where(versions.c.item_id == item_id, versions.c.number == number)
-            .values(expires_at=end)
-        )
+        self._change(connection, item_id, number, {"expires_at": end})
         self._note(connection, actor, "version.end-nearer", item_id, version=number, expires_at=end.isoformat())
 
     def activate(self, connection: Connection, item_id: str, *, new: int, old: int, actor: str) -> None:
@@ -218,19 +250,9 @@ class Versions:
         if version.stage is Stage.CURRENT:
             raise RefusedError(f"version {number} of item {item_id} is current: it is never destroyed")
         rules.check_move(version.stage, Stage.DESTROYED)
-        connection.execute(
-            update(versions)
-            .where(versions.c.item_id == item_id, versions.c.number == number)
-            .values(
-                stage=Stage.DESTROYED.value,
-                destroyed_at=self._clock(),
-                key_id=None,
-                wrapped_key=None,
-                record=None,
-                digest=None,
-                likeness=None,
-            )
-        )
+        gone: dict[str, Any] = dict.fromkeys((*_SEALED, "digest", "likeness"))
+        gone |= {"stage": Stage.DESTROYED.value, "destroyed_at": self._clock()}
+        self._change(connection, item_id, number, gone)
         self._note(connection, actor, "version.destroy", item_id, version=number, reason=reason)
 
     def reveal(
@@ -251,18 +273,10 @@ class Versions:
     def _reveal(
         self, connection: Connection, item_id: str, number: int, *, purpose: Purpose, actor: str
     ) -> Secret:
-        row = connection.execute(
-            select(versions, items.c.name, *(column.label(f"{_ITEM}{column.name}") for column in items.columns))
-            .join(items, items.c.id == versions.c.item_id)
-            .where(versions.c.item_id == item_id, versions.c.number == number)
-        ).one_or_none()
-        if row is None:
-            raise NotFoundError(f"item {item_id} has no version {number}")
-        check_mac(connection, versions, row, f"version {number} of item {row.name}")
-        check_mac(connection, items, row, f"item {row.name}", prefix=_ITEM)
+        name, row = self._read_sealed(connection, item_id, number)
         if row.key_id is None or row.wrapped_key is None or row.record is None:
             raise RefusedError(
-                f"version {number} of {row.name} holds no value"
+                f"version {number} of {name} holds no value"
                 + (
                     ": it was destroyed"
                     if row.stage == Stage.DESTROYED.value
@@ -274,21 +288,31 @@ class Versions:
         lapsed = row.expires_at is not None and row.expires_at <= self._clock()
         if lapsed and purpose in (Purpose.RUN, Purpose.TEST):
             raise RefusedError(
-                f"{row.name} lapsed at {row.expires_at:%Y-%m-%d %H:%M} UTC and can no longer be used: "
-                "replace it"
+                f"{name} lapsed at {row.expires_at:%Y-%m-%d %H:%M} UTC and can no longer be used: replace it"
             )
         sealed = Sealed(key_id=row.key_id, wrapped_key=row.wrapped_key, record=row.record)
         value = self._open(sealed, item_id, number)
         if value is None:
-            raise SealError(f"version {number} of {row.name}")
+            raise SealError(f"version {number} of {name}")
         if row.likeness is None and row.digest is None:  # from before there was one
-            connection.execute(
-                update(versions)
-                .where(versions.c.item_id == item_id, versions.c.number == number)
-                .values(likeness=self.likeness(value))
-            )
+            self._change(connection, item_id, number, {"likeness": self.likeness(value)})
         self._note(connection, actor, "version.reveal", item_id, version=number, purpose=purpose.value)
         return value
+
+    def _read_sealed(
+        self, connection: Connection, item_id: str, number: int
+    ) -> tuple[str, Row[*tuple[Any, ...]]]:
+        """The name of the item, and the row of its version, both checked."""
+        item = find_known(connection, item_id, ITEM)
+        known = {} if item is None else self._know(connection, item_id)
+        if item is not None and number in known:
+            return item.item.name, known[number].row
+        row = connection.execute(_SEALED_ROW, {"item": item_id, "number": number}).one_or_none()
+        if row is None:
+            raise _missing(item_id, number)
+        check_mac(connection, versions, row, f"version {number} of item {row.name}")
+        check_mac(connection, items, row, f"item {row.name}", prefix=_ITEM)
+        return row.name, row
 
     def opens(self, row: Row[*tuple[Any, ...]]) -> bool:
         """Whether the record of that row opens, if it has one. What it holds goes nowhere."""
@@ -329,30 +353,23 @@ class Versions:
         self, connection: Connection, item_id: str, number: int, *, actor: str, reason: str
     ) -> None:
         """A generated key has arrived: its value goes, its digest stays and goes on working."""
-        connection.execute(
-            update(versions)
-            .where(
-                versions.c.item_id == item_id,
-                versions.c.number == number,
-                versions.c.digest.is_not(None),
-            )
-            .values(key_id=None, wrapped_key=None, record=None)
-        )
+        self._change(connection, item_id, number, dict.fromkeys(_SEALED), _IS_KEY)
         self._note(connection, actor, "version.forget-value", item_id, version=number, reason=reason)
 
     # Shared with `Vault`, which makes an item's first version and takes an owner's new value
 
     def insert(self, connection: Connection, item_id: str, *, number: int, stage: Stage, now: datetime) -> None:
-        connection.execute(
-            insert(versions).values(
-                item_id=item_id,
-                number=number,
-                stage=stage.value,
-                created_at=now,
-                external={},
-                activated_at=now if stage is Stage.CURRENT else None,
-            )
-        )
+        known = find_known(connection, item_id, VERSIONS)
+        made = {
+            "item_id": item_id,
+            "number": number,
+            "stage": stage.value,
+            "created_at": now,
+            "external": {},
+            "activated_at": now if stage is Stage.CURRENT else None,
+        }
+        row = connection.execute(_INSERT, made, execution_options=changing(item_id)).one()
+        self._keep(connection, item_id, known, row)
 
     def fill(
         self,
@@ -373,9 +390,7 @@ class Versions:
         if is_issued:
             stored["issued_at"] = self._clock()
         stored |= self._seal(item_id, number, value, keep_value=keep_value)
-        connection.execute(
-            update(versions).where(versions.c.item_id == item_id, versions.c.number == number).values(stored)
-        )
+        self._change(connection, item_id, number, stored)
 
     def insert_first(
         self,
@@ -424,42 +439,110 @@ class Versions:
             (old, Stage.CURRENT, Stage.PREVIOUS, {"superseded_at": now}),
             (new, new_was, Stage.CURRENT, {"activated_at": now, "superseded_at": None}),
         ):
-            moved = connection.execute(
-                update(versions)
-                .where(
-                    versions.c.item_id == item_id,
-                    versions.c.number == number,
-                    versions.c.stage == was.value,
-                    (versions.c.record.is_not(None)) | (versions.c.digest.is_not(None)),
-                )
-                .values(stage=becomes.value, **stamps)
-                .returning(versions.c.record, versions.c.expires_at, versions.c.issued_at)
-            ).one_or_none()
+            moved = self._change(
+                connection,
+                item_id,
+                number,
+                {"stage": becomes.value, **stamps},
+                _MOVES[was],
+            )
             if moved is None:
                 raise ConflictError(f"version {number} of item {item_id} is not {was} any more: look again")
             became = moved
         note_current_number(connection, item_id, new)
-        row = connection.execute(select_items().where(items.c.id == item_id).with_for_update(of=items)).one()
-        owners = owners_of(connection, [item_id])[item_id]
-        item = item_from_row(row, owners, ())  # its labels decide nothing
-        connection.execute(
-            update(items)
-            .where(items.c.id == item_id)
-            .values(
-                updated_at=now,
-                **derived_columns(
-                    item.id,
-                    item.name,
-                    item.kind,
-                    owned=bool(item.owners),
-                    policy=item.policy,
-                    expires_at=became.expires_at,
-                    issued_at=became.issued_at,
-                ),
-            )
-        )
+        self._renew_item(connection, item_id, now=now, current=became)
         record: bytes | None = became.record
         return record
+
+    def _renew_item(
+        self, connection: Connection, item_id: str, *, now: datetime, current: Row[*tuple[Any, ...]]
+    ) -> None:
+        """What of the item's columns follows from its current version, which is that one now."""
+        known = find_known(connection, item_id, ITEM)
+        if known is None:
+            row = connection.execute(
+                select_items().where(items.c.id == item_id).with_for_update(of=items)
+            ).one()
+            owners = owners_of(connection, [item_id])[item_id]
+            item = item_from_row(row, owners, ())  # its labels decide nothing
+        else:
+            item = known.item
+        follows = {
+            "updated_at": now,
+            **derived_columns(
+                item.id,
+                item.name,
+                item.kind,
+                owned=bool(item.owners),
+                policy=item.policy,
+                expires_at=current.expires_at,
+                issued_at=current.issued_at,
+            ),
+        }
+        if known is not None:
+            became = update_known(
+                connection,
+                items,
+                known.row._mapping,  # noqa: SLF001  # SQLAlchemy's public way
+                follows,
+                _WITH_CURRENT,
+                given={"number": current.number, "its_version": current.mac},
+                options=changing(item_id),
+            )
+            if became is None:
+                raise ConflictError(f"{item.name} was changed at the same moment: look again")
+            check_mac(connection, items, became, f"item {item.name}")
+            made = item_from_row(became, item.owners, item.labels)
+            keep_known(connection, item_id, ITEM, item_as_known(known._replace(item=made, row=became)))
+            return
+        connection.execute(update(items).where(items.c.id == item_id).values(follows))
+
+    def _know(self, connection: Connection, item_id: str) -> Mapping[int, KnownVersion]:
+        """All versions, by number."""
+
+        def read() -> KnownPart[Mapping[int, KnownVersion]]:
+            rows = connection.execute(_OF_ITEM, {"item": item_id}).all()
+            return versions_as_known({row.number: _known(connection, row) for row in rows})
+
+        return know(connection, item_id, VERSIONS, read)
+
+    def _change(
+        self,
+        connection: Connection,
+        item_id: str,
+        number: int,
+        values: Mapping[str, Any],
+        change: RowChange = _CHANGED,
+    ) -> Row[*tuple[Any, ...]] | None:
+        """The version as it is now; None: there is none that is as the change wants it."""
+        known = find_known(connection, item_id, VERSIONS)
+        if known is not None and number in known:
+            row = update_known(
+                connection,
+                versions,
+                known[number].row._mapping,  # noqa: SLF001  # SQLAlchemy's public way
+                values,
+                change,
+                options=changing(item_id),
+            )
+            if row is not None:
+                self._keep(connection, item_id, known, row)
+                return row
+        of_row = (versions.c.item_id == item_id, versions.c.number == number)
+        statement = update(versions).where(*of_row, *change.where).values(values).returning(*change.returning)
+        return connection.execute(statement, execution_options=changing(item_id)).one_or_none()
+
+    def _keep(
+        self,
+        connection: Connection,
+        item_id: str,
+        known: Mapping[int, KnownVersion] | None,
+        row: Row[*tuple[Any, ...]],
+    ) -> None:
+        """What is known of the versions, with one of them as it has become."""
+        if known is not None:
+            became = {**known, row.number: _known(connection, row)}
+            keep_known(connection, item_id, VERSIONS, versions_as_known(became))
 
     def pending(self, connection: Connection, item_id: str) -> int | None:
         return connection.execute(
@@ -485,3 +568,11 @@ class Versions:
         **details: str | int | bool | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
+
+
+def _known(connection: Connection, row: Row[*tuple[Any, ...]]) -> KnownVersion:
+    return KnownVersion(version_from_whole_row(connection, row), row)
+
+
+def _missing(item_id: str, number: int) -> NotFoundError:
+    return NotFoundError(f"item {item_id} has no version {number}")

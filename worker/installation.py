@@ -1,7 +1,6 @@
 """A vault is made, or what is missing of it: folder, keyring, schema, digests, operators, settings."""
 
 import os
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from vaultcore.ids import new_id
 from vaultcore.own_row import has_own_row, write_own_row
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.signing_rows import sign_once
+from vaultcore.sqlite_copy import make_private
 from vaultcore.troubles import explain
 from worker.bootstrap import Clock, Services, find_deployment, utc_now
 from worker.config import SETTINGS_FILE, Settings
@@ -22,6 +22,7 @@ from worker.home import find_database
 from worker.locks import take_vault
 from worker.rows.owners import is_owner
 from worker.services.upkeep.anchors import ANCHORS_FILE
+from worker.services.upkeep.move import Moves
 from worker.services.upkeep.restore import Restores
 from worker.wording.parts import say_count
 
@@ -51,7 +52,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     database = Database(settings.database)
     database_file = find_database(settings)
     if database_file is not None:
-        _make_private(database_file)
+        make_private(database_file)
     had_schema = database.revision() is not None
     had_keyring = settings.keyring_path.exists()
     lost = _explain_lost(settings, had_schema=had_schema, had_keyring=had_keyring)
@@ -142,6 +143,25 @@ def make_restores(settings: Settings, clock: Clock = utc_now) -> Restores:
     )
 
 
+def make_moves(settings: Settings, clock: Clock = utc_now) -> Moves:
+    """What moves a vault that is here, with all of its keyring, to another database."""
+    services = Services(settings, clock)
+    try:
+        deployment_id = services.deployment_id
+        _ = services.keyring.active
+    finally:
+        services.close()
+    return Moves(
+        home=settings.home,
+        address=settings.database,
+        keyring=services.keyring,
+        deployment_id=deployment_id,
+        anchors_file=settings.home / ANCHORS_FILE,
+        page_size=settings.page_size,
+        clock=clock,
+    )
+
+
 def _write_settings(home: Path) -> bool:
     """The file is there whole, or not at all: one that ends in the middle would stop every command."""
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
@@ -166,12 +186,3 @@ def _make_home(folder: Path) -> None:
         problem = error.strerror or type(error).__name__
         told = f"the data folder {folder} cannot be made: {problem}; name another by --home"
         raise ConfigurationError(told) from None
-
-
-def _make_private(file: Path) -> None:
-    """Before anything is in it: its log takes its mode from it. What cannot be made, who opens it tells."""
-    with suppress(OSError):
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-    if file.is_file():
-        with suppress(OSError):
-            file.chmod(0o600)

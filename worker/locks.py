@@ -1,4 +1,5 @@
-"""One lock per home: shared by whoever works on its vault, alone for who puts another database in its place.
+"""One lock per home: shared by whoever works on its vault, alone for who puts another database in its place, or
+moves it to another.
 
 The lock is the kernel's (flock on a file in the home), so it ends with its process, however that ends.
 """
@@ -17,13 +18,24 @@ LOCK_FILE = "vault.lock"
 def share_vault(home: Path) -> int | None:
     """Works on the vault until the descriptor is closed. None where no file can be made there.
 
-    `RefusedError` while a restore has it alone.
+    `RefusedError` while a restore or a move has it alone.
     """
     descriptor = _open(home)
     if descriptor is None or _take(descriptor, fcntl.LOCK_SH):
         return descriptor
     os.close(descriptor)
-    raise RefusedError(f"a restore is at work in {home}: wait for its end, then repeat this")
+    raise RefusedError(f"a restore or a move is at work in {home}: wait for its end, then repeat this")
+
+
+@contextmanager
+def join_vault(home: Path) -> Iterator[None]:
+    """As `share_vault`, for this block."""
+    descriptor = share_vault(home)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 @contextmanager

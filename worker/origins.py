@@ -22,10 +22,20 @@ WARNED_VARIABLE: Final = "NIGHTKEY_WARNED"
 URL_VARIABLE: Final = "NIGHTKEY_URL"
 TOKEN_VARIABLE: Final = "NIGHTKEY_TOKEN"  # noqa: S105  # its name
 """Where the commands ask a server instead of working here, and as whom."""
+MOVE_VARIABLE: Final = "NIGHTKEY_MIGRATE_TO"
+"""Where `migrate-to` moves the vault, password and all: no argument, which others on the machine see."""
 PAGER_VARIABLE: Final = "NIGHTKEY_PAGER"
 """What long answers go through on a terminal."""
 _OURS: Final = frozenset(
-    {HOME_VARIABLE, WARNED_VARIABLE, GROUP_VARIABLE, URL_VARIABLE, TOKEN_VARIABLE, PAGER_VARIABLE}
+    {
+        HOME_VARIABLE,
+        WARNED_VARIABLE,
+        GROUP_VARIABLE,
+        URL_VARIABLE,
+        TOKEN_VARIABLE,
+        MOVE_VARIABLE,
+        PAGER_VARIABLE,
+    }
 )
 _FILE_MAX: Final = 1_048_576
 

@@ -40,7 +40,7 @@ ROUTE_SCHEMES = (
 PROBES = ("healthz", "readyz", "metrics")
 """What other programs ask a server, and may be answered without a token."""
 
-_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@|[?&][^=&\s]*password=[^&\s]")
 
 _ISSUER_MAX = 200
 """Characters."""

@@ -48,6 +48,7 @@ policy = "monthly"
 """
 GIVEN = {
     "value.txt": "a-new-value",
+    "url.txt": "postgresql://nightkey@127.0.0.1:9/nightkey",
     "route.txt": "json://127.0.0.1:9/hook",
     "credentials.csv": "name,value,expires_at\nprod-wiki-token,the-value-of-the-wiki,2099-01-01\n",
     ".env": "PROD_SHOP_TOKEN=the-value-of-the-shop\n",

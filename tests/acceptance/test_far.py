@@ -468,6 +468,7 @@ NEAR: tuple[tuple[str, ...], ...] = (
     ("demo",),
     ("backup", "x"),
     ("restore", "x"),
+    ("migrate-to", "x"),
     ("keyring", "restrict", "x"),
     ("audit", "accept-row", "items", "x"),
     ("console", "open"),

@@ -231,3 +231,19 @@ def test_who_would_hear_of_nothing_is_said_at_once(tmp_path: Path) -> None:
 def test_what_is_wrong_is_one_line_that_says_what_to_do(nightkey: Nightkey) -> None:
     for words, status, says in WRONG:
         assert says in complaint(nightkey, *words, status=status), words
+
+
+def test_a_notice_that_cannot_leave_keeps_no_rotation_by_hand_waiting(
+    nightkey: Nightkey, targets: TargetSystems
+) -> None:
+    """It is tried once; the next try is the night's."""
+    sink = targets.sink
+    nightkey("owner", "create", "platform", "--route", route_to(sink, "platform"))
+    nightkey(
+        "item", "create", "api-key:partner", "--owner", "platform", "--expires-at", "5d", "--mode", "auto",
+        "--rotator", "workflow-api-key", "--lifetime", "90d",
+    )  # fmt: skip
+    sink.answer(503, times=9)
+    nightkey("item", "rotate", "api-key:partner")
+    (notice,) = nightkey.json("notice", "list")
+    assert [(one["state"], one["attempts"]) for one in notice["deliveries"]] == [("waiting", 1)]

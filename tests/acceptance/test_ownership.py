@@ -240,9 +240,10 @@ def test_a_mount_that_belongs_to_a_trusted_group_is_taken(
     assert say("status", status=1) == ""
 
 
-def test_a_password_that_everybody_may_read_is_said(home: Path, say: Said) -> None:
+@pytest.mark.parametrize("url", ["amqp://nightkey:a-password@mq//", "amqp://mq//?ssl_password=a-password"])
+def test_a_password_that_everybody_may_read_is_said(home: Path, say: Said, url: str) -> None:
     file = home / "nightkey.toml"
-    file.write_text('broker_url = "amqp://nightkey:a-password@mq//"\n')
+    file.write_text(f'broker_url = "{url}"\n')
     file.chmod(0o644)
     said = say("status", status=1)
     assert said.startswith(

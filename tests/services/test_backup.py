@@ -616,7 +616,10 @@ def test_a_backup_of_an_older_schema_is_migrated(services: Services, tmp_path: P
 def test_while_a_restore_is_at_work_nothing_else_begins(moves: Moves) -> None:
     moves.services.close()
     other = Services(moves.services.settings, moves.services.clock)
-    with take_vault(moves.services.settings.home), pytest.raises(RefusedError, match="a restore is at work"):
+    with (
+        take_vault(moves.services.settings.home),
+        pytest.raises(RefusedError, match="a restore or a move is at work"),
+    ):
         _ = other.database
     with again(moves.services) as later:
         assert later.log()[1].action == "owner.create"

@@ -175,6 +175,10 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "nightkey backup nightkey.backup --replace",
     ),
     "restore": ("nightkey restore nightkey.backup --replace", "nightkey restore --adopt"),
+    "migrate-to": (
+        "nightkey migrate-to postgresql://nightkey@127.0.0.1/nightkey --dry-run",
+        "nightkey migrate-to --url-file url.txt",
+    ),
     "reconcile list": ("nightkey reconcile list", "nightkey reconcile list -o json"),
     "reconcile run": ("nightkey reconcile run", "nightkey reconcile run prod-mail-password"),
     "reconcile accept": (

@@ -109,6 +109,12 @@ SECTIONS: Final[dict[str, tuple[Noun, ...]]] = {
             module="reconcile",
             says="After a restore: which values are in use, asked of each target.",
         ),
+        Noun(
+            name="migrate-to",
+            module="migrate_to",
+            attribute="migrate_to",
+            says="Move the vault to another database, such as PostgreSQL.",
+        ),
         Noun(name="keyring", module="keyring", says="The file with the keys that the vault hangs on."),
     ),
     "What can be used": (

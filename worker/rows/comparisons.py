@@ -11,6 +11,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -21,16 +22,21 @@ from sqlalchemy import (
 
 from vaultcore.damage import is_sound
 from vaultcore.errors import TamperedError
+from vaultcore.known_items import ItemPart, KnownPart, know, list_digests
 from vaultcore.mac_writing import update_apart
 from vaultcore.paging import walk_pages
 from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.tables import items, versions
-from vaultcore.unit_of_work import remember
 from worker.domain.drift import DIFFERS, RESOLVED, Judgement, Result
 from worker.domain.reasons import Code, Reason, show_reason, store_reason
 from worker.rows.tables import comparisons, restorations
 
 _PAGE = 500
+_COMPARISON: "ItemPart[StoredComparison | None]" = ItemPart(
+    tables=frozenset({comparisons.name}),
+    digests=lambda item_id: list_digests(comparisons, comparisons.c.mac, comparisons.c.item_id == item_id),
+)
+_OF_ITEM = select(comparisons).where(comparisons.c.item_id == bindparam("item"))
 _NOT_ASKED_YET = store_reason(Reason.of(Code.NOT_ASKED_YET))
 
 
@@ -118,17 +124,15 @@ def find_open(connection: Connection, item_id: str) -> StoredComparison | None:
 
 
 def find(connection: Connection, item_id: str) -> StoredComparison | None:
-    return remember(
-        connection, ("comparison", item_id), (comparisons.name,), lambda: _find(connection, item_id)
-    )
+    return know(connection, item_id, _COMPARISON, lambda: _find(connection, item_id))
 
 
-def _find(connection: Connection, item_id: str) -> StoredComparison | None:
-    row = connection.execute(select(comparisons).where(comparisons.c.item_id == item_id)).one_or_none()
+def _find(connection: Connection, item_id: str) -> KnownPart[StoredComparison | None]:
+    row = connection.execute(_OF_ITEM, {"item": item_id}).one_or_none()
     if row is None:
-        return None
+        return KnownPart(None, ())
     check_mac(connection, comparisons, row, _name_it(item_id))
-    return StoredComparison(**_columns(row))
+    return KnownPart(StoredComparison(**_columns(row)), () if row.mac is None else (row.mac,))
 
 
 def record(

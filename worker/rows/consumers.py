@@ -4,8 +4,22 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
+from vaultcore.consumers import know_users
 from vaultcore.database import upsert_into
 from vaultcore.errors import UnreadableError
 from vaultcore.model import ConsumerKind, Stage
@@ -29,11 +43,16 @@ def consumers_of(
     also when those run next whose schedule another engine keeps. `TamperedError` where none of us wrote one of
     their references so.
     """
-    waived = {row.workflow_id for row in waivers_of(connection, rotation_id)}
-    found = consumers_of_each(connection, [item_id], waived=waived, now=now)[item_id]
-    if isinstance(found, UnreadableError):
-        raise found
-    return found
+    uses = know_users(connection, item_id).rows
+    if not any(row.consumer == ConsumerKind.WORKFLOW.value for row in uses):
+        return []
+    waived = () if rotation_id is None else {row.workflow_id for row in waivers_of(connection, rotation_id)}
+    found: dict[str, list[Consumer] | UnreadableError] = {item_id: []}
+    _gather(connection, found, waived=waived, now=now)
+    read = found[item_id]
+    if isinstance(read, UnreadableError):
+        raise read
+    return read
 
 
 def consumers_of_each(
@@ -54,8 +73,20 @@ def consumers_of_each(
         edited = find_edited(connection, references, row, what)
         if edited is not None and isinstance(found[row.item_id], list):
             found[row.item_id] = edited
-    if not any(row.consumer == ConsumerKind.WORKFLOW.value for row in uses):
-        return found
+    if any(row.consumer == ConsumerKind.WORKFLOW.value for row in uses):
+        _gather(connection, found, waived=waived, now=now)
+    return found
+
+
+def _gather(
+    connection: Connection,
+    found: dict[str, list[Consumer] | UnreadableError],
+    *,
+    waived: Collection[str],
+    now: datetime | None,
+) -> None:
+    """Of the items in `found`, which has an error where their references are none of ours."""
+    r, item_ids = references.c, list(found)
     rows = connection.execute(
         select(
             r.item_id,
@@ -76,15 +107,16 @@ def consumers_of_each(
         .where(r.item_id.in_(item_ids), r.consumer == ConsumerKind.WORKFLOW.value, ~r.mentioned)
         .group_by(r.item_id, r.consumer_id, r.consumer_name, r.active, r.elsewhere, workflows.c.id)
         .order_by(r.consumer_name)
-    )
-    open_ones = connection.execute(
-        select(rotations.c.item_id, rotations.c.id).where(
-            rotations.c.item_id.in_(item_ids), rotations.c.finished_at.is_(None)
-        )
-    )
+    ).all()
     at_it: dict[str, list[str]] = {}
-    for one in open_ones:
-        at_it.setdefault(one.item_id, []).append(one.id)
+    if any(row.held_by is not None for row in rows):
+        open_ones = connection.execute(
+            select(rotations.c.item_id, rotations.c.id).where(
+                rotations.c.item_id.in_(item_ids), rotations.c.finished_at.is_(None)
+            )
+        )
+        for one in open_ones:
+            at_it.setdefault(one.item_id, []).append(one.id)
     for row in rows:
         consumers = found[row.item_id]
         if isinstance(consumers, UnreadableError):
@@ -93,7 +125,6 @@ def consumers_of_each(
             consumers.append(_consumer(row, waived, at_it.get(row.item_id, ()), now))
         except UnreadableError as error:
             found[row.item_id] = error
-    return found
 
 
 def users_of(connection: Connection, item_id: str) -> list[str]:
@@ -209,23 +240,29 @@ def forget_proof(connection: Connection, item_id: str, number: int) -> None:
     )
 
 
-def stale_copies(connection: Connection, item_id: str, number: int) -> list[str]:
-    """Declared copies of the item that active workflows use, and that do not hold its version's value."""
+def _select_stale_copies() -> Select[str]:
     held, new = versions.alias("held"), versions.alias("new")
+    original: BindParameter[str] = bindparam("original")
     used = (
         select(references.c.item_id)
         .where(references.c.item_id == items.c.id, references.c.active, ~references.c.mentioned)
         .exists()
     )
-    return list(
-        connection.execute(
-            select(items.c.name)
-            .join(held, and_(held.c.item_id == items.c.id, held.c.stage == Stage.CURRENT.value))
-            .join(new, and_(new.c.item_id == item_id, new.c.number == number))
-            .where(items.c.copy_of == item_id, held.c.likeness.is_distinct_from(new.c.likeness), used)
-            .order_by(items.c.name)
-        ).scalars()
+    return (
+        select(items.c.name)
+        .join(held, and_(held.c.item_id == items.c.id, held.c.stage == Stage.CURRENT.value))
+        .join(new, and_(new.c.item_id == original, new.c.number == bindparam("number")))
+        .where(items.c.copy_of == original, held.c.likeness.is_distinct_from(new.c.likeness), used)
+        .order_by(items.c.name)
     )
+
+
+_STALE_COPIES = _select_stale_copies()
+
+
+def stale_copies(connection: Connection, item_id: str, number: int) -> list[str]:
+    """Declared copies of the item that active workflows use, and that do not hold its version's value."""
+    return list(connection.execute(_STALE_COPIES, {"original": item_id, "number": number}).scalars())
 
 
 def running_since(connection: Connection, item_id: str, since: datetime | None, until: datetime) -> list[str]:

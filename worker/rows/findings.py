@@ -5,14 +5,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, not_, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from vaultcore.database import upsert_into
 from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.paging import walk_keyset
 from vaultcore.stored import check_row, read_all
-from vaultcore.tables import item_owners, owners
+from vaultcore.tables import UtcDateTime, item_owners, owners
 from worker.domain.audience import DEPUTY_LEVEL
 from worker.domain.findings import Finding, FindingKind, topic_of
 from worker.domain.reasons import Reason, read_reason, store_reason
@@ -122,7 +135,18 @@ def resolve_item(connection: Connection, item_id: str, now: datetime) -> None:
 
 
 def resolve(connection: Connection, kind: FindingKind, subject: str, now: datetime) -> None:
-    _resolve(connection, now, findings.c.kind == kind.value, findings.c.subject == subject)
+    connection.execute(_RESOLVE, {"of_kind": kind.value, "about": subject, "now": now})
+
+
+_RESOLVE = (
+    update(findings)
+    .where(
+        findings.c.resolved_at.is_(None),
+        findings.c.kind == bindparam("of_kind"),
+        findings.c.subject == bindparam("about"),
+    )
+    .values(resolved_at=bindparam("now", type_=UtcDateTime))
+)
 
 
 def _resolve(connection: Connection, now: datetime, *which: ColumnElement[bool]) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from vaultcore.errors import Cause
 from vaultcore.row_macs import check_mac
@@ -14,6 +14,12 @@ from worker.rows.runs import PROVING
 from worker.rows.tables import run_versions, runs
 
 _USED = "used_"
+_WITH = (
+    select(runs, *(column.label(f"{_USED}{column.name}") for column in run_versions.columns))
+    .join(run_versions, run_versions.c.run_id == runs.c.id)
+    .where(run_versions.c.item_id == bindparam("item"), run_versions.c.number == bindparam("number"))
+    .order_by(runs.c.completed_at, runs.c.id)
+)
 
 
 class JudgingRun(NamedTuple):
@@ -32,13 +38,7 @@ def runs_with(connection: Connection, *, item_id: str, number: int, since: datet
 
     `TamperedError` where none of us wrote one that used it so, whatever it says now.
     """
-    used = (column.label(f"{_USED}{column.name}") for column in run_versions.columns)
-    rows = connection.execute(
-        select(runs, *used)
-        .join(run_versions, run_versions.c.run_id == runs.c.id)
-        .where(run_versions.c.item_id == item_id, run_versions.c.number == number)
-        .order_by(runs.c.completed_at, runs.c.id)
-    ).all()
+    rows = connection.execute(_WITH, {"item": item_id, "number": number}).all()
     for row in rows:
         check_mac(connection, runs, row, f"run {row.id} of {row.workflow_name}")
         check_mac(connection, run_versions, row, f"what run {row.id} of {row.workflow_name} used", prefix=_USED)

@@ -8,7 +8,19 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from vaultcore.damage import is_whole
 from vaultcore.mac_writing import update_apart
@@ -43,7 +55,7 @@ def of_rotation(connection: Connection, rotation_id: str) -> Pickup | None:
         connection,
         ("pickup", rotation_id),
         (pickups.name, items.name),
-        lambda: _one(connection, _select().where(pickups.c.rotation_id == rotation_id)),
+        lambda: _one(connection, _OF_ROTATION.params(rotation=rotation_id)),
     )
 
 
@@ -185,6 +197,9 @@ def _select() -> Select[*tuple[Any, ...]]:
             versions, (versions.c.item_id == pickups.c.item_id) & (versions.c.number == pickups.c.number)
         )
     )
+
+
+_OF_ROTATION = _select().where(pickups.c.rotation_id == bindparam("rotation"))
 
 
 def _one(connection: Connection, query: Select[*tuple[Any, ...]]) -> Pickup | None:

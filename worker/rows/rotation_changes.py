@@ -1,6 +1,6 @@
 """What is written of a rotation, as rows: opened, changed, put off. It decides nothing and commits nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +40,12 @@ def find_changes(before: Rotation, after: Rotation) -> dict[str, Any]:
     was, became = vars(before), vars(after)
     changed = {name: value for name, value in became.items() if value != was[name] and name != "lease_until"}
     return _store(changed)
+
+
+def read_columns(rotation: Rotation, names: Collection[str]) -> dict[str, Any]:
+    """Some of its columns, as they are stored."""
+    of_it = vars(rotation)
+    return _store({name: of_it[name] for name in names})
 
 
 def _store(values: Mapping[str, Any]) -> dict[str, Any]:

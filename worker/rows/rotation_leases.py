@@ -1,14 +1,19 @@
 """Who holds a rotation, as rows: conditional leases and fences. It commits nothing."""
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from vaultcore.errors import ConflictError, RefusedError
+from vaultcore.mac_writing import RowChange, update_known
+from vaultcore.row_macs import columns_of, digested
+from vaultcore.tables import UtcDateTime
 from worker.domain.rotation import Rotation
-from worker.rows.lease_clock import lease_now
-from worker.rows.rotation_changes import find_changes
+from worker.rows.lease_clock import given_times, lease_now, lease_times
+from worker.rows.rotation_changes import find_changes, read_columns
 from worker.rows.rotations import get_rotation, read_whole
 from worker.rows.tables import rotations
 
@@ -24,25 +29,31 @@ def lease_rotation(
     Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
     that kills its worker is not tried for ever. `TamperedError` for one that none of us wrote as it is.
     """
-    moment = lease_now(connection, now)
-    row = connection.execute(
+    given = {"rotation": rotation_id, "now": now, **given_times(connection, now, lease)}
+    row = connection.execute(_take_due(connection.dialect.name), given).one_or_none()
+    return None if row is None else read_whole(connection, row)
+
+
+@cache
+def _take_due(dialect: str) -> ReturningUpdate[*tuple[Any, ...]]:
+    times, now = lease_times(dialect), bindparam("now", type_=UtcDateTime)
+    return (
         update(rotations)
         .where(
-            rotations.c.id == rotation_id,
+            rotations.c.id == bindparam("rotation"),
             rotations.c.finished_at.is_(None),
             rotations.c.next_at <= now,
-            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < moment),
+            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < times.now),
         )
         .values(
-            lease_until=moment + lease,
+            lease_until=times.end,
             fence=rotations.c.fence + 1,
             leases_lost=_COUNT_LOST,
             attempts=rotations.c.attempts + 1,
             touched_at=now,
         )
-        .returning(rotations)
-    ).one_or_none()
-    return None if row is None else read_whole(connection, row)
+        .returning(*rotations.c)
+    )
 
 
 def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) -> Rotation:
@@ -73,16 +84,19 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
 
 def renew_lease(connection: Connection, leased: Rotation, *, now: datetime, lease: timedelta) -> bool:
     """Holds on to the rotation; False for who lost it, or let its lease lapse."""
-    moment = lease_now(connection, now)
+    dialect = connection.dialect.name
     renewed = connection.execute(
-        update(rotations).where(_is_held(leased, moment)).values(lease_until=moment + lease)
+        update(rotations)
+        .where(rotations.c.id == leased.id, *_still_held(dialect))
+        .values(lease_until=lease_times(dialect).end),
+        {**_held_by(leased), **given_times(connection, now, lease)},
     )
     return renewed.rowcount == 1
 
 
 def is_held(connection: Connection, leased: Rotation, *, now: datetime) -> bool:
-    moment = lease_now(connection, now)
-    return connection.execute(select(rotations.c.id).where(_is_held(leased, moment))).first() is not None
+    given = {"rotation": leased.id, **_held_by(leased), **given_times(connection, now)}
+    return connection.execute(_select_held(connection.dialect.name), given).first() is not None
 
 
 def store_rotation(
@@ -91,13 +105,19 @@ def store_rotation(
     """Writes what became of it, and renews its lease; None: gives it back. `ConflictError` for who lost it or
     let it lapse.
     """
-    moment = lease_now(connection, now)
-    written = connection.execute(
-        update(rotations)
-        .where(_is_held(leased, moment))
-        .values(lease_until=None if lease is None else moment + lease, **find_changes(leased, after))
+    dialect = connection.dialect.name
+    changes = find_changes(leased, after)
+    if lease is None:
+        changes["lease_until"] = None
+    written = update_known(
+        connection,
+        rotations,
+        digested(connection, rotations, read_columns(leased, columns_of(rotations))),
+        changes,
+        _step_by_holder(dialect, renews=lease is not None),
+        given={**_held_by(leased), **given_times(connection, now, lease)},
     )
-    if written.rowcount != 1:
+    if written is None:
         raise ConflictError(f"rotation {leased.id} was taken over by another worker")
 
 
@@ -107,8 +127,8 @@ def lock_held(connection: Connection, leased: Rotation, *, now: datetime) -> Non
     """
     if connection.dialect.name == "sqlite":
         return
-    held = select(rotations.c.id).where(_is_held(leased, lease_now(connection, now))).with_for_update()
-    if connection.execute(held).first() is None:
+    given = {"rotation": leased.id, **_held_by(leased), **given_times(connection, now)}
+    if connection.execute(_select_held(connection.dialect.name).with_for_update(), given).first() is None:
         raise ConflictError(f"rotation {leased.id} was taken over by another worker")
 
 
@@ -121,9 +141,22 @@ def release_lease(connection: Connection, leased: Rotation) -> None:
     )
 
 
-def _is_held(leased: Rotation, moment: Any) -> ColumnElement[bool]:  # noqa: ANN401  # see `lease_now`
-    return and_(
-        rotations.c.id == leased.id,
-        rotations.c.fence == leased.fence,
-        rotations.c.lease_until >= moment,
-    )
+@cache
+def _still_held(dialect: str) -> tuple[ColumnElement[bool], ...]:
+    """By whoever has the fence."""
+    return (rotations.c.fence == bindparam("held"), rotations.c.lease_until >= lease_times(dialect).now)
+
+
+def _held_by(leased: Rotation) -> dict[str, Any]:
+    return {"held": leased.fence}
+
+
+@cache
+def _step_by_holder(dialect: str, *, renews: bool) -> RowChange:
+    also = (("lease_until", lease_times(dialect).end),) if renews else ()
+    return RowChange(where=_still_held(dialect), also=also)
+
+
+@cache
+def _select_held(dialect: str) -> Select[str]:
+    return select(rotations.c.id).where(rotations.c.id == bindparam("rotation"), *_still_held(dialect))

@@ -2,12 +2,17 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from worker.domain.reasons import Reason, read_reasons, store_reasons
 from worker.domain.states import StepResult
 from worker.domain.tracks import NewStep, StepRecord, TriedStep
 from worker.rows.tables import rotation_steps
+
+_LAST = select(func.coalesce(func.max(rotation_steps.c.number), 0)).where(
+    rotation_steps.c.rotation_id == bindparam("rotation")
+)
+_ADD = insert(rotation_steps)
 
 
 def add_step(connection: Connection, rotation_id: str, step: NewStep) -> None:
@@ -17,18 +22,14 @@ def add_step(connection: Connection, rotation_id: str, step: NewStep) -> None:
 
 def last_number(connection: Connection, rotation_id: str) -> int:
     """Of the steps that were recorded of it; 0: of none."""
-    number: int = connection.execute(
-        select(func.coalesce(func.max(rotation_steps.c.number), 0)).where(
-            rotation_steps.c.rotation_id == rotation_id
-        )
-    ).scalar_one()
+    number: int = connection.execute(_LAST, {"rotation": rotation_id}).scalar_one()
     return number
 
 
 def add_steps(connection: Connection, rotation_id: str, steps: Sequence[NewStep], *, after: int) -> None:
     """In their order, behind the one with that number."""
     connection.execute(
-        insert(rotation_steps),
+        _ADD,
         [
             {
                 "rotation_id": rotation_id,

@@ -89,6 +89,9 @@ def read_workflow(stored: StoredWorkflow) -> Workflow:
 
 # Found and listed
 
+READ_FROM = (workflows.name,)
+"""The tables that one is read from."""
+
 
 def find_workflow(connection: Connection, name_or_id: str) -> Workflow | None:
     """By name, by our id, by the id that its document has, or by the only id of ours that begins so;

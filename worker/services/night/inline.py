@@ -137,7 +137,10 @@ class InlineNight:
         return self._moving(self._clock())
 
     def run_rotation(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
-        """One rotation until it watches, waits for a person, or has ended; then its notices."""
+        """One rotation until it watches, waits for a person, or has ended; then its notices.
+
+        A notice that cannot leave keeps nobody waiting: it is tried again with the next night, or by `up`.
+        """
 
         def moving() -> bool:
             with self._database.read() as connection:
@@ -148,7 +151,7 @@ class InlineNight:
             if self._rotate(rotation_id, tell) is None:
                 self._stopping.wait(_POLL_SECONDS)
         if not self.stopped:
-            self._deliver()
+            self._deliver(wait=False)
         with self._database.read() as connection:
             return rotation_rows.get_rotation(connection, rotation_id)
 
@@ -263,7 +266,7 @@ class InlineNight:
             asked = self._credential_checks.run(item_id) is not None or asked
         return asked
 
-    def _deliver(self, say: Callable[[str], None] = lambda _: None, *, wait: bool = True) -> None:
+    def _deliver(self, say: Callable[[str], None] = lambda _: None, *, wait: bool) -> None:
         """What is due, and its retries; what waits for the end of somebody's quiet hours leaves by itself."""
         said: set[str] = set()
         while not self.stopped:

@@ -343,7 +343,7 @@ class Rotations:
         before = leased.state in saga.BEFORE_ACTIVATION
         if cut_off > _CUT_OFF_LIMIT:
             problem = Reason.of(Code.CUT_OFF, times=cut_off)
-        elif before and leased.request_digest not in (None, digest_request(item)):
+        elif before and leased.request_digest is not None and leased.request_digest != digest_request(item):
             problem = Reason.of(Code.CHANGED_SINCE_APPROVAL)
         elif None not in (leased.target, leads_to) and leased.target != leads_to:
             problem = Reason.of(Code.LEADS_ELSEWHERE, now=leads_to, before=leased.target)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from vaultcore.errors import NotFoundError, RefusedError, UnreadableError
+from vaultcore.unit_of_work import remember
 from worker.domain.commands import quote_word
 from worker.rows import workflows as workflow_rows
 from worker.workflows.workflow import Workflow
@@ -15,7 +16,12 @@ class Definitions:
 
     def get(self, connection: Connection, name_or_id: str) -> Workflow:
         """By name, by our id, or by the id that its document has; `TamperedError` if none of us wrote it so."""
-        workflow = workflow_rows.find_workflow(connection, name_or_id)
+        workflow = remember(
+            connection,
+            ("workflow", name_or_id),
+            workflow_rows.READ_FROM,
+            lambda: workflow_rows.find_workflow(connection, name_or_id),
+        )
         if workflow is None:
             raise NotFoundError(f"no workflow {name_or_id[:60]!r}: `nightkey workflow list` shows them all")
         return workflow

@@ -32,6 +32,8 @@ class Anchors:
         self._file = file
         self._clock = clock
         self._seen: tuple[tuple[int, int, int], Anchor | None] | None = None
+        self._lines: dict[bytes, Anchor] = {}
+        """Those at the file's end that were read before."""
 
     def anchor(self) -> str:
         """Signs today's head and appends it, on the disk; the line is also what to keep elsewhere."""
@@ -92,9 +94,10 @@ class Anchors:
         found = f"ends at row {last}" if last < newest.seq else f"has another row {newest.seq}"
         return (
             f"the database is not the one that was here at {newest.at:%Y-%m-%d %H:%M} UTC: its log {found}, "
-            f"and {self._file.name} knows row {newest.seq}. Was an older one put back? `nightkey restore FILE "
-            "--replace` brings a backup back; `nightkey restore --adopt` keeps this one, and compares every "
-            "value with its target before anything is rotated"
+            f"and {self._file.name} knows row {newest.seq}. Was the vault moved (`nightkey migrate-to`)? Then "
+            "database_url has to name where it is. Was an older one put back? "
+            "`nightkey restore FILE --replace` brings a backup back; `nightkey restore --adopt` keeps this "
+            "one, and compares every value with its target before anything is rotated"
         )
 
     def refuse_older(self) -> None:
@@ -131,11 +134,13 @@ class Anchors:
             file.seek(max(found.st_size - _TAIL, 0))
             lines = file.read(_TAIL).splitlines()
         newest: Anchor | None = None
+        known, self._lines = self._lines, {}
         for line in lines:
             try:
-                anchor = self._audit.read_anchor(line.decode(), source=str(self._file))
+                anchor = known.get(line) or self._audit.read_anchor(line.decode(), source=str(self._file))
             except (InvalidInputError, UnicodeDecodeError):
                 continue
+            self._lines[line] = anchor
             if newest is None or anchor.seq > newest.seq:
                 newest = anchor
         if newest is None and any(lines):

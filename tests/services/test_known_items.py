@@ -1,0 +1,215 @@
+"""What a unit of work knows of items is what anybody else would read: after its own writes, and in its next
+transaction, whatever others have done between the two.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import Connection
+
+from tests.counting import count_on
+from tests.services.conftest import TOKEN, Moves
+from vaultcore.errors import ConflictError, NotFoundError, TamperedError
+from vaultcore.model import Item, Policy, Reference, Version
+from vaultcore.secret import Secret
+from vaultcore.versions import Purpose
+from worker.bootstrap import Services
+
+
+class NoHolder:
+    """Of a unit that stores nothing of its own."""
+
+    is_ahead = False
+
+    def begin(self, connection: Connection) -> None:
+        """Nothing is locked."""
+
+    def store(self, connection: Connection) -> None:
+        """Nothing is stored."""
+
+    def settle(self, *, kept: bool) -> None:
+        """Nobody hears of it."""
+
+
+class Read(NamedTuple):
+    item: Item
+    versions: list[Version]
+    users: list[Reference]
+    uses: list[Reference]
+
+
+def read_all(services: Services, item_id: str) -> Read:
+    with services.database.read() as connection:
+        return Read(
+            services.vault.get(connection, item_id),
+            services.versions.of_item(connection, item_id),
+            services.references.of_item(connection, item_id),
+            services.references.of_consumer(connection, item_id),
+        )
+
+
+def reveal(services: Services, item_id: str, number: int) -> str:
+    with services.database.write() as connection:
+        return services.versions.reveal(
+            connection, item_id, number, purpose=Purpose.ROTATION, actor="test"
+        ).expose()
+
+
+def replace_value(services: Services, item_id: str, value: str) -> None:
+    """As a rotation does: begun, filled, made current."""
+    versions = services.versions
+    with services.database.write() as connection:
+        old = services.vault.get(connection, item_id).version or 0
+        new = versions.begin_pending(connection, item_id, actor="test")
+    with services.database.write() as connection:
+        ends = services.clock() + timedelta(days=50)
+        versions.fill_pending(
+            connection, item_id, new, Secret(value), expires_at=ends, external={"id": [1, "é"]}, actor="test"
+        )
+    with services.database.write() as connection:
+        versions.activate(connection, item_id, new=new, old=old, actor="test")
+
+
+def test_what_it_wrote_itself_is_known_as_others_read_it(services: Services, moves: Moves) -> None:
+    item = moves.add(days=30).item
+    moves.use("orders", TOKEN)
+    with services.database.unit(NoHolder()):
+        read_all(services, item.id)
+        replace_value(services, item.id, "the-second-value")
+        within = read_all(services, item.id)
+        assert reveal(services, item.id, 2) == "the-second-value"
+        with services.database.apart():
+            assert read_all(services, item.id) == within
+        replace_value(services, item.id, "the-third-value")
+        with services.database.write() as connection:
+            services.versions.destroy(connection, item.id, 1, actor="test", reason="retired")
+        within = read_all(services, item.id)
+        with services.database.apart():
+            assert read_all(services, item.id) == within
+        assert read_all(services, item.id) == within
+    assert [version.stage for version in within.versions] == ["destroyed", "previous", "current"]
+
+
+def test_what_stands_is_read_once_and_asked_for_by_one_statement_in_each_transaction_after(
+    services: Services, moves: Moves
+) -> None:
+    item, other = moves.add(days=30).item, moves.add("prod-crm-password").item
+    with services.database.unit(NoHolder()):
+        first = [read_all(services, one.id) for one in (item, other)]
+        with services.database.apart():
+            pass
+        with count_on(services.database.engine) as counted:
+            for _ in range(2):
+                assert [read_all(services, one.id) for one in (item, other)] == first
+        assert len(counted.statements) == 1
+
+
+def give_value(moves: Moves) -> None:
+    moves.update(TOKEN, value="given-by-its-owner")
+
+
+def change_policy(moves: Moves) -> None:
+    moves.update(TOKEN, policy=Policy(lead=timedelta(days=3)))
+
+
+def rename(moves: Moves) -> None:
+    moves.use("invoices")
+    moves.update(TOKEN, name="prod-ticketing-other-token")
+
+
+def label(moves: Moves) -> None:
+    moves.update(TOKEN, labels={"tier": "one"})
+
+
+def disown(moves: Moves) -> None:
+    moves.update(TOKEN, owner_ids=())
+
+
+def rename_owner(moves: Moves) -> None:
+    with moves.services.database.write() as connection:
+        owners = moves.services.owners
+        owners.rename(connection, owners.get(connection, "platform"), "platforms", actor="test")
+
+
+def use_it(moves: Moves) -> None:
+    moves.use("orders", TOKEN)
+
+
+def lead_nowhere(moves: Moves) -> None:
+    moves.use("invoices")
+
+
+def destroy_old(moves: Moves) -> None:
+    moves.destroy(moves.get(TOKEN).id, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [give_value, change_policy, rename, label, disown, rename_owner, use_it, lead_nowhere, destroy_old],
+    ids=lambda one: one.__name__,
+)
+def test_what_another_did_between_two_transactions_is_seen(
+    services: Services, moves: Moves, change: Callable[[Moves], None]
+) -> None:
+    with services.database.write() as connection:
+        owner = services.owners.create(connection, "platform", actor="test")
+    item = moves.add(days=30, owner_ids=(owner.id,)).item
+    moves.update(TOKEN, value="the-second-value")
+    moves.use("invoices", TOKEN)
+    with services.database.unit(NoHolder()):
+        before = read_all(services, item.id)
+        with services.database.apart():
+            change(moves)
+        after = read_all(services, item.id)
+        with services.database.apart():
+            assert read_all(services, item.id) == after
+    assert after != before
+
+
+def test_an_item_that_is_gone_is_known_no_more(services: Services, moves: Moves) -> None:
+    item = moves.add(days=30).item
+    with services.database.unit(NoHolder()):
+        read_all(services, item.id)
+        with services.database.apart():
+            moves.delete(TOKEN)
+        with pytest.raises(NotFoundError):
+            read_all(services, item.id)
+
+
+def test_what_was_undone_is_not_known(services: Services, moves: Moves) -> None:
+    item = moves.add(days=30).item
+
+    def fail() -> None:
+        replace_value(services, item.id, "the-second-value")
+        with services.database.write():
+            raise ConflictError("told by the test")
+
+    with services.database.unit(NoHolder()):
+        before = read_all(services, item.id)
+        with pytest.raises(ConflictError):
+            fail()
+        assert read_all(services, item.id) == before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE versions SET expires_at = NULL WHERE number = 1",
+        "UPDATE versions SET mac = NULL WHERE number = 1",
+        "UPDATE items SET name = 'prod-another-token'",
+    ],
+)
+def test_what_was_edited_behind_its_back_is_not_made_honest(
+    services: Services, moves: Moves, edit: str
+) -> None:
+    item = moves.add(days=30).item
+    with services.database.unit(NoHolder()):
+        read_all(services, item.id)
+        with services.database.apart():
+            moves.sql(edit)
+        with pytest.raises((TamperedError, ConflictError)):
+            replace_value(services, item.id, "the-second-value")
+    with pytest.raises(TamperedError):
+        read_all(services, item.id)

@@ -1,0 +1,86 @@
+"""What a unit of work knows of an item: the item itself, its versions, what its rotator uses, and its users."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Row, ScalarSelect, func, select
+
+from vaultcore.known_items import ItemId, ItemPart, KnownPart, list_digests
+from vaultcore.model import Item, Reference, Stage, Version
+from vaultcore.tables import item_labels, item_owners, items, owners, references, versions
+
+
+class KnownItem(NamedTuple):
+    """`row`: its columns, with `current_number` and `current_mac` of its current version; `beside`: the digests
+    of the rows of its owners and labels.
+    """
+
+    item: Item
+    row: Row[*tuple[Any, ...]]
+    beside: tuple[bytes, ...]
+
+
+class KnownVersion(NamedTuple):
+    """`row`: its columns, sealed ones too."""
+
+    version: Version
+    row: Row[*tuple[Any, ...]]
+
+
+class KnownReferences(NamedTuple):
+    references: list[Reference]
+    rows: Sequence[Row[*tuple[Any, ...]]]
+
+
+def _digests_of_item(item_id: ItemId) -> ScalarSelect[str]:
+    current = (versions.c.item_id == item_id) & (versions.c.stage == Stage.CURRENT.value)
+    owned, labelled = item_owners.c.item_id == item_id, item_labels.c.item_id == item_id
+    answering = owners.join(item_owners, item_owners.c.owner_id == owners.c.id)
+    first, *rest = (
+        func.coalesce(digests, "")
+        for digests in (
+            list_digests(items, items.c.mac, items.c.id == item_id),
+            list_digests(versions, versions.c.mac, current),
+            list_digests(item_owners, item_owners.c.mac, owned),
+            list_digests(answering, owners.c.mac, owned),
+            list_digests(item_labels, item_labels.c.mac, labelled),
+        )
+    )
+    joined: ColumnElement[str] = first
+    for one in rest:
+        joined = joined.concat(" ").concat(one)
+    return select(joined).scalar_subquery()
+
+
+ITEM: ItemPart[KnownItem] = ItemPart(
+    tables=frozenset({items.name, item_owners.name, owners.name, item_labels.name}), digests=_digests_of_item
+)
+
+VERSIONS: ItemPart[Mapping[int, KnownVersion]] = ItemPart(
+    tables=frozenset({versions.name}),
+    digests=lambda item_id: list_digests(versions, versions.c.mac, versions.c.item_id == item_id),
+)
+
+USES: ItemPart[KnownReferences] = ItemPart(
+    tables=frozenset({references.name}),
+    digests=lambda item_id: list_digests(references, references.c.mac, references.c.consumer_id == item_id),
+)
+"""What it uses: the item's rotator does, or any other consumer of that id."""
+
+USERS: ItemPart[KnownReferences] = ItemPart(
+    tables=frozenset({references.name}),
+    digests=lambda item_id: list_digests(references, references.c.mac, references.c.item_id == item_id),
+)
+
+
+def item_as_known(known: KnownItem) -> KnownPart[KnownItem]:
+    own = (known.row.mac, known.row.current_mac)
+    return KnownPart(known, [digest for digest in (*own, *known.beside) if digest is not None])
+
+
+def versions_as_known(known: Mapping[int, KnownVersion]) -> KnownPart[Mapping[int, KnownVersion]]:
+    return KnownPart(known, [one.row.mac for one in known.values() if one.row.mac is not None])
+
+
+def references_as_known(known: KnownReferences) -> KnownPart[KnownReferences]:
+    return KnownPart(known, [row.mac for row in known.rows if row.mac is not None])

@@ -1,0 +1,182 @@
+"""What a unit of work knows of items, a part at a time: read and checked once, and taken over into its next
+transaction where the rows still have the digests that they had.
+
+A part says which tables it is read from, and how the digests of its rows are asked for. Whoever writes rows of
+an item through `changing` leaves what is known of others alone, and may put what they have become in its place;
+any other write to a table ends what is known of it.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, Generic, TypeVar, cast
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    FromClause,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    select,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.types import String
+
+T = TypeVar("T")
+ItemId = BindParameter[str]
+_INFO: Final = "known items"
+_CHANGING: Final = "nightkey_changes_item"
+
+
+@dataclass(frozen=True, eq=False)
+class ItemPart(Generic[T]):
+    """`digests`: of the rows of an item that it is read from, as `list_digests` lists them."""
+
+    tables: frozenset[str]
+    digests: Callable[[ItemId], ScalarSelect[str]]
+
+
+@dataclass(frozen=True)
+class KnownPart(Generic[T]):
+    """`digests`: those of the rows that it was read from."""
+
+    value: T
+    digests: Collection[bytes]
+
+
+_Key = tuple[str, ItemPart[Any]]
+"""The id of an item, and a part of what can be known of it."""
+
+
+class KnownItems:
+    """Of one transaction. `before`: what its unit knew at the end of the one before."""
+
+    def __init__(self, before: Mapping[_Key, KnownPart[Any]]) -> None:
+        self._known: dict[_Key, KnownPart[Any]] = {}
+        self._before = dict(before)
+
+    def find(self, connection: Connection, item_id: str, part: ItemPart[T]) -> KnownPart[T] | None:
+        if (item_id, part) in self._before:
+            self._look_again(connection)
+        return self._known.get((item_id, part))
+
+    def keep(self, item_id: str, part: ItemPart[T], known: KnownPart[T]) -> None:
+        self._known[item_id, part] = known
+
+    def forget(self, table: str, item_id: str | None) -> None:
+        """What was read from the table; of that item, or of all."""
+        for found in (self._known, self._before):
+            for key in [key for key in found if table in key[1].tables and item_id in (None, key[0])]:
+                del found[key]
+
+    def take_over(self) -> Mapping[_Key, KnownPart[Any]]:
+        """For the next transaction of the unit."""
+        return self._before | self._known
+
+    def _look_again(self, connection: Connection) -> None:
+        """All that was known before, by one look at the digests of its rows."""
+        before, self._before = self._before, {}
+        numbers = {item_id: number for number, item_id in enumerate(sorted({one for one, _ in before}))}
+        asked = tuple((numbers[item_id], part) for item_id, part in before)
+        given = {_name(number): item_id for item_id, number in numbers.items()}
+        found = connection.execute(_select_digests(asked), given).one()
+        for (key, known), digests in zip(before.items(), found, strict=True):
+            if set((digests or "").lower().split()) == {digest.hex() for digest in known.digests}:
+                self._known.setdefault(key, known)
+
+
+def begin_knowing(info: dict[Any, Any], before: Mapping[_Key, KnownPart[Any]]) -> None:
+    """From now on the transaction of the connection with this `info` knows what it reads."""
+    info[_INFO] = KnownItems(before)
+
+
+def end_knowing(info: dict[Any, Any]) -> Mapping[_Key, KnownPart[Any]]:
+    """The transaction is over. What it knew, if it stands."""
+    known: KnownItems | None = info.pop(_INFO, None)
+    return {} if known is None else known.take_over()
+
+
+def find_known(connection: Connection, item_id: str, part: ItemPart[T]) -> T | None:
+    """None: nothing is known of it."""
+    of_transaction = _of(connection)
+    found = None if of_transaction is None else of_transaction.find(connection, item_id, part)
+    return None if found is None else found.value
+
+
+def knows(connection: Connection) -> bool:
+    """Whether what is read here is known to whoever reads it next."""
+    return _of(connection) is not None
+
+
+def know(connection: Connection, item_id: str, part: ItemPart[T], read: Callable[[], KnownPart[T]]) -> T:
+    """What is known of it, read if it is not."""
+    of_transaction = _of(connection)
+    if of_transaction is None:
+        return read().value
+    found = of_transaction.find(connection, item_id, part)
+    if found is None:
+        found = read()
+        of_transaction.keep(item_id, part, found)
+    return found.value
+
+
+def keep_known(connection: Connection, item_id: str, part: ItemPart[T], known: KnownPart[T]) -> None:
+    """After rows were written through `changing`: what they have become."""
+    of_transaction = _of(connection)
+    if of_transaction is not None:
+        of_transaction.keep(item_id, part, known)
+
+
+def changing(item_id: str) -> dict[str, str]:
+    """Execution options of a statement that changes rows of this item alone."""
+    return {_CHANGING: item_id}
+
+
+def forget_changed(connection: Connection, table: str, options: Mapping[str, Any]) -> None:
+    """A statement with these options is about to write to the table."""
+    of_transaction = _of(connection)
+    if of_transaction is not None:
+        of_transaction.forget(table, options.get(_CHANGING))
+
+
+def list_digests(
+    source: FromClause, digest: ColumnElement[Any], where: ColumnElement[bool]
+) -> ScalarSelect[str]:
+    """The digests of rows, as one text; null: there is no row."""
+    shown = func.aggregate_strings(_as_hex(digest), " ")
+    return cast("ScalarSelect[str]", select(shown).select_from(source).where(where).scalar_subquery())
+
+
+@cache
+def _select_digests(asked: tuple[tuple[int, ItemPart[Any]], ...]) -> Select[*tuple[Any, ...]]:
+    return select(*(part.digests(bindparam(_name(number), type_=String)) for number, part in asked))
+
+
+def _name(number: int) -> str:
+    return f"item_{number}"
+
+
+def _of(connection: Connection) -> KnownItems | None:
+    known: KnownItems | None = connection.info.get(_INFO)
+    return known
+
+
+class _as_hex(GenericFunction[str]):  # noqa: N801  # a function of SQL
+    """Bytes as hexadecimal digits, in letters of either case."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(_as_hex, "sqlite")
+def _on_sqlite(element: Any, compiler: Any, **kwargs: Any) -> str:  # noqa: ANN401  # the library's
+    return f"hex({compiler.process(element.clauses, **kwargs)})"
+
+
+@compiles(_as_hex, "postgresql")
+def _on_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:  # noqa: ANN401  # as above
+    return f"encode({compiler.process(element.clauses, **kwargs)}, 'hex')"
