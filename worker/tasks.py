@@ -57,25 +57,23 @@ def register_tasks(app: Celery, do: Do, *, take: Take, aside: Aside) -> None:
 def take_once(task: Task, act: Callable[..., None], take: Take, aside: Aside) -> Callable[..., None]:
     """The task for a message, which is acted upon if nobody has taken it before.
 
-    A broker that is not told in time that a message was taken gives it to somebody again, and says so: then it
-    is what was cut off, and the sweep finds what that was. Otherwise somebody has put it there again.
+    A broker gives a message to somebody again when whoever had it ended, and says so: then it is work that was
+    cut off, and the sweep finds it. Otherwise somebody has put the message there again.
     """
 
     def receive(self: Any, *ids: Any, **named: Any) -> None:  # noqa: ANN401  # Celery's task
         message = self.request
-        if not message.called_directly:
-            try:
-                is_first = take(message.id)
-            except Exception as error:  # noqa: BLE001  # the edge, as below
-                _tell_failed(task, error, ids)
-                return
-            if not is_first:
-                if (message.delivery_info or {}).get("redelivered"):
-                    _log.warning("message.came-again", task=task.value)
-                else:
-                    aside.count(MessageFault.REPLAYED)
-                return
-        act(*ids, **named)
+        try:
+            is_first = message.called_directly or take(message.id)
+        except Exception as error:  # noqa: BLE001  # the edge, as below
+            _tell_failed(task, error, ids)
+            return
+        if is_first:
+            act(*ids, **named)
+        elif (message.delivery_info or {}).get("redelivered"):
+            _log.warning("message.came-again", task=task.value)
+        else:
+            aside.count(MessageFault.REPLAYED)
 
     return receive
 
