@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.turning import TurnedClock
+from tests.forged import OURS
 from worker.app import make_app
 from worker.broker.queues import QUEUES
 from worker.config import load_settings
@@ -20,12 +21,13 @@ from worker.supervision.pulse import Pulse
 RINGING = """
 import sys, time
 from pathlib import Path
+from tests.forged import OURS
 from worker.app import make_app
 from worker.broker.queues import QUEUES
 from worker.config import load_settings
 from worker.domain.lines import Line
 from worker.supervision.bells import Bells
-bells = Bells(app=make_app(load_settings(Path(sys.argv[1]), ring_seconds=0.2)))
+bells = Bells(app=make_app(load_settings(Path(sys.argv[1]), ring_seconds=0.2), OURS.seals()))
 while True:
     time.sleep(bells.tick())
     for message in (Path(sys.argv[1]) / "broker" / "messages").iterdir():
@@ -80,7 +82,7 @@ def test_it_rings_on_when_the_wall_clock_is_set_back_or_forth(
 
 def test_all_bells_ring_at_once_and_each_again_after_its_time(home: Path) -> None:
     heard = Heard()
-    bells = Bells(app=make_app(load_settings(home, ring_seconds=60)), pulse=heard)
+    bells = Bells(app=make_app(load_settings(home, ring_seconds=60), OURS.seals()), pulse=heard)
     wait = bells.tick()
     assert heard.signs == [Sign.ALIVE, Sign.RANG, Sign.RANG, Sign.RANG]
     assert len(messages(home)) == 3
@@ -92,7 +94,9 @@ def test_all_bells_ring_at_once_and_each_again_after_its_time(home: Path) -> Non
 
 def test_a_full_queue_is_not_filled_more(home: Path) -> None:
     heard = Heard()
-    app = make_app(load_settings(home, ring_seconds=1e-9))  # each tick rings, however fast it comes
+    app = make_app(
+        load_settings(home, ring_seconds=1e-9), OURS.seals()
+    )  # each tick rings, however fast it comes
     bells = Bells(app=app, pulse=heard)
     for _ in range(2 * FULL):
         bells.tick()
@@ -101,7 +105,7 @@ def test_a_full_queue_is_not_filled_more(home: Path) -> None:
 
 
 def test_messages_have_no_end_and_sort_as_they_were_sent(home: Path) -> None:
-    app = make_app(load_settings(home, ring_seconds=60))
+    app = make_app(load_settings(home, ring_seconds=60), OURS.seals())
     bells = Bells(app=app)
     bells.tick()
     names = messages(home)

@@ -1,8 +1,8 @@
 """The brokers that messages may come by, each of which gives on nothing but messages of ours.
 
 Kombu makes a message of whatever lies there, unpacks what says that it is packed, and ends the process where
-that does not go well; who takes such a one back is ended by it again. So each is looked at before kombu sees it
-(`worker.domain.messages`), is made anew from its task and its id, and what is none is set aside.
+that does not go well; who takes such a one back is ended by it again. So ours are sealed, each is opened before
+kombu sees it (`sealing.py`) and made anew from its task and its id, and what is none is set aside.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from vaultcore.errors import ConfigurationError
 from worker.broker.address import BrokerKind, kind_of_broker
 from worker.broker.files import make_folder
 from worker.broker.queues import LONGEST
+from worker.broker.sealing import Seals
 
 FOLDER: Final = "filesystem"
 _CHECKED: Final = {
@@ -40,8 +41,9 @@ _OPTIONS: Final[Mapping[BrokerKind, Mapping[str, Any]]] = {
 _SHOWN: Final = "amqp://, amqps://, redis://, rediss:// or redis+socket://"
 
 
-def connect(url: str, *, home: Path, polling_seconds: float) -> dict[str, Any]:
+def connect(url: str, *, home: Path, polling_seconds: float, seals: Seals | None = None) -> dict[str, Any]:
     """Celery's settings for the broker of that URL; without one, for the folder in `home`, which is made.
+    `seals`: of the vault, for who sends or takes messages.
 
     From now on, kombu's names of these transports lead here.
     """
@@ -57,7 +59,11 @@ def connect(url: str, *, home: Path, polling_seconds: float) -> dict[str, Any]:
                 f"there: use {_SHOWN}, or none for the folder in {home}"
             )
     TRANSPORT_ALIASES.update(_CHECKED)
-    options: dict[str, Any] = {"aside": str(aside_folder(home)), **_OPTIONS[kind_of_broker(url)]}
+    options: dict[str, Any] = {
+        "aside": str(aside_folder(home)),
+        "seals": seals,
+        **_OPTIONS[kind_of_broker(url)],
+    }
     if not url:
         messages = messages_folder(home)
         make_folder(messages)

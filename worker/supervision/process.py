@@ -25,6 +25,7 @@ from worker.bootstrap import Services
 from worker.broker import aside_folder
 from worker.broker.aside import Aside, aside_at
 from worker.broker.queues import QUEUES
+from worker.broker.sealing import Seals
 from worker.config import Settings
 from worker.domain.pulses import PulseKind
 from worker.hardening import is_orphan
@@ -60,13 +61,19 @@ def _run(assignment: Assignment, settings: Settings, pulse: Pulse, parent: int) 
     for category in (SecurityWarning, CPendingDeprecationWarning):
         warnings.filterwarnings("ignore", category=category)
     setup_logging.connect(_keep_logging, weak=False)
-    app = make_app(settings)
     services = Services(settings)
     services.check()
     services.load()
-    register_tasks(app, services.night.dispatch.do)
-    _let_be_seen(services, assignment.kind, pulse, parent)
+    seals = Seals(services.keyring, deployment_id=services.deployment_id, clock=services.clock)
+    app = make_app(settings, seals)
     aside = aside_at(aside_folder(settings.home))
+    register_tasks(
+        app,
+        services.night.dispatch.do,
+        take=services.upkeep.taken_messages.take,
+        aside=aside,
+    )
+    _let_be_seen(services, assignment.kind, pulse, parent)
     _tell_of_others(services, aside)
     if assignment.kind is PulseKind.BEAT:
         watch_dead_letters(settings, aside)

@@ -44,7 +44,8 @@ class Problems:
         found = problem_rows.read_problems(
             connection, since=since, now=self._clock(), waited_for=night.scanned_at or night.started_at
         )
-        found += problem_rows.read_set_aside(connection, since=since)
+        aside = problem_rows.read_set_aside(connection, since=since)
+        found += [problem for problem in aside if problem.kind is not ProblemKind.LEFT_OVER]
         operators = problem_rows.read_operators(connection, self._settings.operators)
         found += [problem for problem in operators if problem.kind is ProblemKind.TAMPERED]
         return worst_first([*found, *_not_scanned(connection, since=night.started_at)])

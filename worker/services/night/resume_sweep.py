@@ -10,6 +10,7 @@ from worker.log import get_logger
 from worker.rows import payloads as payload_rows
 from worker.rows import requests as request_rows
 from worker.rows import rotations as rotation_rows
+from worker.rows import taken_messages as taken_rows
 from worker.services.night.nights import Nights
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
@@ -88,10 +89,11 @@ class ResumeSweep:
                 todo.extend(() if outcome is None else outcome.begun)
 
     def _forget_old(self, now: datetime) -> None:
-        """What runs began with, and answers to requests, whose time is over."""
+        """What runs began with, answers to requests, and messages that were taken, whose time is over."""
         with self._database.write() as connection:
             payload_rows.forget_old(connection, now)
             request_rows.forget_old(connection, before=now - request_rows.ASKED_ONCE, now=now)
+            taken_rows.forget_old(connection, now)
 
     def _close_nights(self) -> None:
         for slot in self._nights.open_nights():
