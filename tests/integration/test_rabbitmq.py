@@ -236,11 +236,16 @@ def test_what_is_published_is_confirmed_or_raises(settings: Settings, rabbit: st
     app = make_app(settings, OURS.seals())
     with app.connection() as connection, amqp.Connection(rabbit) as other, other.channel() as channel:
         producer: Any = connection.Producer(auto_declare=False)
-        producer.publish({}, exchange=QUEUE, routing_key=QUEUE)
+        ring = app.amqp.as_task_v2("an-id", "nightkey.resume", (), {})
+
+        def publish(exchange: str) -> None:
+            app.amqp.send_task_message(producer, "nightkey.resume", ring, exchange=exchange, routing_key=QUEUE)
+
+        publish(QUEUE)
         assert count(rabbit, Queue(QUEUE)) == 1
         channel.queue_purge(QUEUE)
         with pytest.raises(amqp.NotFound):
-            producer.publish({}, exchange="nobody-made-it", routing_key=QUEUE)
+            publish("nobody-made-it")
 
 
 def test_what_is_given_back_too_often_goes_to_the_dead_letters(settings: Settings, rabbit: str) -> None:
