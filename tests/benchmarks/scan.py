@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import insert
 
-from tests.benchmarks.table import BenchRow, add_options, take_in_turn, tell
+from tests.benchmarks.table import BenchRow, add_options, measure_peak, take_in_turn, tell
 from tests.postgres import create_database, show_for_sqlalchemy, start_postgres
 from vaultcore.database import Database
 from vaultcore.model import Mode, Policy
@@ -40,7 +40,6 @@ POLICIES = 20
 """So many that are not the same."""
 _AT_ONCE = 10_000
 _BARE = "SELECT * FROM items WHERE due_at <= {0} AND (due_at, id) > ({0}, {0}) ORDER BY due_at, id LIMIT {1}"
-_MIB = 1024
 
 
 @dataclass(frozen=True)
@@ -193,8 +192,7 @@ def walk_alone(url: str) -> None:
     database = Database(url)
     walk_all_due(database)
     walk_all_stale(database)
-    status = Path("/proc/self/status").read_text("utf-8")  # getrusage counts what its parent held before it
-    print(int(status.partition("VmHWM:")[2].split()[0]) / _MIB)
+    print(measure_peak())
 
 
 def main() -> None:

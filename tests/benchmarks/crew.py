@@ -1,0 +1,71 @@
+"""Worker processes as an operator starts them, the messages that they get, and the wait until all rests."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from worker.app import make_app
+from worker.bootstrap import Services
+from worker.domain.messages import name_of
+from worker.domain.saga import State
+from worker.domain.work import Task
+from worker.rows.tables import rotations
+
+_READY = "worker.ready"
+_PATIENCE = 600.0
+_LOOK_SECONDS = 0.02
+_GOOD = frozenset({State.WATCHING.value, State.DONE.value})
+_ENDED_BADLY = frozenset({State.STUCK.value, State.ROLLED_BACK.value, State.CANCELLED.value})
+
+
+@contextmanager
+def start_workers(home: Path, log: Path, number: int, settings: Mapping[str, str]) -> Iterator[None]:
+    """So many processes that take messages, all of them ready. `settings` by their names, without prefix."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    ours = {f"NIGHTKEY_{name.upper()}": value for name, value in settings.items()}
+    environment = kept | ours | {"HOME": str(home), "NIGHTKEY_HOME": str(home)}
+    environment |= {"NIGHTKEY_CONCURRENCY": str(number), "NIGHTKEY_LISTEN": ""}
+    with (
+        log.open("wb") as written,
+        subprocess.Popen(
+            [sys.executable, "-m", "worker.cli.main", "up", "--only", "worker"],
+            env=environment, stdout=written, stderr=written,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            until = time.monotonic() + _PATIENCE
+            while log.read_text("utf-8").count(_READY) < number:
+                assert process.poll() is None, log.read_text("utf-8")
+                assert time.monotonic() < until, log.read_text("utf-8")
+                time.sleep(_LOOK_SECONDS)
+            yield
+        finally:
+            process.terminate()
+
+
+def ring_each(services: Services, rotation_ids: Sequence[str]) -> None:
+    """A message for each of them, as a night sends it."""
+    app = make_app(services.settings)
+    for rotation_id in rotation_ids:
+        app.send_task(name_of(Task.ROTATE), args=[rotation_id])
+
+
+def wait_for_rest(services: Services, rotation_ids: Collection[str]) -> None:
+    """Until each of them watches or is done. One that cannot come to that ends the benchmark."""
+    wanted, until = set(rotation_ids), time.monotonic() + _PATIENCE
+    asked = select(rotations.c.state, func.count()).where(rotations.c.id.in_(wanted))
+    while True:
+        with services.database.read() as connection:
+            found = connection.execute(asked.group_by(rotations.c.state)).all()
+        states = {row[0]: row[1] for row in found}
+        assert not states.keys() & _ENDED_BADLY, states
+        if sum(number for state, number in states.items() if state in _GOOD) == len(wanted):
+            return
+        assert time.monotonic() < until, states
+        time.sleep(_LOOK_SECONDS)
