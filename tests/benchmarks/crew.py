@@ -5,10 +5,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from worker.app import make_app
 from worker.bootstrap import Services
@@ -24,8 +26,23 @@ _GOOD = frozenset({State.WATCHING.value, State.DONE.value})
 _ENDED_BADLY = frozenset({State.STUCK.value, State.ROLLED_BACK.value, State.CANCELLED.value})
 
 
+@dataclass(frozen=True)
+class Crew:
+    pid: int
+    """Of the `up` that has begun them."""
+
+    def cpu_seconds(self) -> float:
+        """What its workers have worked so far, all together."""
+        spent = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = stat.read_text("utf-8").rpartition(")")[2].split()
+                spent += (int(fields[11]) + int(fields[12])) * (int(fields[1]) == self.pid)
+        return spent / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def start_workers(home: Path, log: Path, number: int, settings: Mapping[str, str]) -> Iterator[None]:
+def start_workers(home: Path, log: Path, number: int, settings: Mapping[str, str]) -> Iterator["Crew"]:
     """So many processes that take messages, all of them ready. `settings` by their names, without prefix."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     ours = {f"NIGHTKEY_{name.upper()}": value for name, value in settings.items()}
@@ -44,9 +61,17 @@ def start_workers(home: Path, log: Path, number: int, settings: Mapping[str, str
                 assert process.poll() is None, log.read_text("utf-8")
                 assert time.monotonic() < until, log.read_text("utf-8")
                 time.sleep(_LOOK_SECONDS)
-            yield
+            yield Crew(process.pid)
         finally:
             process.terminate()
+
+
+def put_off(services: Services, rotation_ids: Collection[str], until: datetime) -> None:
+    """None of them is due before that time: a worker that looks for work by itself finds none of them."""
+    with services.database.write() as connection:
+        connection.execute(
+            update(rotations).where(rotations.c.id.in_(list(rotation_ids))).values(next_at=until)
+        )
 
 
 def ring_each(services: Services, rotation_ids: Sequence[str]) -> None:

@@ -1,5 +1,5 @@
-"""The most memory that a process holds which does one whole night, and how much more that is than before the
-night, and than for a tenth of its rotations. Each is a process of its own, on a vault that another one has filled.
+"""The most memory that a process holds which does one whole night: beside what it held before, and how much
+more than for a tenth of its rotations. Each is a process of its own, on a vault that another one has filled.
 
 What walks over the vault hold is measured by `scan`, at a million items and a tenth of them.
 """
@@ -57,7 +57,7 @@ def measure(folder: Path, number: int) -> tuple[float, float]:
     home = folder / f"of-{number}"
     fill(home, number)
     asked = [sys.executable, "-m", "tests.benchmarks.memory", "--night", str(home), "--rotations", str(number)]
-    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout
     before, most = json.loads(told.splitlines()[-1])
     return before, most
 

@@ -94,8 +94,10 @@ def rotate_by_openbao(folder: Path, server: DurableServer, number: int, password
 
 def measure_ours(
     folder: Path, server: DurableServer, store: str, number: int, password: str
-) -> tuple[float, Callable[[], object]]:
-    """Roles a second in a night of two workers; and what does a part of the same in this process."""
+) -> tuple[float, float, Callable[[], object]]:
+    """Roles a second in a night of two workers, their CPU seconds for each, and what does a part of the same in
+    this process.
+    """
     address = "" if store == "SQLite" else show_for_sqlalchemy(create_database(server.address, "vault"))
     home, prefix = folder / store, f"ours_{store.lower()}"
     roles = create_roles(server, [f"{prefix}_{place}" for place in range(number)], password)
@@ -116,13 +118,15 @@ def measure_ours(
 
     with (
         open_vault(home, address, outbound_private=private, night_cap=number, target_cap=number) as services,
-        start_workers(home, folder / f"{store}.log", 2, for_workers),
+        start_workers(home, folder / f"{store}.log", 2, for_workers) as crew,
     ):
         warm = open_rotations(services, _WARM)
         ring_each(services, warm)
         wait_for_rest(services, warm)
         add_items(services, server, roles, password)
-        return number / _time(partial(run_night, services)), rotate_some
+        spent = crew.cpu_seconds()
+        taken = _time(partial(run_night, services))
+        return number / taken, (crew.cpu_seconds() - spent) / number, rotate_some
 
 
 def _time(work: Callable[[], object]) -> float:
@@ -135,8 +139,9 @@ def measure(folder: Path, server: DurableServer, number: int) -> Iterator[BenchR
     password, missing = secrets.token_urlsafe(24), why_missing(_PEER)
     theirs = {} if missing else rotate_by_openbao(folder, server, number, password)
     for store in ("SQLite", "PostgreSQL"):
-        rate, in_part = measure_ours(folder, server, store, number, password)
+        rate, cpu, in_part = measure_ours(folder, server, store, number, password)
         work = f"{number} PostgreSQL roles in a night, two workers, own database {store}"
+        yield BenchRow(work=f"{work}: CPU of each", measure=cpu * 1000)
         if missing:
             yield BenchRow(work=work, measure=rate, unit="a second")
             yield BenchRow(work=f"{work}, beside OpenBao", skipped=missing)

