@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.benchmarks.grounds import open_vault
 from tests.benchmarks.rotations import open_rotations
 from tests.benchmarks.table import BenchRow, add_options, tell
+from tests.faults.worker_process import be_quiet
 from worker.bootstrap import Services
 from worker.domain.work import RESUME, Task, Work
 
@@ -36,7 +37,8 @@ def main() -> None:
     parser.add_argument("--rotations", type=int, default=100)
     add_options(parser)
     given = parser.parse_args()
-    rows = []
+    rows = list[BenchRow]()
+    be_quiet()
     with (
         tempfile.TemporaryDirectory(prefix="nightkey-bench-") as folder,
         open_vault(Path(folder) / "home", clock=lambda: NOW) as services,

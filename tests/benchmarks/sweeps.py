@@ -70,6 +70,7 @@ def measure(name: str, services: Services, number: int, runs: int) -> Iterator[B
         work=f"{work}: statements", measure=len(counted.statements), beside=empty, beside_what="none there",
         unit="", at_most=1,
     )  # fmt: skip
+    yield BenchRow(work=f"{work}: commits", measure=counted.commits, unit="")
     yield BenchRow(work=work, measure=taken, beside=without, beside_what="none there", profile=sweep)
 
 
