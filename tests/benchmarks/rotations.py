@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 
 from tests.benchmarks.grounds import open_vault, start_durable_postgres
 from tests.benchmarks.table import BenchRow, add_options, tell
@@ -25,6 +25,7 @@ from tests.postgres import create_database, run_sql, show_for_sqlalchemy, wait_u
 from vaultcore.crypto.envelope import Binding, open_sealed, seal
 from vaultcore.model import Consumers, Mode, Policy
 from vaultcore.secret import Secret
+from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.domain.saga import State
 
@@ -120,6 +121,11 @@ def replay(driver: Any, written: Written, services: Services, number: int) -> No
     cursor.execute("COMMIT")
 
 
+def count_audit_rows(services: Services) -> int:
+    with services.database.read() as connection:
+        return connection.execute(select(func.count()).select_from(audit)).scalar_one()
+
+
 def measure(
     name: str, services: Services, driver: Any, number: int, before: Callable[[], None]
 ) -> Iterator[BenchRow]:
@@ -127,12 +133,13 @@ def measure(
     opened = open_rotations(services, number + _WARM)
     rotate(services, opened[:_WARM])
     before()
-    written = Written()
+    recorded, written = count_audit_rows(services), Written()
     end = watch(services, written)
     began, spent = time.perf_counter(), time.process_time()
     rotate(services, opened[_WARM:])
     spent, taken = time.process_time() - spent, time.perf_counter() - began
     end()
+    recorded = count_audit_rows(services) - recorded
     with closing(driver()) as bare:
         began = time.perf_counter()
         replay(bare, written, services, number)
@@ -145,6 +152,7 @@ def measure(
     yield BenchRow(work=f"{work}: CPU of each", measure=spent / number * 1000, at_most=6)
     yield BenchRow(work=f"{work}: commits", measure=written.commits / number, unit="", at_most=4)
     yield BenchRow(work=f"{work}: statements", measure=written.statements / number, unit="", at_most=40)
+    yield BenchRow(work=f"{work}: audit rows", measure=recorded / number, unit="")
 
 
 def on_sqlite(folder: Path, number: int) -> list[BenchRow]:
