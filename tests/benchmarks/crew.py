@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 
 from worker.app import make_app
 from worker.bootstrap import Services
+from worker.broker.sealing import Seals
 from worker.domain.messages import name_of
 from worker.domain.saga import State
 from worker.domain.work import Task
@@ -76,7 +77,8 @@ def put_off(services: Services, rotation_ids: Collection[str], until: datetime) 
 
 def ring_each(services: Services, rotation_ids: Sequence[str]) -> None:
     """A message for each of them, as a night sends it."""
-    app = make_app(services.settings)
+    seals = Seals(services.keyring, deployment_id=services.deployment_id, clock=services.clock)
+    app = make_app(services.settings, seals)
     for rotation_id in rotation_ids:
         app.send_task(name_of(Task.ROTATE), args=[rotation_id])
 

@@ -25,38 +25,71 @@ MISSING = (
 """Why it cannot be started here; empty: it can."""
 
 
+class RabbitServer:
+    """`address` is `host:port`, the same each time that it is started."""
+
+    def __init__(self, folder: Path) -> None:
+        port, distribution, daemon = choose_port(), choose_port(), choose_port()
+        self.address = f"127.0.0.1:{port}"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": "nightkey@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(daemon),
+        }
+
+    def start(self) -> None:
+        log = self._folder / "rabbit.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [_SERVER],
+                env=self._environment,
+                stdout=output,
+                stderr=output,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        _wait(self._process, self.address, log)
+
+    def kill(self) -> None:
+        """Together with Erlang's port mapper, which outlives whom it was begun for."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        with suppress(OSError):
+            subprocess.run(
+                ["epmd", "-port", self._environment["ERL_EPMD_PORT"], "-kill"],
+                env=self._environment,
+                capture_output=True,
+                check=False,
+            )
+
+    def empty(self) -> None:
+        """While it does not run."""
+        shutil.rmtree(self._folder / "mnesia")
+
+
 @contextmanager
 def start_rabbit(folder: Path) -> Iterator[str]:
     """Its address, `host:port`."""
-    port, distribution, daemon = choose_port(), choose_port(), choose_port()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "RABBITMQ_NODENAME": "nightkey@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(distribution),
-        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-        "RABBITMQ_LOG_BASE": str(folder / "log"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
-        "RABBITMQ_CONFIG_FILE": str(folder / "none"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(daemon),
-    }
-    with (
-        (folder / "rabbit.log").open("wb") as log,
-        subprocess.Popen(
-            [_SERVER], env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True
-        ) as process,
-    ):
-        try:
-            _wait(process, f"127.0.0.1:{port}", folder / "rabbit.log")
-            yield f"127.0.0.1:{port}"
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            _stop_daemon(environment)
+    server = RabbitServer(folder)
+    try:
+        server.start()
+        yield server.address
+    finally:
+        server.kill()
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
@@ -69,14 +102,3 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
                 return
         except (OSError, amqp.exceptions.AMQPError):
             time.sleep(0.3)
-
-
-def _stop_daemon(environment: dict[str, str]) -> None:
-    """Erlang's port mapper, which outlives whom it was begun for."""
-    with suppress(OSError):
-        subprocess.run(
-            ["epmd", "-port", environment["ERL_EPMD_PORT"], "-kill"],
-            env=environment,
-            capture_output=True,
-            check=False,
-        )
