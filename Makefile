@@ -72,14 +72,17 @@ SECONDS := 60
 fuzz: env
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
+# make bench WRITE=1 writes the tables into deploy/figures.md. Full sizes are asked for by hand: the page has them
+FIGURES := rotations roles workers durable memory audit messages sweeps scan notices
 bench: env
-	$(BIN)/python -m tests.benchmarks.scan
-	$(BIN)/python -m tests.benchmarks.notices
+	$(BIN)/python -m tests.benchmarks.peers
+	for name in $(FIGURES); do \
+	  $(BIN)/python -m tests.benchmarks.$$name $(if $(WRITE),--write deploy/figures.md) || exit 1; \
+	done
 	$(BIN)/python -m tests.benchmarks.documents
 	$(BIN)/python -m tests.benchmarks.masking
 	$(BIN)/python -m tests.benchmarks.wrong_keys
 	$(BIN)/python -m tests.benchmarks.lists
-	$(BIN)/python -m tests.benchmarks.rotations
 
 env: $(VENV)/.made
 

@@ -1,15 +1,15 @@
-"""How fast notices leave, and in how much memory. `make bench` prints it.
+"""What it costs to tell: the digests of a night, and a hundred destinations that answer slowly.
 
-A night with 10,000 findings of 1,000 owners, and one with a tenth of both, each in a process of its own: how
-long it takes to close it, to send its digests, and the most memory that the process held. Then 100 destinations
-that answer in 50 ms, by Nightkey's outbox and by apprise alone, in turn. The sink is another process.
+A night with ten findings for each of its owners, and one with a tenth of them, each in a process of its own:
+CPU of a digest from the closing of the night until it was sent, and the most memory that the process held. Then
+100 destinations that answer in 50 ms, by Nightkey's outbox and by apprise alone, in turn. Who answers is
+another process.
 """
 
 import argparse
 import asyncio
 import json
 import multiprocessing
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,14 +23,14 @@ from pathlib import Path
 import apprise
 from sqlalchemy import insert
 
+from tests.benchmarks.grounds import open_vault
+from tests.benchmarks.table import BenchRow, add_options, measure_peak, tell
 from tests.ways_out import LOOPBACK
 from vaultcore.model import Mode, Policy
 from vaultcore.rows import policy_to_json
 from vaultcore.secret import Secret
 from vaultcore.tables import item_owners, items, references, versions
 from worker.bootstrap import Services
-from worker.config import load_settings
-from worker.installation import initialise
 from worker.rows.notices import count
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -79,12 +79,6 @@ def sink(delay: float) -> Iterator[int]:
     finally:
         process.terminate()
         process.join()
-
-
-def make_services(home: Path) -> Services:
-    settings = load_settings(home, outbound_private=LOOPBACK)
-    initialise(settings, lambda: NOW)
-    return Services(settings, lambda: NOW)
 
 
 def add_owners(services: Services, number: int, port: int) -> list[str]:
@@ -139,68 +133,95 @@ def _reference(n: int) -> dict[str, object]:
 
 
 def run_night(owners: int, port: int) -> dict[str, float]:
-    """One night in this process: seconds to scan and close it, to send its digests; memory in MB."""
-    with tempfile.TemporaryDirectory(prefix="nightkey-bench-") as name:
-        services = make_services(Path(name) / "home")
+    """One night in this process: seconds to scan and close it, and to send its digests; CPU of the last two, of
+    each digest in ms; memory in MiB.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="nightkey-bench-") as name,
+        open_vault(Path(name) / "home", clock=lambda: NOW, outbound_private=LOOPBACK) as services,
+    ):
         add_findings(services, add_owners(services, owners, port))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.perf_counter()
         services.night.nights.begin(NOW)
-        scanned = time.perf_counter()
+        scanned, spent = time.perf_counter(), time.process_time()
         services.night.nights.close(NOW)
-        closed = time.perf_counter()
         services.notices.delivery.deliver()
-        sent = time.perf_counter()
+        sent, spent = time.perf_counter(), time.process_time() - spent
         with services.database.read() as connection:
             states = count(connection)
-        services.close()
-    assert states == {"sent": owners}, states
+    assert states["sent"] == owners, states  # the operators have no route
     return {
-        "digests": owners,
-        "scan": scanned - began,
-        "close": closed - scanned,
-        "send": sent - closed,
-        "memory before": before / 1024,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+        "scan": scanned - began, "told": sent - scanned, "cpu": spent / owners * 1000, "memory": measure_peak(),
+    }  # fmt: skip
 
 
 def measure_night(owners: int, port: int) -> dict[str, float]:
     """The same in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.notices", "--night", str(owners), "--port", str(port)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
 
 
-def measure_destinations(port: int, runs: int) -> dict[str, float]:
-    """Median milliseconds to reach all destinations, by the outbox and by apprise alone, in turn."""
+def measure_destinations(
+    services: Services, port: int, runs: int
+) -> tuple[dict[str, float], Callable[[], object]]:
+    """Median milliseconds to reach all destinations, by the outbox and by apprise alone, in turn; and what
+    reaches them by the outbox once more.
+    """
     alone = apprise.Apprise()
     for n in range(DESTINATIONS):
         alone.add(f"json://127.0.0.1:{port}/{n}")
-    with tempfile.TemporaryDirectory(prefix="nightkey-bench-") as name:
-        services = make_services(Path(name) / "home")
-        owners = add_owners(services, DESTINATIONS, port)
+    owners = add_owners(services, DESTINATIONS, port)
+    posted = iter(range(1_000_000))
 
-        def outbox(run: int) -> None:
-            with services.database.write() as connection:
-                for owner_id in owners:
-                    services.notices.outbox.post(
-                        connection, owner_id, kind="test", dedupe_key=f"{owner_id}:{run}", data={}
-                    )
+    def post() -> None:
+        run = next(posted)
+        with services.database.write() as connection:
+            for owner_id in owners:
+                services.notices.outbox.post(
+                    connection, owner_id, kind="test", dedupe_key=f"{owner_id}:{run}", data={}
+                )
 
-        taken: dict[str, list[float]] = {"outbox": [], "apprise": []}
-        works: dict[str, Callable[[], object]] = {
-            "outbox": services.notices.delivery.deliver,
-            "apprise": lambda: alone.notify(title="a test", body="a test"),
-        }
-        for run in range(runs):
-            outbox(run)
-            for name_of, work in works.items():
-                began = time.perf_counter()
-                work()
-                taken[name_of].append((time.perf_counter() - began) * 1000)
-        services.close()
-    return {name: statistics.median(times) for name, times in taken.items()}
+    def send_again() -> None:
+        post()
+        services.notices.delivery.deliver()
+
+    taken: dict[str, list[float]] = {"outbox": [], "apprise": []}
+    for _ in range(runs):
+        post()
+        for name, work in (
+            ("outbox", services.notices.delivery.deliver),
+            ("apprise", lambda: alone.notify(title="a test", body="a test")),
+        ):
+            began = time.perf_counter()
+            work()
+            taken[name].append((time.perf_counter() - began) * 1000)
+    return {name: statistics.median(times) for name, times in taken.items()}, send_again
+
+
+def measure(services: Services, port: int, owners: int, runs: int) -> Iterator[BenchRow]:
+    """`port` is that of the slow sink."""
+    with sink(0) as quick:
+        small, large = measure_night(owners // 10, quick), measure_night(owners, quick)
+        work = f"{owners:,} digests of {EACH} findings"
+        yield BenchRow(
+            work=f"{work}: CPU of each", measure=large["cpu"], at_most=3,
+            profile=lambda: run_night(owners // 10, quick),
+        )  # fmt: skip
+        yield BenchRow(work=f"{work}: closed and sent", measure=large["told"], unit="s")
+        yield BenchRow(work=f"{work}: the scan before", measure=large["scan"], unit="s")
+        yield BenchRow(
+            work=f"{work}: memory, beyond that of a tenth",
+            measure=large["memory"] - small["memory"],
+            unit="MiB",
+        )
+        reached, send_again = measure_destinations(services, port, runs)
+        work = f"{DESTINATIONS} destinations of {ANSWER_SECONDS * 1000:.0f} ms"
+        yield BenchRow(work=work, measure=reached["outbox"], at_most=350, profile=send_again)
+        yield BenchRow(
+            work=f"{work}, beside apprise", measure=reached["outbox"], beside=reached["apprise"],
+            beside_what="apprise alone",
+        )  # fmt: skip
 
 
 def main() -> None:
@@ -209,27 +230,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--night", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    add_options(parser)
     given = parser.parse_args()
     if given.night is not None:
         print(json.dumps(run_night(given.night, given.port)))
         return
-    with sink(0) as port:
-        small, large = measure_night(given.owners // 10, port), measure_night(given.owners, port)
-    with sink(ANSWER_SECONDS) as port:
-        reached = measure_destinations(port, given.runs)
-    for night in (small, large):
-        number = int(night["digests"])
-        each = night["send"] / number * 1000
-        print(
-            f"{number * EACH:>6} findings, {number:>5} digests: scanned in {night['scan']:.2f} s, closed in "
-            f"{night['close']:.2f} s, sent in {night['send']:.2f} s ({each:.2f} ms each), "
-            f"{night['memory']:.0f} MB, {night['memory'] - night['memory before']:.0f} MB of it for this"
-        )
-    outbox, alone = reached["outbox"], reached["apprise"]
-    print(
-        f"{DESTINATIONS} destinations of {ANSWER_SECONDS * 1000:.0f} ms: {outbox:.0f} ms by the outbox, "
-        f"{alone:.0f} ms by apprise alone, {alone / outbox:.1f} times as long"
-    )
+    with (
+        tempfile.TemporaryDirectory(prefix="nightkey-bench-") as name,
+        open_vault(Path(name) / "home", clock=lambda: NOW, outbound_private=LOOPBACK) as services,
+        sink(ANSWER_SECONDS) as port,
+    ):
+        tell("notices", list(measure(services, port, given.owners, given.runs)), write=given.write)
 
 
 if __name__ == "__main__":

