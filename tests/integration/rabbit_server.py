@@ -25,38 +25,67 @@ MISSING = (
 """Why it cannot be started here; empty: it can."""
 
 
+class RabbitServer:
+    """One that may be stopped and started again, at the same address and with what it had kept."""
+
+    def __init__(self, folder: Path) -> None:
+        port, distribution, daemon = choose_port(), choose_port(), choose_port()
+        self.address = f"127.0.0.1:{port}"
+        self.kept = folder / "mnesia"
+        """What it writes: without it, it begins with nothing."""
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": "nightkey@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_MNESIA_BASE": str(self.kept),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(daemon),
+        }
+
+    def start(self) -> None:
+        log = self._folder / "rabbit.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [_SERVER],
+                env=self._environment,
+                stdout=output,
+                stderr=output,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        _wait(self._process, self.address, log)
+
+    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, how)
+        self._process.wait()
+        self._process = None
+
+    def end(self) -> None:
+        self.stop()
+        _stop_daemon(self._environment)
+
+
 @contextmanager
 def start_rabbit(folder: Path) -> Iterator[str]:
     """Its address, `host:port`."""
-    port, distribution, daemon = choose_port(), choose_port(), choose_port()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "RABBITMQ_NODENAME": "nightkey@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(distribution),
-        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-        "RABBITMQ_LOG_BASE": str(folder / "log"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
-        "RABBITMQ_CONFIG_FILE": str(folder / "none"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(daemon),
-    }
-    with (
-        (folder / "rabbit.log").open("wb") as log,
-        subprocess.Popen(
-            [_SERVER], env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True
-        ) as process,
-    ):
-        try:
-            _wait(process, f"127.0.0.1:{port}", folder / "rabbit.log")
-            yield f"127.0.0.1:{port}"
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            _stop_daemon(environment)
+    server = RabbitServer(folder)
+    try:
+        server.start()
+        yield server.address
+    finally:
+        server.end()
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
