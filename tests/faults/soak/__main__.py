@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.faults.soak.brokers import find_missing, start_broker
 from tests.faults.soak.run import SoakRun
+from tests.faults.worker_process import be_quiet
 from tests.postgres import Server, create_database, run_sql, show_for_sqlalchemy, start_server
 
 ENGINES = {
@@ -88,6 +89,7 @@ def main() -> int:
         _tell(f"soak on {given.engines} is left out: {missing}")
         return 0
     _tell(f"soak on {given.engines}, {given.minutes:g} minutes, seed {given.seed}")
+    be_quiet()
     folder = Path(tempfile.mkdtemp(prefix="nightkey-soak-"))
     violations = ["it was cut off"]
     try:
