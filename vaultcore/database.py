@@ -42,7 +42,7 @@ from vaultcore.troubles import DATABASE_URL, explain_database
 from vaultcore.unit_of_work import Holder, UnitOfWork, forget_what_changes
 from vaultcore.written_last import WRITES, forget_kept, write_kept
 
-SCHEMA_REVISION = "0034"
+SCHEMA_REVISION = "0036"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 FIRST_REVISION = "0004"
@@ -56,6 +56,10 @@ BUSY_SECONDS = 30
 DECISIVE = "decisive"
 """The mark, in `info` of a connection, of a transaction that made, moved or destroyed a value."""
 IDLE_SECONDS = 300
+_LIGHTLY = "lightly"
+"""The mark, in `info` of a connection, of a transaction whose commit does not wait for the disk."""
+_SYNCHRONOUS = "synchronous"
+"""In `info` of a connection to SQLite: whether its commits wait (`FULL`)."""
 
 
 def knows_schema(revision: str) -> bool:
@@ -130,6 +134,14 @@ class Database:
             yield connection
 
     @contextmanager
+    def write_lightly(self) -> Iterator[Connection]:
+        """The same as one transaction, joining none, whose commit does not wait for the disk. Others see it at
+        once; if the machine loses its power, it may be undone. So it is for what may be forgotten then.
+        """
+        with self._transaction(lightly=True) as connection:
+            yield connection
+
+    @contextmanager
     def unit(self, holder: Holder) -> Iterator[UnitOfWork]:
         """Until the block ends, this thread's reads and writes join one transaction, which its holder commits:
         see `UnitOfWork`. What is not committed when the block raises is undone.
@@ -168,19 +180,21 @@ class Database:
         return unit
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, *, lightly: bool = False) -> Iterator[Connection]:
         conflict: ConflictError | None = None
         decisive = False
         try:
             with self._edge(lost=True), self.engine.connect() as connection:
                 info = connection.info  # one that is lost gives it no more
                 info[WRITES] = True
+                info[_LIGHTLY] = lightly
                 try:
                     with connection.begin():
                         yield connection
                         write_kept(connection)
                 finally:
                     info.pop(WRITES, None)
+                    info.pop(_LIGHTLY, None)
                     forget_kept(info)
                     decisive = info.pop(DECISIVE, False)
         except IntegrityError:
@@ -329,7 +343,12 @@ def upsert_into(connection: Connection, table: Table) -> Any:  # noqa: ANN401  #
 
     Tell what happened by `returning()`: an insert's `rowcount` means nothing on PostgreSQL.
     """
-    if connection.dialect.name != "postgresql":
+    return upsert_for(connection.dialect.name, table)
+
+
+def upsert_for(dialect: str, table: Table) -> Any:  # noqa: ANN401  # as above
+    """The same for who keeps it: the statement of a dialect."""
+    if dialect != "postgresql":
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql  # noqa: PLC0415  # on SQLite nobody waits for it
 
@@ -356,6 +375,7 @@ def _make_engine(url: str | URL, *, is_sqlite: bool, setting: str) -> Engine:
         event.listen(engine, "begin", _begin)
     else:
         event.listen(engine, "connect", _set_timeouts)
+        event.listen(engine, "begin", _wait_or_not)
     return engine
 
 
@@ -381,5 +401,20 @@ def _set_timeouts(connection: Any, _record: ConnectionPoolEntry) -> None:  # noq
     connection.commit()
 
 
+def _wait_or_not(connection: Connection) -> None:
+    """For this transaction alone: a pool of connections may give this one to another program next."""
+    if connection.info.get(_LIGHTLY):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+
+
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get(WRITES) else "BEGIN")
+    """SQLite says of a connection whether its commits wait, and lets that be changed between transactions."""
+    info = connection.info
+    if not info.get(WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    synchronous = "NORMAL" if info.get(_LIGHTLY) else "FULL"
+    if info.get(_SYNCHRONOUS, "FULL") != synchronous:
+        connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
+        info[_SYNCHRONOUS] = synchronous
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -17,7 +17,7 @@ class KnownItem(NamedTuple):
 
     item: Item
     row: Row[*tuple[Any, ...]]
-    beside: tuple[bytes, ...]
+    beside: tuple[object, ...]
 
 
 class KnownVersion(NamedTuple):
@@ -74,13 +74,13 @@ USERS: ItemPart[KnownReferences] = ItemPart(
 
 
 def item_as_known(known: KnownItem) -> KnownPart[KnownItem]:
-    own = (known.row.mac, known.row.current_mac)
-    return KnownPart(known, [digest for digest in (*own, *known.beside) if digest is not None])
+    current = () if known.row.current_number is None else (known.row.current_mac,)
+    return KnownPart(known, (known.row.mac, *current, *known.beside))
 
 
 def versions_as_known(known: Mapping[int, KnownVersion]) -> KnownPart[Mapping[int, KnownVersion]]:
-    return KnownPart(known, [one.row.mac for one in known.values() if one.row.mac is not None])
+    return KnownPart(known, [one.row.mac for one in known.values()])
 
 
 def references_as_known(known: KnownReferences) -> KnownPart[KnownReferences]:
-    return KnownPart(known, [row.mac for row in known.rows if row.mac is not None])
+    return KnownPart(known, [row.mac for row in known.rows])

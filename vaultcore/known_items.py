@@ -6,9 +6,9 @@ an item through `changing` leaves what is known of others alone, and may put wha
 any other write to a table ends what is known of it.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar, cast
 
 from sqlalchemy import (
@@ -42,10 +42,12 @@ class ItemPart(Generic[T]):
 
 @dataclass(frozen=True)
 class KnownPart(Generic[T]):
-    """`digests`: those of the rows that it was read from."""
+    """`digests`: those of the rows that it was read from. One that is none makes that nothing is known of it in
+    the next transaction.
+    """
 
     value: T
-    digests: Collection[bytes]
+    digests: Sequence[object]
 
 
 _Key = tuple[str, ItemPart[Any]]
@@ -75,7 +77,8 @@ class KnownItems:
 
     def take_over(self) -> Mapping[_Key, KnownPart[Any]]:
         """For the next transaction of the unit."""
-        return self._before | self._known
+        found = self._before | self._known
+        return {key: known for key, known in found.items() if _are_digests(known.digests)}
 
     def _look_again(self, connection: Connection) -> None:
         """All that was known before, by one look at the digests of its rows."""
@@ -85,7 +88,7 @@ class KnownItems:
         given = {_name(number): item_id for item_id, number in numbers.items()}
         found = connection.execute(_select_digests(asked), given).one()
         for (key, known), digests in zip(before.items(), found, strict=True):
-            if set((digests or "").lower().split()) == {digest.hex() for digest in known.digests}:
+            if sorted((digests or "").lower().split()) == sorted(map(_show, known.digests)):
                 self._known.setdefault(key, known)
 
 
@@ -146,14 +149,22 @@ def forget_changed(connection: Connection, table: str, options: Mapping[str, Any
 def list_digests(
     source: FromClause, digest: ColumnElement[Any], where: ColumnElement[bool]
 ) -> ScalarSelect[str]:
-    """The digests of rows, as one text; null: there is no row."""
-    shown = func.aggregate_strings(_as_hex(digest), " ")
+    """The digests of rows, as one text, and a word for a row that has none; null: there is no row."""
+    shown = func.aggregate_strings(func.coalesce(_as_hex(digest), "none"), " ")
     return cast("ScalarSelect[str]", select(shown).select_from(source).where(where).scalar_subquery())
 
 
-@cache
+@lru_cache(maxsize=256)
 def _select_digests(asked: tuple[tuple[int, ItemPart[Any]], ...]) -> Select[*tuple[Any, ...]]:
     return select(*(part.digests(bindparam(_name(number), type_=String)) for number, part in asked))
+
+
+def _are_digests(digests: Sequence[object]) -> bool:
+    return all(isinstance(digest, bytes) for digest in digests)
+
+
+def _show(digest: object) -> str:
+    return digest.hex() if isinstance(digest, bytes) else ""
 
 
 def _name(number: int) -> str:

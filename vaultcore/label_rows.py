@@ -21,17 +21,16 @@ class Labelled:
 
     labels: tuple[Label, ...] = ()
     edited: TamperedError | None = None
-    digests: tuple[bytes, ...] = ()
+    digests: tuple[object, ...] = ()
 
 
 def find_labels(connection: Connection, item_ids: Sequence[str]) -> dict[str, Labelled]:
     """Those of each of these items."""
     found: dict[str, list[Label]] = {item_id: [] for item_id in item_ids}
     edited: dict[str, TamperedError] = {}
-    digests: dict[str, list[bytes]] = {item_id: [] for item_id in item_ids}
+    digests: dict[str, list[object]] = {item_id: [] for item_id in item_ids}
     for row in connection.execute(_LABELS, {"items": list(item_ids)}):
-        if row.mac is not None:
-            digests[row.item_id].append(row.mac)
+        digests[row.item_id].append(row.mac)
         problem = find_edited(connection, item_labels, row, f"label {row.key} of item {row.item_id}")
         if problem is None:
             found[row.item_id].append(Label(key=row.key, value=row.value))

@@ -201,7 +201,7 @@ class OwnersOfItem(NamedTuple):
     """
 
     names: tuple[str, ...] = ()
-    digests: tuple[bytes, ...] = ()
+    digests: tuple[object, ...] = ()
     edited: TamperedError | None = None
 
 
@@ -213,7 +213,7 @@ def find_owners(connection: Connection, item_ids: Sequence[str]) -> dict[str, Ow
         known = found[row.item_id]
         found[row.item_id] = OwnersOfItem(
             names=(*known.names, row.name),
-            digests=(*known.digests, *(mac for mac in (row.mac, row.owner_mac) if mac is not None)),
+            digests=(*known.digests, row.mac, row.owner_mac),
             edited=known.edited or edited,
         )
     return found

@@ -27,7 +27,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DataError, ProgrammingError, StatementError
 from sqlalchemy.types import TypeEngine
 
-from vaultcore.errors import ConflictError, NightkeyError, UnreadableError
+from vaultcore.errors import AuditError, ConflictError, NightkeyError, UnreadableError
 from vaultcore.written_last import savepoint
 
 R = TypeVar("R")
@@ -83,7 +83,7 @@ def read_apart(row: R, read: Callable[[R], T]) -> T | Unread[T]:
     """What `read` makes of the row, or of what was made of it; what is wrong with it ends nothing but that."""
     try:
         return read(row)
-    except ConflictError:
+    except (ConflictError, AuditError):
         raise
     except (*_OF_THE_ROW, NightkeyError, StatementError) as error:
         if not _is_of_the_row(error):

@@ -27,10 +27,10 @@ from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.current_numbers import note_current_number
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError, UnreadableError
-from vaultcore.item_parts import ITEM, VERSIONS, KnownVersion, item_as_known, versions_as_known
+from vaultcore.item_parts import ITEM, VERSIONS, KnownItem, KnownVersion, item_as_known, versions_as_known
 from vaultcore.known_items import KnownPart, changing, find_known, keep_known, know, knows
 from vaultcore.mac_writing import RowChange, update_known
-from vaultcore.model import Stage, Version
+from vaultcore.model import Item, Stage, Version
 from vaultcore.row_macs import check_mac
 from vaultcore.rows import (
     derived_columns,
@@ -459,43 +459,41 @@ class Versions:
     ) -> None:
         """What of the item's columns follows from its current version, which is that one now."""
         known = find_known(connection, item_id, ITEM)
-        if known is None:
-            row = connection.execute(
-                select_items().where(items.c.id == item_id).with_for_update(of=items)
-            ).one()
-            owners = owners_of(connection, [item_id])[item_id]
-            item = item_from_row(row, owners, ())  # its labels decide nothing
-        else:
-            item = known.item
-        follows = {
-            "updated_at": now,
-            **derived_columns(
-                item.id,
-                item.name,
-                item.kind,
-                owned=bool(item.owners),
-                policy=item.policy,
-                expires_at=current.expires_at,
-                issued_at=current.issued_at,
-            ),
-        }
-        if known is not None:
-            became = update_known(
-                connection,
-                items,
-                known.row._mapping,  # noqa: SLF001  # SQLAlchemy's public way
-                follows,
-                _WITH_CURRENT,
-                given={"number": current.number, "its_version": current.mac},
-                options=changing(item_id),
-            )
-            if became is None:
-                raise ConflictError(f"{item.name} was changed at the same moment: look again")
-            check_mac(connection, items, became, f"item {item.name}")
-            made = item_from_row(became, item.owners, item.labels)
-            keep_known(connection, item_id, ITEM, item_as_known(known._replace(item=made, row=became)))
+        if known is not None and self._renew_known(connection, known, now=now, current=current):
             return
+        row = connection.execute(select_items().where(items.c.id == item_id).with_for_update(of=items)).one()
+        item = item_from_row(row, owners_of(connection, [item_id])[item_id], ())  # its labels decide nothing
+        follows = {"updated_at": now, **_follow(item, current)}
         connection.execute(update(items).where(items.c.id == item_id).values(follows))
+
+    def _renew_known(
+        self,
+        connection: Connection,
+        known: KnownItem,
+        *,
+        now: datetime,
+        current: Row[*tuple[Any, ...]],
+    ) -> bool:
+        """False: it has changed since it was read. What is as it was is not written, so that nothing which was
+        edited behind the vault's back is put right unseen.
+        """
+        item, was = known.item, known.row._mapping  # noqa: SLF001  # SQLAlchemy's public way
+        differs = {name: value for name, value in _follow(item, current).items() if value != was[name]}
+        became = update_known(
+            connection,
+            items,
+            was,
+            {"updated_at": now, **differs},
+            _WITH_CURRENT,
+            given={"number": current.number, "its_version": current.mac},
+            options=changing(item.id),
+        )
+        if became is None:
+            return False
+        check_mac(connection, items, became, f"item {item.name}")
+        made = item_from_row(became, item.owners, item.labels)
+        keep_known(connection, item.id, ITEM, item_as_known(known._replace(item=made, row=became)))
+        return True
 
     def _know(self, connection: Connection, item_id: str) -> Mapping[int, KnownVersion]:
         """All versions, by number."""
@@ -568,6 +566,19 @@ class Versions:
         **details: str | int | bool | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
+
+
+def _follow(item: Item, current: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+    """The columns of an item that follow from its current version."""
+    return derived_columns(
+        item.id,
+        item.name,
+        item.kind,
+        owned=bool(item.owners),
+        policy=item.policy,
+        expires_at=current.expires_at,
+        issued_at=current.issued_at,
+    )
 
 
 def _known(connection: Connection, row: Row[*tuple[Any, ...]]) -> KnownVersion:

@@ -3,24 +3,31 @@
 from celery import Celery
 
 from worker.broker import connect
+from worker.broker.address import kind_of_broker
+from worker.broker.queues import QUEUES, declare_queues
+from worker.broker.sealing import Seals
 from worker.config import Settings
+from worker.domain.lines import Line, line_of
 from worker.domain.messages import name_of
 from worker.domain.work import Task
 
-QUEUE = "nightkey"
 POLLING_SECONDS = 0.05
 SCHEDULER = "worker.supervision.bells:Bells"
 
 
-def make_app(settings: Settings) -> Celery:
-    """JSON messages that hold ids alone, no results, late acknowledgement; beat only rings.
+def make_app(settings: Settings, seals: Seals) -> Celery:
+    """Sealed messages that hold ids alone, no results, late acknowledgement; beat only rings.
 
-    No message has an end of its own: that would go by the wall clock, which may be set between two processes.
+    No message has an end that Celery knows: that would go by the wall clock, which may be set between two
+    processes. What is a day away from now, by it, does not open.
     """
     app = Celery("nightkey")
     app.conf.update(
-        **connect(settings.broker_url, home=settings.home, polling_seconds=POLLING_SECONDS),
-        task_default_queue=QUEUE,
+        **connect(settings.broker_url, home=settings.home, polling_seconds=POLLING_SECONDS, seals=seals),
+        task_queues=declare_queues(kind_of_broker(settings.broker_url)),
+        task_create_missing_queues=False,
+        task_default_queue=QUEUES[Line.NIGHT],
+        task_routes={name_of(task): {"queue": QUEUES[line_of(task)]} for task in Task},
         task_serializer="json",
         accept_content=["json"],
         result_backend=None,
@@ -34,6 +41,7 @@ def make_app(settings: Settings) -> Celery:
         worker_redirect_stdouts=False,
         worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         timezone="UTC",
         beat_scheduler=SCHEDULER,
         beat_schedule={

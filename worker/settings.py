@@ -79,7 +79,11 @@ class Settings(BaseSettings):
         description="Kinds of routes that are allowed, with blanks between them: deploy/notices.md.",
     )
     concurrency: int = Field(
-        default=2, ge=1, le=64, description="Workers that `up` starts; each does one thing at a time."
+        default=2,
+        ge=1,
+        le=64,
+        description="Workers that `up` starts; each does one thing at a time. "
+        "Beside several, one more keeps nights going.",
     )
     page_size: int = Field(default=500, ge=1, le=10_000, description="Rows read at a time.")
     lease_seconds: float = Field(
@@ -101,6 +105,12 @@ class Settings(BaseSettings):
     night_cap: int = Field(default=500, ge=1, description="Rotations that begin in one night, at most.")
     target_cap: int = Field(
         default=100, ge=1, description="Rotations that begin in one night at one target system, at most."
+    )
+    target_at_once: int = Field(
+        default=2,
+        ge=1,
+        description="Rotations and checks that are worked on at one target system at the same moment, over all "
+        "workers, at most.",
     )
     breaker_failures: int = Field(
         default=5,

@@ -1,7 +1,7 @@
 """The tasks of Celery: an id comes in, a piece of work is done, what follows is called for. Nothing is decided.
 
-A message may be lost, doubled, late or forged: a task looks at the form of its id before anything else, and who
-does the work leases its row first. A task that fails logs a type and calls for nothing.
+A message may be lost, doubled, late or forged: each is taken once, a task looks at the form of its id before
+anything else, and who does the work leases its row first. A task that fails logs a type and calls for nothing.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,8 @@ from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
 
 from vaultcore.troubles import explain
-from worker.domain.messages import fits, name_of
+from worker.broker.aside import Aside
+from worker.domain.messages import MessageFault, fits, name_of
 from worker.domain.work import Task, Work
 from worker.log import get_logger
 
@@ -23,32 +24,62 @@ Do = Callable[[Work], list[Work]]
 """Does a piece of work, and says what follows: `worker.services.night.dispatch`."""
 
 
-def register_tasks(app: Celery, do: Do) -> None:
+Take = Callable[[str], bool]
+"""Whether nobody has taken the message of that id yet; from now on somebody has."""
+
+
+def register_tasks(app: Celery, do: Do, *, take: Take, aside: Aside) -> None:
     """Gives the app its tasks."""
 
-    def call_for(work: Work) -> None:
-        """Without a broker the row stands, and the next sweep finds it. An id that is none calls for nothing:
-        its row is damaged, and the night tells.
+    def call_for(work: Work) -> bool:
+        """Without a broker the row stands, and the next sweep finds it: False. An id that is none calls for
+        nothing: its row is damaged, and the night tells.
         """
         ids = (work.about,) if work.about else ()
         if not fits(name_of(work.task), ids):
             _log.error("bell.no-id", task=name_of(work.task))
-            return
+            return True
         try:
             app.tasks[name_of(work.task)].delay(*ids)
         except OperationalError:
-            _log.warning("broker.away", task=name_of(work.task))
+            _log.warning("bell.not-rung", task=name_of(work.task))
+            return False
+        return True
 
     def call_at_start(**_: object) -> None:
-        for task in _AT_START:
-            call_for(Work(task))
+        all(call_for(Work(task)) for task in _AT_START)
 
     for task in Task:
-        app.task(name=name_of(task), shared=False)(make_task(task, do, call_for))
+        act = take_once(task, make_task(task, do, call_for), take, aside)
+        app.task(name=name_of(task), shared=False, bind=True)(act)
     worker_ready.connect(call_at_start, weak=False)
 
 
-def make_task(task: Task, do: Do, call_for: Callable[[Work], None]) -> Callable[..., None]:
+def take_once(task: Task, act: Callable[..., None], take: Take, aside: Aside) -> Callable[..., None]:
+    """The task for a message, which is acted upon if nobody has taken it before.
+
+    A broker gives a message to somebody again when whoever had it ended, and says so: then it is work that was
+    cut off, and the sweep finds it. Otherwise somebody has put the message there again.
+    """
+
+    def receive(self: Any, *ids: Any, **named: Any) -> None:  # noqa: ANN401  # Celery's task
+        message = self.request
+        try:
+            is_first = message.called_directly or take(message.id)
+        except Exception as error:  # noqa: BLE001  # the edge, as below
+            _tell_failed(task, error, ids)
+            return
+        if is_first:
+            act(*ids, **named)
+        elif (message.delivery_info or {}).get("redelivered"):
+            _log.warning("message.came-again", task=task.value)
+        else:
+            aside.count(MessageFault.REPLAYED)
+
+    return receive
+
+
+def make_task(task: Task, do: Do, call_for: Callable[[Work], bool]) -> Callable[..., None]:
     """No exception leaves it: Celery would print its text and arguments."""
 
     def act(*ids: Any, **named: Any) -> None:  # noqa: ANN401  # whatever a message holds
@@ -56,11 +87,14 @@ def make_task(task: Task, do: Do, call_for: Callable[[Work], None]) -> Callable[
             _log.error("task.no-id", task=task.value)
             return
         try:
-            for work in do(Work(task, *ids)):
-                call_for(work)
+            all(map(call_for, do(Work(task, *ids))))  # once one could not be rung, the others are left, too
         except Exception as error:  # noqa: BLE001  # the edge: logged by type, found by the next sweep
-            trouble = explain(error)
-            problem = {} if trouble is None else {"trouble": trouble.trouble, "problem": str(trouble)}
-            _log.error("task.failed", task=task.value, error=type(error).__name__, ids=list(ids), **problem)
+            _tell_failed(task, error, ids)
 
     return act
+
+
+def _tell_failed(task: Task, error: Exception, ids: tuple[Any, ...]) -> None:
+    trouble = explain(error)
+    problem = {} if trouble is None else {"trouble": trouble.trouble, "problem": str(trouble)}
+    _log.error("task.failed", task=task.value, error=type(error).__name__, ids=list(ids), **problem)

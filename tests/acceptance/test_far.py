@@ -474,8 +474,11 @@ NEAR: tuple[tuple[str, ...], ...] = (
     ("console", "open"),
     ("settings", "list"),
     ("settings", "check"),
+    ("doctor",),
 )
-"""They make a vault, serve it, keep its files, or answer for it to whoever holds its keyring."""
+"""They make a vault, serve it, keep its files, look at what it stands on, or answer for it to whoever holds its
+keyring.
+"""
 EVERYWHERE: tuple[tuple[str, ...], ...] = (
     ("node", "list"),
     ("node", "show"),

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.house import House
+from tests.forged import OURS
 from worker.app import make_app
 from worker.bootstrap import Services
+from worker.broker.queues import QUEUES
 from worker.config import load_settings
+from worker.domain.lines import Line
 from worker.installation import initialise
 from worker.supervision.bells import Bells
 
@@ -255,16 +258,16 @@ def test_a_password_that_everybody_may_read_is_said(home: Path, say: Said, url: 
 
 
 def test_nothing_is_unpickled(home: Path) -> None:
-    """A schedule that somebody planted is not looked at, and no message of another kind than JSON is taken."""
+    """A schedule that somebody planted is not looked at, and no message that is not sealed is taken."""
     planted = home / "broker" / "beat-schedule"
     planted.write_bytes(PICKLED)
     loaded: list[str] = []
     sys.addaudithook(lambda event, _: loaded.append(event) if event == "pickle.find_class" else None)
-    app = make_app(load_settings(home))
+    app = make_app(load_settings(home), OURS.seals())
     bells = Bells(app=app)
     bells.tick()
     with app.connection() as connection, connection.channel() as channel:
-        channel._get("nightkey")
+        channel._get(QUEUES[Line.NIGHT])
     assert app.conf.accept_content == ["json"]
     assert planted.read_bytes() == PICKLED
     assert loaded == []

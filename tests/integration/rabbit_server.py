@@ -26,13 +26,11 @@ MISSING = (
 
 
 class RabbitServer:
-    """One that may be stopped and started again, at the same address and with what it had kept."""
+    """`address` is `host:port`, the same each time that it is started."""
 
     def __init__(self, folder: Path) -> None:
         port, distribution, daemon = choose_port(), choose_port(), choose_port()
         self.address = f"127.0.0.1:{port}"
-        self.kept = folder / "mnesia"
-        """What it writes: without it, it begins with nothing."""
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = {
@@ -42,7 +40,7 @@ class RabbitServer:
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(port),
             "RABBITMQ_DIST_PORT": str(distribution),
-            "RABBITMQ_MNESIA_BASE": str(self.kept),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "RABBITMQ_CONFIG_FILE": str(folder / "none"),
@@ -64,17 +62,23 @@ class RabbitServer:
             )
         _wait(self._process, self.address, log)
 
-    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
-        if self._process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, how)
-        self._process.wait()
-        self._process = None
+    def kill(self) -> None:
+        """Together with Erlang's port mapper, which outlives whom it was begun for."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        with suppress(OSError):
+            subprocess.run(
+                ["epmd", "-port", self._environment["ERL_EPMD_PORT"], "-kill"],
+                env=self._environment,
+                capture_output=True,
+                check=False,
+            )
 
-    def end(self) -> None:
-        self.stop()
-        _stop_daemon(self._environment)
+    def empty(self) -> None:
+        """While it does not run."""
+        shutil.rmtree(self._folder / "mnesia")
 
 
 @contextmanager
@@ -85,7 +89,7 @@ def start_rabbit(folder: Path) -> Iterator[str]:
         server.start()
         yield server.address
     finally:
-        server.end()
+        server.kill()
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
@@ -98,14 +102,3 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
                 return
         except (OSError, amqp.exceptions.AMQPError):
             time.sleep(0.3)
-
-
-def _stop_daemon(environment: dict[str, str]) -> None:
-    """Erlang's port mapper, which outlives whom it was begun for."""
-    with suppress(OSError):
-        subprocess.run(
-            ["epmd", "-port", environment["ERL_EPMD_PORT"], "-kill"],
-            env=environment,
-            capture_output=True,
-            check=False,
-        )

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.turning import TurnedClock
+from tests.forged import OURS
 from worker.app import make_app
+from worker.broker.queues import QUEUES
 from worker.config import load_settings
+from worker.domain.lines import Line
 from worker.domain.pulses import Sign
 from worker.supervision.bells import FULL, Bells
 from worker.supervision.pulse import Pulse
@@ -18,10 +21,13 @@ from worker.supervision.pulse import Pulse
 RINGING = """
 import sys, time
 from pathlib import Path
+from tests.forged import OURS
 from worker.app import make_app
+from worker.broker.queues import QUEUES
 from worker.config import load_settings
+from worker.domain.lines import Line
 from worker.supervision.bells import Bells
-bells = Bells(app=make_app(load_settings(Path(sys.argv[1]), ring_seconds=0.2)))
+bells = Bells(app=make_app(load_settings(Path(sys.argv[1]), ring_seconds=0.2), OURS.seals()))
 while True:
     time.sleep(bells.tick())
     for message in (Path(sys.argv[1]) / "broker" / "messages").iterdir():
@@ -76,19 +82,21 @@ def test_it_rings_on_when_the_wall_clock_is_set_back_or_forth(
 
 def test_all_bells_ring_at_once_and_each_again_after_its_time(home: Path) -> None:
     heard = Heard()
-    bells = Bells(app=make_app(load_settings(home, ring_seconds=60)), pulse=heard)
+    bells = Bells(app=make_app(load_settings(home, ring_seconds=60), OURS.seals()), pulse=heard)
     wait = bells.tick()
     assert heard.signs == [Sign.ALIVE, Sign.RANG, Sign.RANG, Sign.RANG]
     assert len(messages(home)) == 3
     assert 0 < wait <= 60
     bells.tick()
-    assert heard.signs[4:] == [Sign.WAITING]
+    assert heard.signs[4:] == [Sign.NIGHT_WAITS]
     assert len(messages(home)) == 3
 
 
 def test_a_full_queue_is_not_filled_more(home: Path) -> None:
     heard = Heard()
-    app = make_app(load_settings(home, ring_seconds=1e-9))  # each tick rings, however fast it comes
+    app = make_app(
+        load_settings(home, ring_seconds=1e-9), OURS.seals()
+    )  # each tick rings, however fast it comes
     bells = Bells(app=app, pulse=heard)
     for _ in range(2 * FULL):
         bells.tick()
@@ -97,12 +105,12 @@ def test_a_full_queue_is_not_filled_more(home: Path) -> None:
 
 
 def test_messages_have_no_end_and_sort_as_they_were_sent(home: Path) -> None:
-    app = make_app(load_settings(home, ring_seconds=60))
+    app = make_app(load_settings(home, ring_seconds=60), OURS.seals())
     bells = Bells(app=app)
     bells.tick()
     names = messages(home)
     assert len({name.index("_") for name in names}) == 1
     with app.connection() as connection, connection.channel() as channel:
-        taken = [channel._get("nightkey") for _ in names]
+        taken = [channel._get(QUEUES[Line.NIGHT]) for _ in names]
     assert [one["headers"]["task"] for one in taken] == [f"nightkey.{name}" for name in bells.schedule]
     assert [one["headers"]["expires"] for one in taken] == [None, None, None]

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from base64 import b64decode
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty
@@ -13,15 +14,19 @@ import pytest
 from celery import Celery
 from kombu.connection import Connection
 
-from tests.forged import ROTATION, genuine, put, write
+from tests.forged import OURS, ROTATION, genuine, put, write
 from vaultcore.errors import ConfigurationError
-from worker.app import QUEUE, make_app
+from worker.app import make_app
 from worker.broker import aside_folder
 from worker.broker.aside import ENTRIES_MAX, KEPT_MAX, aside_at
 from worker.broker.files import FilesChannel
+from worker.broker.queues import FORMER, QUEUES
 from worker.config import load_settings
-from worker.domain.messages import MessageFault, Ring, read_envelope
+from worker.domain.lines import Line
+from worker.domain.messages import MessageFault
+from worker.domain.parcels import Parcel, read_parcel
 
+QUEUE = QUEUES[Line.NIGHT]
 MESSAGES = 400
 OTHER_USER = """
 import os, sys
@@ -39,7 +44,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def app(home: Path) -> Celery:
-    return make_app(load_settings(home))
+    return make_app(load_settings(home), OURS.seals())
 
 
 @pytest.fixture
@@ -71,16 +76,25 @@ def test_the_embedded_broker_is_ours(connection: Connection) -> None:
         assert isinstance(channel, FilesChannel)
 
 
-def test_what_celery_sends_is_what_is_taken_for_a_message(messages: Path, app: Celery) -> None:
+def test_what_celery_sends_lies_there_sealed_and_nothing_beside_it(messages: Path, app: Celery) -> None:
     app.send_task("nightkey.rotate", args=[ROTATION])
     (file,) = messages.iterdir()
     sent = json.loads(file.read_bytes())
     ours = genuine("nightkey.rotate", ROTATION)
     assert sent.keys() == ours.keys()
-    assert sent["headers"].keys() == ours["headers"].keys()
+    assert sent["headers"] == {}
     assert sent["properties"].keys() == ours["properties"].keys()
-    assert read_envelope(file.read_bytes()) == read_envelope(json.dumps(sent).encode())
+    assert (sent["content-type"], sent["content-encoding"]) == (ours["content-type"], ours["content-encoding"])
+    read = read_parcel(file.read_bytes())
+    assert isinstance(read, Parcel)
+    for shown in (ROTATION, ROTATION[4:], "rotate", "task", "celery"):
+        assert shown.encode() not in file.read_bytes() + read.sealed
+    assert len(read.sealed) == len(OURS.seals().seal("nightkey.night", ()))
     assert file.stat().st_mode & 0o777 == 0o600
+    with app.connection() as connection, connection.channel() as channel:
+        taken = channel._get(QUEUES[Line.TARGETS])
+    assert taken["headers"]["task"] == "nightkey.rotate"
+    assert json.loads(b64decode(taken["body"]))[0] == [ROTATION]
 
 
 def test_a_reader_beside_a_writer_reads_every_message_whole_and_once(app: Celery) -> None:
@@ -97,13 +111,12 @@ def test_a_reader_beside_a_writer_reads_every_message_whole_and_once(app: Celery
         while True:
             was_over = not writer.is_alive()  # before the look: it may write, and end, during one
             try:
-                ring = read_envelope(json.dumps(reading._get(QUEUE)).encode())
+                taken = reading._get(QUEUES[Line.TARGETS])
             except Empty:
                 if was_over:
                     break
                 continue
-            assert isinstance(ring, Ring)
-            read.append(str(ring.ids[0]))
+            read.append(json.loads(b64decode(taken["body"]))[0][0])
         writer.join()
     assert sorted(read) == ids
 
@@ -181,7 +194,7 @@ def test_what_is_aside_is_not_put_back_and_not_obeyed(
     write(messages / f"1.{QUEUE}.msg", json.dumps(genuine()).encode(), mode=0o666)
     with connection, connection.channel() as channel, pytest.raises(Empty):
         channel._get(QUEUE)
-    again = make_app(load_settings(home)).connection()
+    again = make_app(load_settings(home), OURS.seals()).connection()
     with again, again.channel() as channel, pytest.raises(Empty):
         channel._get(QUEUE)
     assert len(aside(home)) == 1
@@ -207,9 +220,24 @@ def test_nobody_else_reads_a_message(messages: Path, app: Celery) -> None:
     assert b"PermissionError" in done.stderr
 
 
+def test_each_line_is_taken_apart_and_what_an_older_release_rang_is_taken_away(
+    home: Path, messages: Path, app: Celery
+) -> None:
+    write(messages / f"1.{FORMER}.msg", json.dumps(genuine()).encode())
+    app.send_task("nightkey.rotate", args=[ROTATION])
+    app.send_task("nightkey.night")
+    with app.connection() as connection, connection.channel() as channel:
+        assert [channel._size(name) for name in QUEUES.values()] == [1, 1]
+        assert take_all(channel) == ["nightkey.night"]
+        assert channel._get(QUEUES[Line.TARGETS])["headers"]["task"] == "nightkey.rotate"
+    assert list(messages.iterdir()) == []
+    assert not aside_folder(home).exists()
+    assert aside_at(aside_folder(home)).take_counts() == {}
+
+
 @pytest.mark.parametrize(
     "url", ["sqs://", "memory://", "filesystem://", "sqla+sqlite:///x.db", "amqp://a;kafka://b", "x"]
 )
 def test_a_broker_whose_messages_are_not_checked_is_refused(home: Path, url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"broker_url: messages by .* cannot be checked"):
-        make_app(load_settings(home, broker_url=url))
+        make_app(load_settings(home, broker_url=url), OURS.seals())

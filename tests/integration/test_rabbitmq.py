@@ -13,19 +13,32 @@ import amqp
 import pytest
 from kombu.entity import Queue
 
+from tests.acceptance.absent_broker import outlive
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
-from tests.forged import contents, genuine
-from tests.integration.rabbit_server import MISSING, start_rabbit
-from worker.app import QUEUE, make_app
-from worker.config import load_settings
+from tests.forged import OURS, ROTATION, Sealer, in_the_clear, sealed, unsealed
+from tests.integration.rabbit_server import MISSING, RabbitServer, start_rabbit
+from worker.app import make_app
+from worker.broker import aside_folder
+from worker.broker.address import BrokerKind
+from worker.broker.aside import aside_at
+from worker.broker.queues import DEAD, DELIVERIES, QUEUES, declare_queues
+from worker.broker.reaching import explain_away
+from worker.config import Settings, load_settings
+from worker.doctor.rabbit import look_at_rabbit
+from worker.domain.lines import Line
+from worker.domain.messages import MessageFault
+from worker.supervision.dead_letters import move_dead_letters
 
+QUEUE = QUEUES[Line.NIGHT]
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(bool(MISSING), reason=MISSING),
 ]
 BODY = b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
-HEADERS = genuine()["headers"]
+HEADERS = unsealed()["headers"]
+SEALED = {"content_type": "application/x-nightkey", "content_encoding": "binary", "delivery_mode": 2}
+KEPT = {"delivery_mode", "priority"}
 DEPTH = 10_000
 
 
@@ -48,10 +61,15 @@ def deep_headers() -> bytes:
     return b"\x20\x00" + struct.pack(">I", len(inner)) + inner
 
 
-def messages() -> Iterator[amqp.Message]:
-    """None of them ours."""
+def messages(vault: Sealer = OURS) -> Iterator[amqp.Message]:
+    """None of them a message of that vault."""
+    for _, body in sealed(vault).values():
+        yield amqp.Message(body, application_headers=HEADERS, **SEALED)
+    yield amqp.Message(
+        vault.seals().seal("nightkey.night", ()), **SEALED | {"content_type": "application/json"}
+    )
     usual = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
-    for _, content in contents().values():
+    for _, content in in_the_clear().values():
         yield amqp.Message(content, application_headers=HEADERS, **usual)
         try:
             told = json.loads(content)
@@ -95,8 +113,11 @@ class Taker:
 
     def __init__(self, home: Path, rabbit: str, queue: Queue) -> None:
         settings = load_settings(home, broker_url=f"amqp://guest:guest@{rabbit}//")
-        self._app, self._queue = make_app(settings), queue
+        self._app, self._queue = make_app(settings, OURS.seals()), queue
         self.taken: list[Any] = []
+
+    def send(self, task: str, *ids: str) -> None:
+        self._app.send_task(task, args=list(ids), queue=self._queue)
 
     def take(self, *, until: Callable[[], bool]) -> None:
         """What it had comes back when it ends."""
@@ -123,14 +144,32 @@ def publish(rabbit: str, queue: Queue, *published: amqp.Message) -> None:
             channel.basic_publish(message, routing_key=queue.name)
 
 
+def test_what_is_published_lies_there_sealed_and_nothing_beside_it(
+    tmp_path: Path, rabbit: str, queue: Queue
+) -> None:
+    taker = Taker(tmp_path / "home", rabbit, queue)
+    taker.send("nightkey.rotate", ROTATION)
+    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
+        lying = channel.basic_get(queue.name)
+        channel.basic_reject(lying.delivery_tag, requeue=False)
+    assert lying.properties.keys() <= {"content_type", "content_encoding", "application_headers", *KEPT}
+    assert not any(lying.properties.get("application_headers", {}).values())
+    assert (lying.content_type, lying.content_encoding) == (SEALED["content_type"], SEALED["content_encoding"])
+    assert len(lying.body) == len(OURS.seals().seal("nightkey.night", ()))
+    taker.send("nightkey.rotate", ROTATION)
+    taker.take(until=lambda: bool(taker.taken))
+    (message,) = taker.taken
+    assert message.headers["task"] == "nightkey.rotate"
+    assert json.loads(message.body)[0] == [ROTATION]
+
+
 def test_what_ended_whoever_took_it_does_not_come_for_ever(tmp_path: Path, rabbit: str, queue: Queue) -> None:
     """A message of ours by which a worker ended, however that was."""
-    usual = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
-    publish(rabbit, queue, amqp.Message(BODY, application_headers=HEADERS, **usual))
+    publish(rabbit, queue, amqp.Message(OURS.seals().seal("nightkey.resume", ()), **SEALED))
     first, second = (Taker(tmp_path / "home", rabbit, queue) for _ in range(2))
     first.take(until=lambda: bool(first.taken))
     assert len(first.taken) == 1
-    publish(rabbit, queue, amqp.Message(BODY, application_headers=HEADERS, **usual))
+    publish(rabbit, queue, amqp.Message(OURS.seals().seal("nightkey.resume", ()), **SEALED))
     second.take(until=lambda: bool(second.taken))
     assert [message.delivery_info["redelivered"] for message in second.taken] == [False]
     third = Taker(tmp_path / "home", rabbit, queue)
@@ -150,20 +189,111 @@ def test_what_is_no_message_of_ours_comes_once(tmp_path: Path, rabbit: str, queu
     assert len(list(aside.iterdir())) == len(forged)
 
 
-def test_an_up_stands_firm_whatever_is_published(tmp_path: Path, rabbit: str) -> None:
-    nightkey = Nightkey(tmp_path / "home", {"NIGHTKEY_BROKER_URL": f"amqp://guest:guest@{rabbit}//"})
-    nightkey("init")
-    with amqp.Connection(rabbit, confirm_publish=True) as connection, connection.channel() as channel:
-        channel.exchange_declare(QUEUE, "direct", durable=True, auto_delete=False)
+@pytest.fixture
+def settings(tmp_path: Path, rabbit: str) -> Iterator[Settings]:
+    """Our queues are there, and empty."""
+    settings = load_settings(tmp_path / "home", broker_url=f"amqp://guest:guest@{rabbit}//")
+    declare_all(settings)
+    yield settings
+    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
+        for name in (*QUEUES.values(), DEAD):
+            channel.queue_delete(name)
+
+
+def declare_all(settings: Settings) -> None:
+    with make_app(settings, OURS.seals()).connection() as connection:
+        for queue in declare_queues(BrokerKind.RABBITMQ):
+            queue(connection.default_channel).declare()
+
+
+def test_its_queues_are_as_the_doctor_wants_them(settings: Settings, rabbit: str) -> None:
+    facts = look_at_rabbit(settings)
+    assert (facts.where, facts.confirms, facts.dead, facts.former) == (rabbit, True, 0, None)
+    assert [(one.name, one.waiting, one.differs) for one in facts.queues] == [
+        (name, 0, "") for name in QUEUES.values()
+    ]
+    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
+        channel.queue_delete(QUEUE)
+        assert look_at_rabbit(settings).queues[0].waiting is None, "whoever looks makes nothing"
         channel.queue_declare(QUEUE, durable=True, auto_delete=False)
-        channel.queue_bind(QUEUE, QUEUE, QUEUE)
-        number = 0
-        for message in messages():
+        channel.queue_declare("nightkey", durable=True, auto_delete=False)
+        facts = look_at_rabbit(settings)
+        assert (facts.queues[0].differs, facts.former) == ("x-dead-letter-exchange", 0)
+        channel.queue_delete("nightkey")
+
+
+def test_a_queue_of_another_kind_in_the_place_of_ours_is_said_in_one_line(settings: Settings) -> None:
+    with (
+        make_app(settings, OURS.seals()).connection() as connection,
+        pytest.raises(Exception, match="406") as refused,
+    ):
+        connection.default_channel.queue_declare(QUEUE, durable=True, auto_delete=False)
+    said = explain_away(settings.broker_url, refused.value)
+    assert said.endswith("has a queue of another kind in the place of ours: `nightkey doctor` says which")
+
+
+def test_what_is_published_is_confirmed_or_raises(settings: Settings, rabbit: str) -> None:
+    app = make_app(settings, OURS.seals())
+    with app.connection() as connection, amqp.Connection(rabbit) as other, other.channel() as channel:
+        producer: Any = connection.Producer(auto_declare=False)
+        producer.publish({}, exchange=QUEUE, routing_key=QUEUE)
+        assert count(rabbit, Queue(QUEUE)) == 1
+        channel.queue_purge(QUEUE)
+        with pytest.raises(amqp.NotFound):
+            producer.publish({}, exchange="nobody-made-it", routing_key=QUEUE)
+
+
+def test_what_is_given_back_too_often_goes_to_the_dead_letters(settings: Settings, rabbit: str) -> None:
+    """However that comes about: somebody takes it each time, and gives it back."""
+    make_app(settings, OURS.seals()).send_task("nightkey.resume")
+    assert give_back_for_ever(rabbit) == DELIVERIES + 1
+    assert [count(rabbit, Queue(name)) for name in (*QUEUES.values(), DEAD)] == [0, 0, 1]
+    assert look_at_rabbit(settings).dead == 1
+    aside = aside_at(aside_folder(settings.home))
+    move_dead_letters(settings, aside)
+    move_dead_letters(settings, aside)
+    assert aside.take_counts() == {MessageFault.CAME_TOO_OFTEN: 1}
+    assert look_at_rabbit(settings).dead == 0
+
+
+def give_back_for_ever(rabbit: str) -> int:
+    """How often the first message came until it came no more."""
+    came = 0
+    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
+        while channel.queue_declare(DEAD, passive=True).message_count == 0:
+            message = channel.basic_get(QUEUE)
+            if message is not None:
+                came += 1
+                channel.basic_reject(message.delivery_tag, requeue=True)
+    return came
+
+
+def test_an_up_outlives_its_broker(tmp_path: Path) -> None:
+    server = RabbitServer(tmp_path)
+    nightkey = Nightkey(tmp_path / "home", {"NIGHTKEY_BROKER_URL": f"amqp://guest:guest@{server.address}//"})
+    nightkey("init")
+    try:
+        outlive(nightkey, tmp_path, server, named=f"RabbitMQ at {server.address}")
+    finally:
+        server.kill()
+
+
+def test_an_up_stands_firm_whatever_is_published(tmp_path: Path, rabbit: str, settings: Settings) -> None:
+    nightkey = Nightkey(settings.home, {"NIGHTKEY_BROKER_URL": settings.broker_url})
+    nightkey("init")
+    vault = Sealer.of(nightkey.home)
+    make_app(settings, vault.seals()).send_task("nightkey.resume")
+    give_back_for_ever(rabbit)
+    with amqp.Connection(rabbit, confirm_publish=True) as connection, connection.channel() as channel:
+        number = 1  # the dead letter
+        for message in messages(vault):
             channel.basic_publish(message, exchange=QUEUE, routing_key=QUEUE)
             number += 1
 
         def look() -> None:
             (_, waiting, _) = channel.queue_declare(QUEUE, passive=True)
             assert waiting < number / 2
+            assert channel.queue_declare(DEAD, passive=True).message_count == 0
 
-        stand_firm(nightkey, tmp_path, forged=number, look=look)
+        late = [fault for fault, _ in sealed(vault).values()].count(MessageFault.STALE)
+        stand_firm(nightkey, tmp_path, forged=number - late, late=late, look=look)

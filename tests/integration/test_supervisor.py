@@ -5,14 +5,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from vaultcore.errors import RefusedError
+from worker.domain.lines import Line
 from worker.domain.pulses import Patience, PulseKind
+from worker.supervision.child import Assignment
 from worker.supervision.home_lock import hold_home
 from worker.supervision.supervisor import Supervisor
 
@@ -52,15 +54,16 @@ class Watched:
 
 def watch(
     folder: Path,
-    scripts: dict[PulseKind, str],
+    scripts: Mapping[PulseKind, str] | Mapping[Assignment, str],
     until: Callable[[Watched], bool],
     patience: Patience = QUICK,
 ) -> tuple[int, Watched]:
     """Runs it in this thread, as it wants to be, and tells it to stop when that is so. Its status."""
     watched = Watched(folder / "begun")
+    given = {key if isinstance(key, Assignment) else Assignment(key): script for key, script in scripts.items()}
 
-    def command(kind: PulseKind, pipe: int) -> Sequence[str]:
-        return [sys.executable, "-c", PRELUDE + scripts[kind], str(pipe), str(watched.notes)]
+    def command(assignment: Assignment, pipe: int) -> Sequence[str]:
+        return [sys.executable, "-c", PRELUDE + given[assignment], str(pipe), str(watched.notes)]
 
     over = threading.Event()
 
@@ -71,7 +74,7 @@ def watch(
         if not over.is_set():
             os.kill(os.getpid(), signal.SIGTERM)
 
-    supervisor = Supervisor(scripts, command=command, tell=watched.lines.append, patience=patience)
+    supervisor = Supervisor(given, command=command, tell=watched.lines.append, patience=patience)
     with _terminable():
         teller = threading.Thread(target=tell_to_stop)
         teller.start()
@@ -142,6 +145,17 @@ def test_workers_that_live_and_take_nothing_while_messages_wait_are_begun_again(
     status, watched = watch(tmp_path, scripts, lambda it: it.said("takes no message"))
     assert status == 0
     assert not watched.said("the beat")
+
+
+def test_those_of_one_line_are_begun_again_while_those_of_the_other_take_what_waits(tmp_path: Path) -> None:
+    scripts = {
+        Assignment(PulseKind.WORKER, frozenset({Line.NIGHT})): "work('()')",
+        Assignment(PulseKind.WORKER, frozenset({Line.TARGETS})): "work()",
+        Assignment(PulseKind.BEAT): "work('wr')",
+    }
+    _, watched = watch(tmp_path, scripts, lambda it: it.said("takes no message"))
+    assert sum("takes no message" in line for line in watched.lines) == 1
+    assert not any("hangs" in line for line in watched.lines)
 
 
 def test_workers_that_take_what_waits_are_left_alone(tmp_path: Path) -> None:
@@ -219,6 +233,7 @@ def test_a_home_is_held_once_and_free_again_however_its_holder_ended(tmp_path: P
         f"""
 import os, subprocess, time
 from pathlib import Path
+from worker.supervision.child import Assignment
 from worker.supervision.home_lock import hold_home
 with hold_home(Path({str(tmp_path)!r})):
     subprocess.Popen(["sleep", "60"])  # it has been begun when this returns

@@ -1,4 +1,4 @@
-"""The tasks: one id of the right form, or nothing is touched."""
+"""The tasks: one id of the right form, by a message that nobody has taken before, or nothing is touched."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,12 @@ import pytest
 from celery import Celery
 from structlog.testing import capture_logs
 
-from tests.forged import ROTATION
+from tests.forged import OURS, ROTATION
+from vaultcore.errors import ConflictError
 from worker.app import make_app
+from worker.broker.aside import Aside
 from worker.config import load_settings
+from worker.domain.messages import MessageFault
 from worker.domain.work import Task, Work
 from worker.tasks import register_tasks
 
@@ -36,15 +39,42 @@ def done() -> list[Work]:
 
 
 @pytest.fixture
-def app(tmp_path: Path, done: list[Work]) -> Celery:
+def aside(tmp_path: Path) -> Aside:
+    return Aside(tmp_path / "aside")
+
+
+@pytest.fixture
+def taken() -> dict[str, bool | Exception]:
+    """What is answered for the message of an id: whether nobody has taken it yet."""
+    return {}
+
+
+@pytest.fixture
+def app(tmp_path: Path, done: list[Work], aside: Aside, taken: dict[str, bool | Exception]) -> Celery:
     def do(work: Work) -> list[Work]:
         done.append(work)
         return []
 
+    def take(message_id: str) -> bool:
+        answer = taken[message_id]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
     (tmp_path / "home").mkdir()
-    made = make_app(load_settings(tmp_path / "home"))
-    register_tasks(made, do)
+    made = make_app(load_settings(tmp_path / "home"), OURS.seals())
+    register_tasks(made, do, take=take, aside=aside)
     return made
+
+
+def hear(app: Celery, message_id: str, **delivery: Any) -> None:
+    """As a worker does with a message."""
+    task = app.tasks["nightkey.rotate"]
+    task.push_request(id=message_id, called_directly=False, delivery_info=delivery)
+    try:
+        task.run(ROTATION)
+    finally:
+        task.pop_request()
 
 
 @pytest.mark.parametrize("task", ["rotate", "run", "beat"])
@@ -80,3 +110,46 @@ def test_who_takes_no_id_takes_none(app: Celery, done: list[Work], task: str) ->
 def test_what_is_one_is_done(app: Celery, done: list[Work], task: str, ids: tuple[str, ...]) -> None:
     app.tasks[f"nightkey.{task}"](*ids)
     assert done == [Work(Task(task), *ids)]
+
+
+def test_a_message_that_nobody_has_taken_is_done(
+    app: Celery, done: list[Work], aside: Aside, taken: dict[str, bool | Exception]
+) -> None:
+    taken["a"] = True
+    hear(app, "a")
+    hear(app, "a", redelivered=True)  # whoever had it ended before it took it
+    assert done == [Work(Task.ROTATE, ROTATION)] * 2
+    assert aside.take_counts() == {}
+
+
+def test_a_message_that_is_put_there_again_is_not_done_and_counted(
+    app: Celery, done: list[Work], aside: Aside, taken: dict[str, bool | Exception]
+) -> None:
+    taken["a"] = False
+    hear(app, "a")
+    hear(app, "a", redelivered=False)
+    assert done == []
+    assert aside.take_counts() == {MessageFault.REPLAYED: 2}
+
+
+def test_a_message_that_the_broker_delivers_again_is_not_done_and_no_attack(
+    app: Celery, done: list[Work], aside: Aside, taken: dict[str, bool | Exception]
+) -> None:
+    taken["a"] = False
+    with capture_logs() as logs:
+        hear(app, "a", redelivered=True)
+    assert done == []
+    assert aside.take_counts() == {}
+    assert logs == [{"event": "message.came-again", "log_level": "warning", "task": "rotate"}]
+
+
+def test_where_nobody_can_say_whether_it_was_taken_nothing_is_done(
+    app: Celery, done: list[Work], aside: Aside, taken: dict[str, bool | Exception]
+) -> None:
+    taken["a"] = ConflictError("the database was busy")
+    with capture_logs() as logs:
+        hear(app, "a")
+    assert done == []
+    assert aside.take_counts() == {}
+    (log,) = logs
+    assert (log["event"], log["task"], log["error"]) == ("task.failed", "rotate", "ConflictError")

@@ -12,6 +12,7 @@ from tests.services.conftest import TOKEN, Moves, race
 from vaultcore.audit import Anchor, AuditLog
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.errors import AuditError, ConflictError, InvalidInputError, NotFoundError
+from vaultcore.stored import do_apart
 from vaultcore.tables import audit, audit_head, items
 from vaultcore.versions import Purpose
 
@@ -210,6 +211,24 @@ def test_a_change_whose_audit_row_cannot_be_written_is_not_kept(moves: Moves) ->
     assert [row.name for row in moves.sql(select(items))] == [TOKEN]
     with moves.services.database.read() as connection, pytest.raises(NotFoundError):
         moves.services.owners.get(connection, "support")
+
+
+def test_a_part_of_a_change_that_may_fail_alone_does_not_hide_that_nothing_can_be_recorded(
+    moves: Moves,
+) -> None:
+    item = moves.add(days=30).item
+    last = moves.log()[-1].seq
+    moves.sql(delete(audit).where(audit.c.seq == last))
+    database, vault = moves.services.database, moves.services.vault
+
+    def change() -> None:
+        with database.write() as connection:
+            vault.update(connection, TOKEN, expires_at=None, actor="test")
+            do_apart(connection, TOKEN, lambda name: vault.get(connection, name))
+
+    with pytest.raises(AuditError):
+        change()
+    assert moves.get(TOKEN).expires_at == item.expires_at
 
 
 def test_a_change_that_is_taken_back_takes_its_audit_row_along(moves: Moves) -> None:

@@ -33,7 +33,7 @@ from worker.domain.changes import ItemChange
 from worker.domain.credential_checks import BEGUN_MAX, CheckOutcome
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
-from worker.domain.work import Task, Work
+from worker.domain.work import AtTarget, Task, Work
 from worker.rows import credential_checks as check_rows
 from worker.rows import nights as night_rows
 from worker.rows.credential_checks import LastCheck
@@ -248,13 +248,13 @@ def test_one_is_asked_at_a_target_at_a_time_and_a_doubled_bell_asks_nothing(stag
     assert checks.find_ready() == []
     assert checks.run(ready) is None
     assert checks.run(other) is None
-    with pytest.raises(ConflictError, match="another credential is being checked at 127"):
+    with pytest.raises(ConflictError, match="others are checked or replaced at 127"):
         checks.check_now(other, actor="test")
     gate.open()
     thread.join(PATIENCE)
-    assert following == [[other]]
+    assert following == [AtTarget(checks=(other,))]
     assert checks.run(ready) is None
-    assert checks.run(other) == []
+    assert checks.run(other) == AtTarget()
 
 
 @pytest.mark.both
@@ -271,7 +271,7 @@ def test_who_lost_its_turn_writes_nothing_and_the_check_is_made_again(staged: St
     thread.start()
     assert gate.reached.wait(PATIENCE)
     let_leases_lapse(organisation.services)
-    assert checks.run(ready) == []
+    assert checks.run(ready) == AtTarget()
     assert outcome(organisation) is CheckOutcome.ACCEPTED
     gate.open()
     thread.join(PATIENCE)
@@ -289,7 +289,7 @@ def test_what_kills_each_worker_that_asks_is_left_alone_in_the_end(staged: Stage
     (ready,) = services.rotation.credential_checks.find_ready()
     with services.database.write() as connection:
         connection.execute(update(credential_checks).values(begun=BEGUN_MAX))
-    assert services.rotation.credential_checks.run(ready) == []
+    assert services.rotation.credential_checks.run(ready) == AtTarget()
     found = last(organisation)
     assert found is not None
     assert (found.outcome, "did not come back" in say(found.detail)) == (CheckOutcome.CANNOT_TELL, True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, event, make_url
+from sqlalchemy import Engine, event, make_url, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
 from nightkey_demo.loopback import Answer, Incoming
@@ -21,6 +21,7 @@ from vaultcore.errors import Cause, TroubleError
 from worker.domain.reasons import Code
 from worker.domain.rotation import Rotation
 from worker.domain.saga import FINISHED, State
+from worker.rows.tables import rotations
 
 TRIES = 20
 ITEM = "random-password"
@@ -166,3 +167,14 @@ def test_a_server_that_cuts_off_a_worker_leaves_what_was_committed(staged: Stage
     clock.advance(timedelta(minutes=2))
     assert _drive(organisation, rotation_id).state is State.WATCHING
     assert organisation.stages(ITEM) == ["previous", "current"]
+
+
+def test_one_whose_reason_is_of_another_release_is_driven_all_the_same(staged: Staged) -> None:
+    organisation, _ = staged
+    rotation_id = _open(organisation)
+    reason = {"code": "code-of-the-next-release", "steps": [1, 2], "by": None}
+    with organisation.services.database.write() as connection:
+        connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(reason=reason))
+    assert _drive(organisation, rotation_id).state is State.WATCHING
+    with organisation.services.database.read() as connection:
+        assert connection.execute(select(rotations.c.reason)).scalar_one() == reason

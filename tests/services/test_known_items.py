@@ -16,6 +16,7 @@ from vaultcore.model import Item, Policy, Reference, Version
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
+from worker.rows.consumers import consumers_of
 
 
 class NoHolder:
@@ -199,6 +200,7 @@ def test_what_was_undone_is_not_known(services: Services, moves: Moves) -> None:
         "UPDATE versions SET expires_at = NULL WHERE number = 1",
         "UPDATE versions SET mac = NULL WHERE number = 1",
         "UPDATE items SET name = 'prod-another-token'",
+        "UPDATE items SET overlap_seconds = 1",
     ],
 )
 def test_what_was_edited_behind_its_back_is_not_made_honest(
@@ -213,3 +215,38 @@ def test_what_was_edited_behind_its_back_is_not_made_honest(
             replace_value(services, item.id, "the-second-value")
     with pytest.raises(TamperedError):
         read_all(services, item.id)
+
+
+@pytest.mark.parametrize("table", ["owners", "item_owners", "item_labels"])
+def test_a_digest_that_is_none_keeps_nothing_from_one_transaction_to_the_next(
+    services: Services, moves: Moves, table: str
+) -> None:
+    """Labels decide nothing, nor does the row of an owner: what is wrong with those ends no rotation."""
+    with services.database.write() as connection:
+        owner = services.owners.create(connection, "platform", actor="test")
+    item = moves.add(days=30, owner_ids=(owner.id,)).item
+    moves.update(TOKEN, labels={"tier": "one"})
+    moves.sql(f"UPDATE {table} SET mac = 'x'")
+    with services.database.unit(NoHolder()):
+        for _ in range(2):
+            if table == "item_owners":
+                with pytest.raises(TamperedError):
+                    read_all(services, item.id)
+            else:
+                assert read_all(services, item.id).item.owners == ("platform",)
+            with services.database.apart():
+                pass
+
+
+def test_consumers_are_judged_by_the_references_that_were_checked(services: Services, moves: Moves) -> None:
+    item = moves.add(days=30).item
+    moves.use("orders", TOKEN)
+    with services.database.unit(NoHolder()):
+        with services.database.read() as connection:
+            before = consumers_of(connection, item.id)
+        with services.database.apart():
+            moves.sql("UPDATE item_references SET active = :off", off=False)
+        with services.database.read() as connection:
+            assert consumers_of(connection, item.id) == before
+    with services.database.read() as connection, pytest.raises(TamperedError):
+        consumers_of(connection, item.id)

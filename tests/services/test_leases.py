@@ -474,7 +474,7 @@ def _let_pass(moves: Moves, clock: Any, duration: timedelta) -> None:
 
 def _lease(moves: Moves, rotation_id: str, now: datetime) -> Rotation | None:
     with moves.services.database.write() as connection:
-        return lease_rows.lease_rotation(connection, rotation_id, now=now, lease=LEASE)
+        return lease_rows.lease_rotation(connection, rotation_id, now=now, lease=LEASE, at_once=2)
 
 
 def _sweep(moves: Moves, slot: datetime, now: datetime, *, job: str = "night") -> bool:

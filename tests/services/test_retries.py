@@ -182,7 +182,7 @@ def _lease_and_die(organisation: Organisation, rotation_id: str) -> None:
     services = organisation.services
     with services.database.write() as connection:
         leased = lease_rows.lease_rotation(
-            connection, rotation_id, now=services.clock(), lease=services.settings.lease
+            connection, rotation_id, now=services.clock(), lease=services.settings.lease, at_once=1
         )
     assert leased is not None
     let_leases_lapse(services)

@@ -32,9 +32,9 @@ def told(organisation: Organisation) -> list[str]:
     return [one.body for one in organisation.notices() if one.kind == "messages-set-aside"]
 
 
-def problems(organisation: Organisation) -> list[str]:
+def problems(organisation: Organisation, kind: ProblemKind = ProblemKind.SET_ASIDE) -> list[str]:
     found = organisation.services.overview.status.read().problems
-    return [describe(one) for one in found if one.kind is ProblemKind.SET_ASIDE]
+    return [describe(one) for one in found if one.kind is kind]
 
 
 def night(organisation: Organisation, clock: Any) -> str | None:
@@ -71,6 +71,54 @@ def test_the_night_after_it_is_no_good_one_and_the_next_is(organisation: Organis
     clock.advance(DAY)
     assert night(organisation, clock) == "good"
     assert problems(organisation) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (MessageFault.UNSEALED, "3 not sealed"),
+        (MessageFault.FORGED, "3 with a seal that does not open"),
+        (MessageFault.FOREIGN, "3 sealed by another vault"),
+        (MessageFault.REPLAYED, "3 put there again"),
+    ],
+)
+def test_what_others_put_there_is_told_by_its_kind(
+    organisation: Organisation, fault: MessageFault, said: str
+) -> None:
+    organisation.services.notices.foreign_messages.tell({fault: 3})
+    (problem,) = problems(organisation)
+    assert f": {said}. " in problem
+    (body,) = told(organisation)
+    assert "3 messages of somebody else at the broker" in body
+
+
+def test_what_nobody_took_in_time_is_told_once_and_fails_no_night(
+    organisation: Organisation, clock: Any
+) -> None:
+    assert night(organisation, clock) == "good"
+    clock.advance(timedelta(hours=3))
+    tell = organisation.services.notices.foreign_messages.tell
+    tell({MessageFault.STALE: 2})
+    tell({MessageFault.STALE: 3})
+    assert problems(organisation) == []
+    (problem,) = problems(organisation, ProblemKind.LEFT_OVER)
+    assert problem.startswith("5 messages at the broker sent more than a day ago, or by a clock that is ahead")
+    (body,) = told(organisation)
+    assert "nothing was lost" in body
+    organisation.deliver()
+    clock.advance(timedelta(hours=21))
+    assert night(organisation, clock) == "good"
+
+
+def test_what_is_late_hides_nothing_of_others(organisation: Organisation, clock: Any) -> None:
+    tell = organisation.services.notices.foreign_messages.tell
+    tell({MessageFault.STALE: 2})
+    tell({MessageFault.STALE: 1, MessageFault.FORGED: 1})
+    (problem,) = problems(organisation)
+    assert problem.startswith("1 message of somebody else at the broker")
+    assert len(problems(organisation, ProblemKind.LEFT_OVER)) == 1
+    assert len(told(organisation)) == 2
+    assert night(organisation, clock) == "failed"
 
 
 @pytest.mark.both

@@ -42,7 +42,9 @@ def test_a_rotation_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
-        assert lease_rows.lease_rotation(connection, rotation_id, now=clock(), lease=LEASE) is not None
+        assert (
+            lease_rows.lease_rotation(connection, rotation_id, now=clock(), lease=LEASE, at_once=2) is not None
+        )
     clock.advance(-ahead)
     assert find_due(organisation.services, Task.ROTATE) == []
     clock.advance(LEASE + timedelta(seconds=1))
@@ -57,7 +59,7 @@ def test_who_lives_keeps_its_lease(on_file: Staged, clock: Any, ahead: timedelta
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
-        held = lease_rows.lease_rotation(connection, rotation_id, now=clock(), lease=LEASE)
+        held = lease_rows.lease_rotation(connection, rotation_id, now=clock(), lease=LEASE, at_once=2)
     assert held is not None
     clock.advance(-ahead)
     organisation.services.upkeep.clock_repair.mend()

@@ -116,7 +116,10 @@ DATA = {
     "run-failed": ROTATION | {"workflow": "intake", "rollback": "nightkey rotation rollback rot_1"},
     "night-stopped": {"night": NIGHT, "failed": ["prod-smtp: 503 (rot_1)", "prod-crm: 401 (rot_2)"]},
     "night-failed": {"night": NIGHT, "problems": ["prod-smtp was not replaced", "a route is away"]},
-    "messages-set-aside": {"problem": "2 messages of somebody else at the broker, the last soon: 2 no JSON"},
+    "messages-set-aside": {
+        "problem": "2 messages of somebody else at the broker, the last soon: 2 no JSON",
+        "left_over": False,
+    },
     "drifted": {
         "item": "prod-smtp",
         "detail": "version 1, the current one here, is refused; unknown here: tok_2 (nightkey-rot_2)",

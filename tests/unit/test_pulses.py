@@ -2,6 +2,7 @@
 
 import pytest
 
+from worker.domain.lines import Line
 from worker.domain.pulses import (
     Hang,
     Life,
@@ -68,9 +69,19 @@ def test_whether_messages_wait_and_nobody_takes_any(workers, waiting, now, nothi
 
 
 def test_beat_says_since_when_messages_wait():
-    life = live((10, "."), (20, "wr"), (30, "w"))
-    assert (life.waiting_since, life.rang_at) == (20, 20)
-    assert hear(life, ".", 40).waiting_since is None
+    life = live((10, "."), (20, "nr"), (30, "w"), (40, "w"))
+    assert (life.waiting_since, life.rang_at) == ({Line.NIGHT: 20, Line.TARGETS: 30}, 20)
+    assert hear(life, "t", 50).waiting_since == {Line.TARGETS: 30}
+    assert hear(life, ".", 50).waiting_since == {}
+
+
+def test_while_the_broker_is_away_nobody_is_late():
+    beat = live((10, ".r"), (20, "w"), (129, "a"))
+    assert find_hang(PulseKind.BEAT, beat, PATIENCE, 131) is None
+    assert beat.waiting_since == {}
+    worker = live((10, "."), (150, "a"))
+    assert find_hang(PulseKind.WORKER, worker, PATIENCE, 170) is None
+    assert take_nothing([worker], 20, PATIENCE, 170) is False
 
 
 @pytest.mark.parametrize(

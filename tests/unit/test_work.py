@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from worker.domain.saga import State
-from worker.domain.work import RESUME, Task, Work, after_check, after_night, after_run, after_step, after_sweep
+from worker.domain.work import (
+    RESUME,
+    AtTarget,
+    Task,
+    Work,
+    after_check,
+    after_night,
+    after_run,
+    after_step,
+    after_sweep,
+)
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)
@@ -44,8 +54,9 @@ def test_a_night_is_followed_by_its_rotations_and_a_sweep() -> None:
 
 
 def test_a_check_is_followed_by_the_next_of_its_target_and_the_last_one_by_a_sweep() -> None:
-    assert after_check(["vlt_2"]) == [Work(Task.CHECK, "vlt_2")]
-    assert after_check([]) == [RESUME]
+    assert after_check(AtTarget(checks=("vlt_2",))) == [Work(Task.CHECK, "vlt_2")]
+    assert after_check(AtTarget()) == [RESUME]
+    assert after_check(AtTarget(rotations=("rot_1",))) == [Work(Task.ROTATE, "rot_1"), RESUME]
 
 
 def test_a_run_is_followed_by_those_that_it_began() -> None:

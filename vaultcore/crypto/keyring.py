@@ -123,6 +123,11 @@ class Keyring:
         return self._keys[self._active]
 
     @property
+    def keys(self) -> tuple[KeyEncryptionKey, ...]:
+        """Every key that opens what it once sealed, the active one among them; none in a restricted keyring."""
+        return tuple(self._keys.values())
+
+    @property
     def is_restricted(self) -> bool:
         """Whether it neither seals nor opens anything."""
         return self._active is None

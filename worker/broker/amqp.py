@@ -13,7 +13,9 @@ from amqp import method_framing, serialization
 from kombu.transport import pyamqp
 
 from worker.broker.aside import Aside, aside_at
-from worker.domain.messages import BYTES_MAX, ENCODING, JSON_TYPE, MessageFault, Ring, read_ring
+from worker.broker.sealing import SealingChannel, Seals
+from worker.domain.messages import MessageFault, Ring
+from worker.domain.parcels import BYTES_MAX, JSON_ENCODING, JSON_TYPE, read_parts
 from worker.log import get_logger
 
 _Channel: Any = pyamqp.Channel  # kombu and py-amqp have no types
@@ -25,6 +27,8 @@ _PROPERTIES: Any = serialization.PROPERTY_CLASSES
 
 _log = get_logger(__name__)
 
+CONFIRM_SECONDS: Final = 10.0
+
 _HEADER, _BODY = 2, 3
 """Kinds of frames."""
 _FIXED: Final = 12
@@ -35,7 +39,7 @@ _NO_SIZE: Final = bytes(8)
 OnFrame = Callable[[tuple[int, int, Any]], Any]
 
 
-class AmqpChannel(_Channel):  # type: ignore[misc]  # as above
+class AmqpChannel(SealingChannel, _Channel):  # type: ignore[misc]  # as above
     def basic_consume(
         self,
         *args: Any,  # noqa: ANN401  # py-amqp's
@@ -43,7 +47,7 @@ class AmqpChannel(_Channel):  # type: ignore[misc]  # as above
         **kwargs: Any,  # noqa: ANN401  # as above
     ) -> Any:  # noqa: ANN401  # as above
         def check(message: Any) -> None:  # noqa: ANN401  # as above
-            ring = _read(message)
+            ring = self._open(message)
             if isinstance(ring, Ring) and message.delivery_info.get("redelivered"):
                 _log.warning("message.came-again", task=ring.task)
                 self.basic_ack(message.delivery_tag)
@@ -54,21 +58,36 @@ class AmqpChannel(_Channel):  # type: ignore[misc]  # as above
                     callback(message)
                 return
             self.aside.keep_bytes(_body_of(message), ring)
-            self.basic_reject(message.delivery_tag, requeue=False)
+            self.basic_ack(message.delivery_tag)  # a rejected one would go to the dead letters as well
 
         return super().basic_consume(*args, callback=check, **kwargs)
+
+    def basic_publish_confirm(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as above
+        """Who publishes knows that the queue has it, or after that time that it may not."""
+        return super().basic_publish_confirm(*args, **{"confirm_timeout": CONFIRM_SECONDS, **kwargs})
 
     @property
     def aside(self) -> Aside:
         return aside_at(self.connection.aside)
 
+    @property
+    def seals(self) -> Seals:
+        seals: Seals = self.connection.seals
+        return seals
+
+    def _open(self, message: Any) -> Ring | MessageFault:  # noqa: ANN401  # as above
+        properties: Mapping[str, Any] = message.properties
+        sealed = read_parts(content_type=properties.get("content_type"), body=_body_of(message))
+        return sealed if isinstance(sealed, MessageFault) else self.seals.open(sealed)
+
 
 class AmqpConnection(_Connection):  # type: ignore[misc]  # as above
     Channel = AmqpChannel
 
-    def __init__(self, *args: Any, aside: str, **kwargs: Any) -> None:  # noqa: ANN401  # as above
+    def __init__(self, *args: Any, aside: str, seals: Seals | None, **kwargs: Any) -> None:  # noqa: ANN401  # as above
         super().__init__(*args, frame_handler=handle_frames, **kwargs)
         self.aside = Path(aside)
+        self.seals = seals
 
 
 class AmqpTransport(_Transport):  # type: ignore[misc]  # as above
@@ -115,17 +134,6 @@ def _can_be_read(header: Any) -> bool:  # noqa: ANN401  # as above
     return True
 
 
-def _read(message: Any) -> Ring | MessageFault:  # noqa: ANN401  # as above
-    properties: Mapping[str, Any] = message.properties
-    return read_ring(
-        content_type=properties.get("content_type"),
-        encoding=properties.get("content_encoding"),
-        headers=properties.get("application_headers"),
-        properties=properties,
-        body=_body_of(message),
-    )
-
-
 def _body_of(message: Any) -> bytes:  # noqa: ANN401  # as above
     body = getattr(message, "body", b"")
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
@@ -134,7 +142,7 @@ def _body_of(message: Any) -> bytes:  # noqa: ANN401  # as above
 def _renew(message: Any, ring: Ring) -> None:  # noqa: ANN401  # as above
     message.properties = {
         "content_type": JSON_TYPE,
-        "content_encoding": ENCODING,
+        "content_encoding": JSON_ENCODING,
         "application_headers": ring.headers,
         "correlation_id": ring.id,
         "delivery_mode": 2,

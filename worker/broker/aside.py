@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from secrets import token_hex
 
-from worker.domain.messages import BYTES_MAX, MessageFault
+from worker.domain.messages import MessageFault
+from worker.domain.parcels import BYTES_MAX
 from worker.log import get_logger
 
 ENTRIES_MAX = 200
@@ -49,7 +50,7 @@ class Aside:
         kept = None
         with suppress(OSError):
             kept = self._write(content[:KEPT_MAX], fault)
-        self._count(fault, kept)
+        self.count(fault, kept)
 
     def keep_entry(self, entry: Path, fault: MessageFault) -> bool:
         """Moves a directory's entry here, whatever it is, without opening it. False: it is still there.
@@ -68,17 +69,18 @@ class Aside:
                 return True
             except OSError:
                 _log.warning("message.not-moved", entry=ascii(entry.name)[:200])
-                self._count(fault, None)
+                self.count(fault)
                 return False
-        self._count(fault, kept)
+        self.count(fault, kept)
         return True
 
-    # Inside
-
-    def _count(self, fault: MessageFault, kept: str | None) -> None:
+    def count(self, fault: MessageFault, kept: str | None = None) -> None:
+        """`kept`: the name that it has got here, if it is here."""
         with self._lock:
             self._counts[fault] += 1
         _log.warning("message.set-aside", fault=fault.value, kept=kept)
+
+    # Inside
 
     def _move(self, entry: Path, fault: MessageFault) -> str | None:
         """The name that it has got; None: there is no room, or it cannot be moved."""

@@ -21,7 +21,10 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 from worker.broker.aside import Aside, aside_at
-from worker.domain.messages import BYTES_MAX, MessageFault, Ring, read_envelope, write_envelope
+from worker.broker.queues import FORMER, QUEUES
+from worker.broker.sealing import SealingChannel, Seals
+from worker.domain.messages import MessageFault, Ring
+from worker.domain.parcels import BYTES_MAX, Parcel, read_parcel, write_envelope
 from worker.log import get_logger
 from worker.ownership import is_ours_alone
 
@@ -37,7 +40,7 @@ _Binding: Any = filesystem.exchange_queue_t
 _dumps: Any = dumps
 
 
-class FilesChannel(_Channel):  # type: ignore[misc]  # as above
+class FilesChannel(SealingChannel, _Channel):  # type: ignore[misc]  # as above
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # kombu's
         super().__init__(*args, **kwargs)
         self._immovable: set[str] = set()
@@ -60,7 +63,7 @@ class FilesChannel(_Channel):  # type: ignore[misc]  # as above
             if name in self._immovable:
                 continue
             if not _is_of(name, queue):
-                self._set_aside(self._folder / name, MessageFault.NO_FILE)
+                self._clear(name)
                 continue
             ring = self._take(self._folder / name)
             if ring is not None:
@@ -83,12 +86,17 @@ class FilesChannel(_Channel):  # type: ignore[misc]  # as above
         return Path(self.data_folder_in)
 
     @property
+    def seals(self) -> Seals:
+        seals: Seals = self.transport_options["seals"]
+        return seals
+
+    @property
     def _aside(self) -> Aside:
         return aside_at(Path(self.transport_options["aside"]))
 
     def _names(self) -> list[str]:
         """Of what is not being written or read just now, the oldest message first."""
-        found = self._in_the_folder(lambda: [path.name for path in self._folder.iterdir()])
+        found = self._in_the_folder(lambda: os.listdir(self._folder))  # noqa: PTH208  # asked for each message
         return sorted(name for name in found if name.rpartition(".")[2] not in _WORDS_OF_OURS)
 
     def _take(self, file: Path) -> Ring | None:
@@ -105,12 +113,26 @@ class FilesChannel(_Channel):  # type: ignore[misc]  # as above
         except FileNotFoundError:
             return None
         read = _read(taken)
-        if isinstance(read, MessageFault):
-            self._set_aside(taken, read)
+        ring = read if isinstance(read, MessageFault) else self.seals.open(read.sealed)
+        if isinstance(ring, MessageFault):
+            self._set_aside(taken, ring)
             return None
         with suppress(FileNotFoundError):
             taken.unlink()
-        return read
+        return ring
+
+    def _clear(self, name: str) -> None:
+        """Out of the way, what no queue of ours has: a message of an older release is taken away, and what it
+        rang for is found by the resume sweep.
+        """
+        if any(_is_of(name, other) for other in QUEUES.values()):
+            return
+        file = self._folder / name
+        if _is_of(name, FORMER):
+            with suppress(OSError):
+                file.unlink()
+                return
+        self._set_aside(file, MessageFault.NO_FILE)
 
     def _set_aside(self, entry: Path, fault: MessageFault) -> None:
         if not self._aside.keep_entry(entry, fault):
@@ -135,6 +157,11 @@ def make_folder(folder: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def count_waiting(folder: Path, queue: str) -> int:
+    """Messages of the queue that lie there; a folder that is not there is not made."""
+    return sum(_is_of(path.name, queue) for path in folder.iterdir()) if folder.is_dir() else 0
+
+
 def _is_of(name: str, queue: str) -> bool:
     return name.partition(".")[2] == f"{queue}.msg"
 
@@ -145,7 +172,7 @@ def _write(file: Path, content: bytes) -> None:
         stream.write(content)
 
 
-def _read(file: Path) -> Ring | MessageFault:
+def _read(file: Path) -> Parcel | MessageFault:
     """Looked at again once it is open: what has the name now may be another file than before."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -156,7 +183,7 @@ def _read(file: Path) -> Ring | MessageFault:
         if fault is not None:
             return fault
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            return read_envelope(stream.read(BYTES_MAX + 1))
+            return read_parcel(stream.read(BYTES_MAX + 1))
     except OSError:
         return MessageFault.UNREADABLE
     finally:

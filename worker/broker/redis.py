@@ -11,7 +11,9 @@ from kombu.utils.json import dumps
 from redis.exceptions import ResponseError
 
 from worker.broker.aside import Aside, aside_at
-from worker.domain.messages import MessageFault, read_envelope, write_envelope
+from worker.broker.sealing import SealingChannel, Seals
+from worker.domain.messages import MessageFault
+from worker.domain.parcels import read_parcel, write_envelope, write_parcel
 
 T = TypeVar("T")
 _Channel: Any = redis.Channel  # kombu has no types
@@ -19,11 +21,28 @@ _Transport: Any = redis.Transport
 _QoS: Any = redis.QoS
 _dumps: Any = dumps
 
+_CAME = "came"
+"""Beside a message that was opened: what it was before."""
 _WRONG_KIND = "WRONGTYPE"
 """How the server says that a key holds no list."""
 
 
 class QoS(_QoS):  # type: ignore[misc]  # as above
+    def ack(self, delivery_tag: Any) -> None:  # noqa: ANN401  # kombu's
+        """Where the server is away just then, the message comes again when its time is over; until then it is
+        not counted among those that this worker is at, or it would take no other.
+        """
+        try:
+            super().ack(delivery_tag)
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
+    def append(self, message: Any, delivery_tag: Any) -> None:  # noqa: ANN401  # kombu's
+        """What is not acknowledged waits at the broker, too: as it came, and not as it was opened."""
+        message._raw = message._raw.pop(_CAME)  # noqa: SLF001  # what kombu stores
+        super().append(message, delivery_tag)
+
     def restore_by_tag(self, tag: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # kombu's
         """One that cannot be put back is in nobody's way any more."""
         try:
@@ -33,12 +52,17 @@ class QoS(_QoS):  # type: ignore[misc]  # as above
             self.channel.aside.keep_bytes(b"", MessageFault.ILL_FORMED)
 
 
-class RedisChannel(_Channel):  # type: ignore[misc]  # as above
+class RedisChannel(SealingChannel, _Channel):  # type: ignore[misc]  # as above
     QoS = QoS
 
     @property
     def aside(self) -> Aside:
         return aside_at(Path(self.connection.client.transport_options["aside"]))
+
+    @property
+    def seals(self) -> Seals:
+        seals: Seals = self.connection.client.transport_options["seals"]
+        return seals
 
     def _get_client(self) -> Callable[..., Any]:
         """A client that answers BRPOP with messages of ours alone, and with nothing for anything else."""
@@ -64,12 +88,17 @@ class RedisChannel(_Channel):  # type: ignore[misc]  # as above
     def check(self, response: Any) -> Any:  # noqa: ANN401  # redis' answer: key and item
         """The same with the message made anew; None, as if nothing had come, for what is none."""
         key, item = response
-        ring = read_envelope(item)
+        parcel = read_parcel(item)
+        if isinstance(parcel, MessageFault):
+            self.aside.keep_bytes(item, parcel)
+            return None
+        ring = self.seals.open(parcel.sealed)
         if isinstance(ring, MessageFault):
             self.aside.keep_bytes(item, ring)
             return None
-        queue = key.decode().rsplit(self.sep, 1)[0]
-        return key, _dumps(write_envelope(ring, queue=queue, tag=str(uuid4()))).encode()
+        queue, tag = key.decode().rsplit(self.sep, 1)[0], str(uuid4())
+        opened = write_envelope(ring, queue=queue, tag=tag, again=parcel.again)
+        return key, _dumps(opened | {_CAME: write_parcel(parcel.sealed, queue=queue, tag=tag)}).encode()
 
     def clear_keys(self, queues: Iterable[str]) -> None:
         """Takes away what stands in the place of a queue and is no list, since nobody could ring meanwhile."""

@@ -8,7 +8,7 @@ from worker.cli.screen import screen
 _RED, _YELLOW, _GREEN, _END = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 _STANDING: Final = frozenset({"state", "status", "stage", "result", "outcome", "fate"})
 """Columns whose words say how something stands."""
-_BAD: Final = frozenset("failed stuck error rejected lapsed expired unrouted differs".split())
+_BAD: Final = frozenset("failed stuck error rejected lapsed expired unrouted differs missing".split())
 _OPEN: Final = frozenset(
     "requested waiting waits retry undoing discarding warning rolled-back pending running failing due "
     "needs-somebody".split()

@@ -7,6 +7,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "demo": ("nightkey demo", "nightkey demo --stay"),
     "help": ("nightkey help times", "nightkey help item update"),
     "settings list": ("nightkey settings list --changed", "nightkey settings list -o json"),
+    "doctor": ("nightkey doctor", "nightkey doctor -o json"),
     "settings check": ("nightkey settings check", "NIGHTKEY_NIGHT_AT='0 3 * * *' nightkey settings check"),
     "item create": (
         "nightkey item create prod-erp-token --owner crm --expires-at 90d --value-file value.txt",

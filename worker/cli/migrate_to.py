@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.addresses import read_address, show_address
+from vaultcore.addresses import show_address
+from worker.cli.database_address import read_address
 from worker.cli.facts import print_facts
 from worker.cli.move_progress import show_move
 from worker.cli.output import interruptible, note, print_json, print_lines, print_table, write_text

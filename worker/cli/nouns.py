@@ -80,6 +80,12 @@ SECTIONS: Final[dict[str, tuple[Noun, ...]]] = {
             attribute="serve",
             says="Give the console, and answer calls over HTTP.",
         ),
+        Noun(
+            name="doctor",
+            module="doctor",
+            attribute="doctor",
+            says="Say of the installation what is well, and what is missing.",
+        ),
         Noun(name="console", module="console", says="The pages for a browser, which `up` and `serve` give."),
     ),
     "Who may do what, and what was done": (

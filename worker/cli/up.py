@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Collection
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Annotated
@@ -13,6 +14,7 @@ from worker.cli.output import note_at_once
 from worker.cli.serve import find_missing, warn
 from worker.cli.session import open_settings
 from worker.config import HOME_VARIABLE, Settings
+from worker.domain.lines import Line, share_lines
 from worker.domain.pulses import Patience, PulseKind
 from worker.hardening import die_with
 from worker.log import configure_logging
@@ -37,6 +39,7 @@ def up(
     ] = None,
     pipe: Annotated[int | None, typer.Option("--pipe", hidden=True)] = None,
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
+    lines: Annotated[list[Line] | None, typer.Option("--line", hidden=True)] = None,
 ) -> None:
     """Run beat, workers and the server until SIGTERM or Ctrl-C.
 
@@ -47,15 +50,15 @@ def up(
     configure_logging(settings.log_level)
     if only is not None and pipe is not None and parent is not None:
         die_with(parent)
+        from worker.supervision.child import Assignment  # noqa: PLC0415  # --help must not wait for it
         from worker.supervision.process import become  # noqa: PLC0415  # only this command needs Celery
 
-        raise typer.Exit(become(only, settings, pipe=pipe, parent=parent))
+        assignment = Assignment(only, frozenset(lines or Line))
+        raise typer.Exit(become(assignment, settings, pipe=pipe, parent=parent))
     _check_first(settings)
     os.environ[HOME_VARIABLE] = str(settings.home)
-    kinds = [PulseKind.WORKER] * settings.concurrency if only is not PulseKind.BEAT else []
-    kinds += [PulseKind.BEAT] if only is not PulseKind.WORKER else []
-    place = (settings.listen if listen is None else listen) if only is None else ""
-    raise typer.Exit(_keep_up(kinds, settings, place, whole=only is None))
+    server = (settings.listen if listen is None else listen) if only is None else ""
+    raise typer.Exit(_keep_up(only, settings, server))
 
 
 def _check_first(settings: Settings) -> None:
@@ -67,35 +70,46 @@ def _check_first(settings: Settings) -> None:
     services.close()
 
 
-def _keep_up(kinds: list[PulseKind], settings: Settings, place: str, *, whole: bool) -> int:
-    """`whole`: it is the one of its home. Only one of its parts may run several times. `place`: where it
-    serves, if anywhere.
+def _keep_up(only: PulseKind | None, settings: Settings, server: str) -> int:
+    """Without `only` it is the one of its home; its parts may run several times. `server`: where it serves, if
+    anywhere.
     """
-    from worker.supervision.child import command_for  # noqa: PLC0415  # as above
+    from worker.supervision.child import Assignment, command_for  # noqa: PLC0415  # as above
     from worker.supervision.home_lock import hold_home  # noqa: PLC0415  # as above
     from worker.supervision.supervisor import Supervisor  # noqa: PLC0415  # as above
 
+    shares = share_lines(settings.concurrency) if only is not PulseKind.BEAT else ()
+    assignments = [Assignment(PulseKind.WORKER, lines) for lines in shares]
+    assignments += [Assignment(PulseKind.BEAT)] if only is not PulseKind.WORKER else []
     with ExitStack() as held:
-        if whole:
+        if only is None:
             held.enter_context(hold_home(settings.home))
-        listener = _listen(place)
+        listener = _listen(server)
         opened = [] if listener is None else [held.enter_context(listener).fileno()]
         supervisor = Supervisor(
-            [*kinds, *(PulseKind.SERVER for _ in opened)],
+            [*assignments, *(Assignment(PulseKind.SERVER) for _ in opened)],
             command=partial(command_for, listener=next(iter(opened), None)),
             tell=_tell,
             patience=Patience(ring=settings.ring_seconds + _BETWEEN_RINGS),
             inherited=opened,
         )
-        workers = kinds.count(PulseKind.WORKER)
-        parts = [say_count(workers, "worker")] * (workers > 0) + ["beat"] * (PulseKind.BEAT in kinds)
-        _tell(f"nightkey is up: {' and '.join(parts)}, stop with Ctrl-C or SIGTERM")
+        _tell_away(settings)
+        _tell(f"nightkey is up: {_name_parts(shares, only)}, stop with Ctrl-C or SIGTERM")
         if listener is not None:
             _tell_address(listener)
         status = supervisor.run()
     if status == 0:
         _tell("nightkey is down")
     return status
+
+
+def _name_parts(shares: Collection[Collection[Line]], only: PulseKind | None) -> str:
+    """As in "2 workers, one more for nights, and beat"."""
+    at_targets = sum(Line.TARGETS in lines for lines in shares)
+    parts = [say_count(at_targets, "worker")] if shares else []
+    parts += ["one more for nights"] if len(shares) > at_targets else []
+    parts += ["beat"] if only is not PulseKind.WORKER else []
+    return f"{', '.join(parts[:-1])}, and {parts[-1]}" if len(parts) > 2 else " and ".join(parts)
 
 
 def _listen(place: str) -> socket.socket | None:
@@ -113,6 +127,19 @@ def _listen(place: str) -> socket.socket | None:
     except ConfigurationError as error:
         _tell(f"nightkey: nothing is served, and nights go on: {error}")
         return None
+
+
+def _tell_away(settings: Settings) -> None:
+    """It is up all the same: a broker that starts later is no reason to end."""
+    if not settings.broker_url:
+        return
+    from worker.broker.reaching import BrokerAwayError, reach_broker  # noqa: PLC0415  # --help must not wait
+
+    try:
+        with reach_broker(settings):
+            pass
+    except BrokerAwayError as error:
+        _tell(f"nightkey: {error}. Nothing is worked on until it answers; it is asked again and again")
 
 
 def _tell_address(listener: socket.socket) -> None:

@@ -1,28 +1,30 @@
-"""What a message is: the ring of one task, with one id of the right form or none. Pure.
+"""What a message is: the ring of one task, with one id of the right form or none, and when it was sent. Pure.
 
-Whoever may write to a broker can put anything there. So a message is taken for what it rings, and for nothing
-that it says beside: when, how often, with what to follow. It is made anew from the task and the id, and what is
-not one of ours, whole and well formed, is a `Fault`.
+Whoever may write to a broker can put anything there, and read what lies there. So what lies there is sealed,
+and only what opens is a message: nothing that stands beside the seal is obeyed, but for the broker's word that
+it delivers again. What is not one of ours, whole and well formed, is a `Fault`.
+
+There are three forms of it: what a task is called with, as Celery has it (`Ring`); what is sealed, as bytes
+(`write_ring`, `read_ring`); and what lies around these (`worker.domain.parcels`).
 """
 
 import json
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
-from worker.domain.strict_json import parse_json
 from worker.domain.work import Task
 
-BYTES_MAX: Final = 16_384
-"""Of one message as it lies at the broker; ours have about a thousand."""
+AGE_MAX: Final = timedelta(days=1)
+"""How long ago, or by a clock that is ahead how long from now, a message was sent at most.
 
-JSON_TYPE: Final = "application/json"
-ENCODING: Final = "utf-8"
+Longer than whatever waits in a night, and more than any two clocks differ: who is a day off has another fault
+than that. And short, since the number of each is remembered for twice as long.
+"""
 
 _ULID = "[0-9a-hjkmnp-tv-z]{26}"
 _ROTATION = re.compile(f"rot_{_ULID}")
@@ -50,19 +52,18 @@ def name_of(task: Task) -> str:
 ARGUMENTS: Final = {name_of(task): forms for task, forms in _FORMS.items()}
 """Each task that a message may ring, and the form of each of its arguments."""
 
-_MESSAGE_ID = re.compile("[0-9A-Za-z-]{1,64}")
-_NOTHING: Final[tuple[object, ...]] = (None, "", 0, [], {}, [None, None])
-_STEERS = frozenset(
-    {"chain", "chord", "callbacks", "compression", "errbacks", "eta", "expires", "group", "shadow", "stamps"}
-    | {"stamped_headers", "timelimit"}
-)
-"""What Celery would obey in a header, and we never send."""
-_TEXTS = frozenset({"argsrepr", "kwargsrepr", "lang", "origin", "parent_id", "root_id"})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_WHEN: Final = 6
+_CALL: Final = 72
+"""Bytes of what is called, filled with zeros: how long a message is says nothing of what it rings."""
+_ID_WHEN, _ID_NUMBER = 12, 20
+"""Hex digits of an id: when the message was sent, in milliseconds, and of its number."""
 _EMBEDDED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
 class MessageFault(StrEnum):
-    """Why something that lay at the broker is no message of ours."""
+    """Why something that lay at the broker is no message of ours, or none any more."""
 
     NO_FILE = "no-file"
     """A folder, a link, a pipe, a socket, a device."""
@@ -74,9 +75,21 @@ class MessageFault(StrEnum):
     """Nor text, nor base64 where that is due; or nested too deeply."""
     ILL_FORMED = "ill-formed"
     """JSON of another form, or with something in it that is never sent."""
+    UNSEALED = "unsealed"
+    """In the clear, as builds sent them before messages were sealed."""
+    FORGED = "forged"
+    """It says that it is sealed, and does not open."""
+    FOREIGN = "foreign"
+    """Sealed with a key that this vault's keyring does not give: by another vault, or for another use."""
+    STALE = "stale"
+    """Sent more than `AGE_MAX` away from now."""
+    REPLAYED = "replayed"
+    """Taken before, and the broker does not say that it delivers again."""
     NO_TASK = "no-task"
     WRONG_ID = "wrong-id"
     """The task is one of ours, and what it is to be called with has not the form of its id."""
+    CAME_TOO_OFTEN = "came-too-often"
+    """The broker gave it out again and again, and nobody kept it."""
 
 
 _FAULTS: Final = {
@@ -86,14 +99,25 @@ _FAULTS: Final = {
     MessageFault.TOO_LARGE: "too large",
     MessageFault.NO_JSON: "no JSON",
     MessageFault.ILL_FORMED: "of another form",
+    MessageFault.UNSEALED: "not sealed",
+    MessageFault.FORGED: "with a seal that does not open",
+    MessageFault.FOREIGN: "sealed by another vault",
+    MessageFault.STALE: "sent more than a day ago",
+    MessageFault.REPLAYED: "put there again",
     MessageFault.NO_TASK: "for a task that there is not",
     MessageFault.WRONG_ID: "with something that is not an id",
+    MessageFault.CAME_TOO_OFTEN: "given out again and again, and taken by nobody to its end",
 }
+
+LEFT_OVER: Final = frozenset({MessageFault.STALE})
+"""Faults that need nobody else: nobody took them in time, or a clock was set."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ring:
-    """`id` is the message's own, `ids` what the task is called with: no more than one."""
+    """`id` is the message's own, and begins with when it was sent; `ids`: what the task is called with, no more
+    than one.
+    """
 
     task: str
     id: str
@@ -154,106 +178,53 @@ def describe_fault(code: str) -> str:
     return _FAULTS[MessageFault(code)] if code in set(MessageFault) else code[:20]
 
 
-def read_ring(
-    *, content_type: object, encoding: object, headers: object, properties: object, body: object
-) -> Ring | MessageFault:
-    """What the parts of a message ring. Nothing is unpacked: what says that it is packed is none of ours."""
-    if not isinstance(body, bytes):
+# What is sealed
+
+
+def read_call(headers: Mapping[str, Any], body: bytes | str) -> tuple[str, tuple[str, ...]]:
+    """What Celery is about to send: the task and what it is called with. `InvalidInputError` for anything that
+    we do not ring.
+    """
+    task = headers.get("task")
+    match json.loads(body):
+        case [[*ids], {**keywords}, {**embedded}] if (
+            isinstance(task, str) and fits(task, ids) and not keywords and not any(embedded.values())
+        ):
+            return task, tuple(ids)
+    raise InvalidInputError("a message rings one of our tasks, with one id or none: this one does not")
+
+
+def write_ring(task: str, ids: Sequence[str], *, sent_at: datetime) -> bytes:
+    """What is sealed: as many bytes for each. The task may be called with these."""
+    called = " ".join((task, *ids)).encode()
+    return _count(sent_at).to_bytes(_WHEN, "big") + called.ljust(_CALL, b"\0")
+
+
+def read_ring(said: bytes, *, number: str, now: datetime) -> Ring | MessageFault:
+    """What was sealed, by one of us, in the message of that number: if it is not stale, and this release knows
+    what it rings.
+    """
+    if len(said) != _WHEN + _CALL:
         return MessageFault.ILL_FORMED
-    if len(body) > BYTES_MAX:
-        return MessageFault.TOO_LARGE
-    if content_type != JSON_TYPE or encoding != ENCODING or not _is_well_formed(headers, properties):
+    sent = int.from_bytes(said[:_WHEN], "big")
+    if abs(_count(now) - sent) > AGE_MAX // _MILLISECOND:
+        return MessageFault.STALE
+    try:
+        task, *ids = said[_WHEN:].rstrip(b"\0").decode().split(" ", 1)
+    except UnicodeDecodeError:
         return MessageFault.ILL_FORMED
-    assert isinstance(headers, Mapping)  # noqa: S101  # as was just seen
-    task, message_id = headers.get("task"), headers.get("id")
-    if not isinstance(task, str) or task not in ARGUMENTS:
+    if task not in ARGUMENTS:
         return MessageFault.NO_TASK
-    if not isinstance(message_id, str) or _MESSAGE_ID.fullmatch(message_id) is None:
-        return MessageFault.ILL_FORMED
-    ids = _read_ids(body)
-    if isinstance(ids, MessageFault):
-        return ids
-    return (
-        Ring(task=task, id=message_id, ids=tuple(map(str, ids))) if fits(task, ids) else MessageFault.WRONG_ID
-    )
+    if not fits(task, ids):
+        return MessageFault.WRONG_ID
+    return Ring(task=task, id=f"{sent:0{_ID_WHEN}x}{number[:_ID_NUMBER]}", ids=tuple(ids))
 
 
-def read_envelope(content: bytes) -> Ring | MessageFault:
-    """The same for what lies in a file, or in a list of Redis: JSON with the body in base64."""
-    if len(content) > BYTES_MAX:
-        return MessageFault.TOO_LARGE
-    raw = _parse(content)
-    if not isinstance(raw, dict):
-        return MessageFault.NO_JSON if raw is _NO_JSON else MessageFault.ILL_FORMED
-    body, properties = raw.get("body"), raw.get("properties")
-    if not isinstance(body, str) or not isinstance(properties, dict):
-        return MessageFault.ILL_FORMED
-    if properties.get("body_encoding") != "base64":
-        return MessageFault.ILL_FORMED
-    try:
-        decoded = b64decode(body, validate=True)
-    except ValueError:
-        return MessageFault.NO_JSON
-    return read_ring(
-        content_type=raw.get("content-type"),
-        encoding=raw.get("content-encoding"),
-        headers=raw.get("headers"),
-        properties=properties,
-        body=decoded,
-    )
+def beginning_of_ids(sent_at: datetime) -> str:
+    """What ids begin with of messages that were sent then. In their order, those of before stand before it."""
+    return f"{_count(sent_at):0{_ID_WHEN}x}"
 
 
-def write_envelope(ring: Ring, *, queue: str, tag: str) -> dict[str, Any]:
-    """A message as kombu takes it from a file or a list. `tag`: by which a process tells it from others."""
-    return {
-        "body": b64encode(ring.body).decode(),
-        "content-type": JSON_TYPE,
-        "content-encoding": ENCODING,
-        "headers": ring.headers,
-        "properties": {
-            "correlation_id": ring.id,
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": queue, "routing_key": queue},
-            "delivery_tag": tag,
-            "priority": 0,
-            "body_encoding": "base64",
-        },
-    }
-
-
-# Inside
-
-_NO_JSON: Final = object()
-
-
-def _parse(content: bytes) -> object:
-    try:
-        return parse_json(content.decode(), unique=True)
-    except (UnicodeDecodeError, InvalidInputError):
-        return _NO_JSON
-
-
-def _is_well_formed(headers: object, properties: object) -> bool:
-    if not isinstance(headers, Mapping) or not isinstance(properties, Mapping):
-        return False
-    return (
-        all(headers.get(name) in _NOTHING for name in _STEERS)
-        and all(isinstance(headers.get(name), str | None) for name in _TEXTS)
-        and all(isinstance(properties.get(name), str | None) for name in ("correlation_id", "reply_to"))
-        and isinstance(headers.get("retries", 0), int)
-    )
-
-
-def _read_ids(body: bytes) -> list[object] | MessageFault:
-    """The arguments in a body: no keywords, and nothing that is to follow."""
-    raw = _parse(body)
-    if raw is _NO_JSON:
-        return MessageFault.NO_JSON
-    if not isinstance(raw, list) or len(raw) != 3:
-        return MessageFault.ILL_FORMED
-    ids, keywords, embedded = raw
-    if not isinstance(ids, list) or keywords != {} or not isinstance(embedded, dict):
-        return MessageFault.ILL_FORMED
-    if any(value not in _NOTHING for value in embedded.values()):
-        return MessageFault.ILL_FORMED
-    return ids
+def _count(at: datetime) -> int:
+    """Milliseconds since 1970; none for what was before."""
+    return max((at - _EPOCH) // _MILLISECOND, 0)

@@ -57,6 +57,8 @@ class ProblemKind(StrEnum):
     HEARTBEAT = "heartbeat"
     SET_ASIDE = "set-aside"
     """At the broker lay what is no message of ours."""
+    LEFT_OVER = "left-over"
+    """At the broker lay messages of ours that nobody had taken in time. No night fails by it."""
     NO_OPERATORS = "no-operators"
     OPERATORS_UNREACHED = "operators-unreached"
 

@@ -3,9 +3,12 @@
 Times are seconds of a clock that nobody can set. What is judged is progress: a process may live and do nothing.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
+
+from worker.domain.lines import Line
 
 
 class PulseKind(StrEnum):
@@ -19,13 +22,28 @@ class Sign(StrEnum):
     """One letter each, as it goes through a pipe."""
 
     ALIVE = "."
-    """A worker looks for what there is to do, or is at a task and moves; beat sees that nothing waits."""
+    """A worker looks for what there is to do, for the broker, or is at a task and moves; beat sees that
+    nothing waits.
+    """
     BEGAN = "("
     ENDED = ")"
     """A message was taken; its task is over."""
     RANG = "r"
-    WAITING = "w"
-    """Beat lives, and sees messages that wait."""
+    NIGHT_WAITS = "n"
+    """Beat lives, and sees messages that wait in this line alone."""
+    TARGETS_WAIT = "t"
+    BOTH_WAIT = "w"
+    AWAY = "a"
+    """The broker cannot be reached. It is asked again, and nobody is late meanwhile."""
+
+
+WAITING: Final[Mapping[Sign, frozenset[Line]]] = {
+    Sign.ALIVE: frozenset(),
+    Sign.NIGHT_WAITS: frozenset({Line.NIGHT}),
+    Sign.TARGETS_WAIT: frozenset({Line.TARGETS}),
+    Sign.BOTH_WAIT: frozenset(Line),
+}
+"""What beat says of lines in which messages wait."""
 
 
 class Hang(StrEnum):
@@ -66,7 +84,7 @@ class Life:
     heard_at: float | None = None
     busy_since: float | None = None
     rang_at: float | None = None
-    waiting_since: float | None = None
+    waiting_since: Mapping[Line, float] = field(default_factory=dict)
     took_at: float | None = None
 
 
@@ -84,11 +102,11 @@ def hear(life: Life, signs: str, now: float) -> Life:
                 life = replace(life, busy_since=None)
             case Sign.RANG:
                 life = replace(life, rang_at=now)
-            case Sign.WAITING:
-                since = now if life.waiting_since is None else life.waiting_since
-                life = replace(life, waiting_since=since)
-            case Sign.ALIVE:
-                life = replace(life, waiting_since=None)
+            case Sign.AWAY:
+                life = replace(life, rang_at=now, took_at=now, waiting_since={})
+            case sign:
+                waiting = {line: life.waiting_since.get(line, now) for line in WAITING[sign]}
+                life = replace(life, waiting_since=waiting)
     return life
 
 
@@ -104,7 +122,7 @@ def postpone(life: Life, by: float) -> Life:
         heard_at=later(life.heard_at),
         busy_since=later(life.busy_since),
         rang_at=later(life.rang_at),
-        waiting_since=later(life.waiting_since),
+        waiting_since={line: at + by for line, at in life.waiting_since.items()},
         took_at=later(life.took_at),
     )
 
@@ -124,7 +142,9 @@ def find_hang(kind: PulseKind, life: Life, patience: Patience, now: float) -> Ha
 
 
 def take_nothing(workers: Iterable[Life], waiting_since: float | None, patience: Patience, now: float) -> bool:
-    """Whether messages have waited for too long while workers were ready and none took any."""
+    """Whether messages of a line have waited for too long while these, who take that line, were ready and none
+    took any.
+    """
     ready = [life for life in workers if life.ready_at is not None]
     if waiting_since is None or not ready or any(life.busy_since is not None for life in ready):
         return False

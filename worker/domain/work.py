@@ -41,6 +41,14 @@ class Work:
     about: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AtTarget:
+    """Who waits at a target system, and has room there: the ids of rotations, and of items to be checked."""
+
+    rotations: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+
+
 RESUME = Work(Task.RESUME)
 
 
@@ -51,9 +59,15 @@ def after_night(opened: Sequence[str], checks: Sequence[str]) -> list[Work]:
     return [*(Work(Task.ROTATE, one) for one in opened), *(Work(Task.CHECK, one) for one in checks), RESUME]
 
 
-def after_check(following: Sequence[str]) -> list[Work]:
-    """A credential was asked of: whose turn it is at that target now; or, after the last, nights may end."""
-    return [Work(Task.CHECK, one) for one in following] or [RESUME]
+def after_check(following: AtTarget) -> list[Work]:
+    """A credential was asked of: whose turn it is at that target now; and, after the last, nights may end."""
+    return [*call_next(following), *([] if following.checks else [RESUME])]
+
+
+def call_next(following: AtTarget) -> list[Work]:
+    """Somebody has come to an end at a target: those who waited for that."""
+    rotations = (Work(Task.ROTATE, one) for one in following.rotations)
+    return [*rotations, *(Work(Task.CHECK, one) for one in following.checks)]
 
 
 def after_sweep(

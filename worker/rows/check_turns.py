@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
 
 from vaultcore.database import upsert_into
+from worker.rows import target_room
 from worker.rows.lease_clock import lease_clock
 from worker.rows.tables import check_turns
 
@@ -18,9 +19,21 @@ _LONGEST = timedelta(days=1)
 
 
 def take(
-    connection: Connection, target: str, *, item_id: str, holder: str, now: datetime, lease: timedelta
+    connection: Connection,
+    target: str,
+    *,
+    item_id: str,
+    holder: str,
+    now: datetime,
+    lease: timedelta,
+    at_once: int,
 ) -> bool:
-    """Whether it is the holder's turn from now on; False: somebody else is at it."""
+    """Whether it is the holder's turn from now on; False: somebody else asks there, or so many rotations are at
+    that target that there is no room.
+    """
+    target_room.lock_target(connection, target)
+    if not target_room.count_left(connection, target, at_once=at_once, now=now):
+        return False
     lease_now = lease_clock(connection, now)
     values = {"item_id": item_id, "holder": holder, "lease_until": lease_now + lease}
     taken = connection.execute(

@@ -132,7 +132,7 @@ def _find(connection: Connection, item_id: str) -> KnownPart[StoredComparison | 
     if row is None:
         return KnownPart(None, ())
     check_mac(connection, comparisons, row, _name_it(item_id))
-    return KnownPart(StoredComparison(**_columns(row)), () if row.mac is None else (row.mac,))
+    return KnownPart(StoredComparison(**_columns(row)), (row.mac,))
 
 
 def record(

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BindParameter,
@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    func,
     or_,
     select,
     update,
@@ -33,6 +32,8 @@ from worker.rows.tables import rotations, runs, waivers, workflows
 from worker.workflows.runner import RUN_SECONDS
 from worker.workflows.schedule import next_run
 
+T = TypeVar("T")
+
 RUN_MAX = timedelta(seconds=RUN_SECONDS)
 
 
@@ -44,11 +45,9 @@ def consumers_of(
     their references so.
     """
     uses = know_users(connection, item_id).rows
-    if not any(row.consumer == ConsumerKind.WORKFLOW.value for row in uses):
-        return []
     waived = () if rotation_id is None else {row.workflow_id for row in waivers_of(connection, rotation_id)}
     found: dict[str, list[Consumer] | UnreadableError] = {item_id: []}
-    _gather(connection, found, waived=waived, now=now)
+    _gather(connection, found, uses, waived=waived, now=now)
     read = found[item_id]
     if isinstance(read, UnreadableError):
         raise read
@@ -73,58 +72,65 @@ def consumers_of_each(
         edited = find_edited(connection, references, row, what)
         if edited is not None and isinstance(found[row.item_id], list):
             found[row.item_id] = edited
-    if any(row.consumer == ConsumerKind.WORKFLOW.value for row in uses):
-        _gather(connection, found, waived=waived, now=now)
+    _gather(connection, found, uses, waived=waived, now=now)
     return found
 
 
 def _gather(
     connection: Connection,
     found: dict[str, list[Consumer] | UnreadableError],
+    uses: Iterable[Row[*tuple[Any, ...]]],
     *,
     waived: Collection[str],
     now: datetime | None,
 ) -> None:
-    """Of the items in `found`, which has an error where their references are none of ours."""
-    r, item_ids = references.c, list(found)
-    rows = connection.execute(
-        select(
-            r.item_id,
-            r.consumer_id,
-            r.consumer_name,
-            r.active,
-            func.max(r.pinned).label("pinned"),
-            func.max(r.held_by).label("held_by"),
-            func.max(r.proven_version).label("proven"),
-            func.max(r.last_run_at).label("last_run_at"),
-            workflows.c.next_run_at,
-            workflows.c.critical,
-            r.elsewhere,
-            workflows.c.schedule_type,
-            workflows.c.schedule_value,
-        )
-        .outerjoin(workflows, workflows.c.id == r.consumer_id)
-        .where(r.item_id.in_(item_ids), r.consumer == ConsumerKind.WORKFLOW.value, ~r.mentioned)
-        .group_by(r.item_id, r.consumer_id, r.consumer_name, r.active, r.elsewhere, workflows.c.id)
-        .order_by(r.consumer_name)
-    ).all()
-    at_it: dict[str, list[str]] = {}
-    if any(row.held_by is not None for row in rows):
-        open_ones = connection.execute(
-            select(rotations.c.item_id, rotations.c.id).where(
-                rotations.c.item_id.in_(item_ids), rotations.c.finished_at.is_(None)
-            )
-        )
-        for one in open_ones:
-            at_it.setdefault(one.item_id, []).append(one.id)
-    for row in rows:
-        consumers = found[row.item_id]
+    """Of the items in `found`, which has an error where their references are none of ours. `uses`: these
+    references, as they were checked.
+    """
+    of_one: dict[tuple[str, str, str, bool, bool], list[Row[*tuple[Any, ...]]]] = {}
+    for row in uses:
+        if isinstance(found[row.item_id], UnreadableError):
+            continue
+        if row.consumer == ConsumerKind.WORKFLOW.value and not row.mentioned:
+            one = (row.item_id, row.consumer_id, row.consumer_name, row.active, row.elsewhere)
+            of_one.setdefault(one, []).append(row)
+    if not of_one:
+        return
+    schedules = _schedules_of(connection, {workflow_id for _, workflow_id, *_ in of_one})
+    held = any(row.held_by is not None for rows in of_one.values() for row in rows)
+    at_it = _open_ones(connection, list(found)) if held else {}
+    for (item_id, workflow_id, *_), rows in sorted(of_one.items(), key=lambda one: str(one[0][2])):
+        consumers = found[item_id]
         if isinstance(consumers, UnreadableError):
             continue
         try:
-            consumers.append(_consumer(row, waived, at_it.get(row.item_id, ()), now))
+            made = _consumer(rows, schedules.get(workflow_id), waived, at_it.get(item_id, ()), now)
         except UnreadableError as error:
-            found[row.item_id] = error
+            found[item_id] = error
+        else:
+            consumers.append(made)
+
+
+def _schedules_of(connection: Connection, workflow_ids: Collection[str]) -> dict[str, Row[*tuple[Any, ...]]]:
+    """When these run next, by their ids."""
+    w = workflows.c
+    rows = connection.execute(
+        select(w.id, w.next_run_at, w.critical, w.schedule_type, w.schedule_value).where(w.id.in_(workflow_ids))
+    )
+    return {row.id: row for row in rows}
+
+
+def _open_ones(connection: Connection, item_ids: Collection[str]) -> dict[str, list[str]]:
+    """The rotations of each of these items that are open."""
+    rows = connection.execute(
+        select(rotations.c.item_id, rotations.c.id).where(
+            rotations.c.item_id.in_(item_ids), rotations.c.finished_at.is_(None)
+        )
+    )
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row.item_id, []).append(row.id)
+    return found
 
 
 def users_of(connection: Connection, item_id: str) -> list[str]:
@@ -304,26 +310,39 @@ def _under_way(
 
 
 def _consumer(
-    row: Row[*tuple[Any, ...]], waived: Collection[str], at_it: Collection[str], now: datetime | None
+    uses: Sequence[Row[*tuple[Any, ...]]],
+    schedule: Row[*tuple[Any, ...]] | None,
+    waived: Collection[str],
+    at_it: Collection[str],
+    now: datetime | None,
 ) -> Consumer:
     """What a rotation that is over, or was never there, holds is pinned: nobody will let it go. Whoever runs
     elsewhere is neither: which version its engine uses is not decided here.
     """
-    check_row(row, f"workflow {row.consumer_name}")
-    held = row.held_by in at_it and not row.elsewhere
-    next_run_at = row.next_run_at
-    if row.elsewhere and row.active and now is not None:
-        next_run_at = next_run(row.schedule_type, row.schedule_value, now)
+    workflow = uses[0]
+    for row in (*uses, *(() if schedule is None else (schedule,))):
+        check_row(row, f"workflow {workflow.consumer_name}")
+    elsewhere, active = workflow.elsewhere, workflow.active
+    held = _most(row.held_by for row in uses) in at_it and not elsewhere
+    next_run_at = None if schedule is None else schedule.next_run_at
+    if elsewhere and active and now is not None and schedule is not None:
+        next_run_at = next_run(schedule.schedule_type, schedule.schedule_value, now)
     return Consumer(
-        id=row.consumer_id,
-        name=row.consumer_name,
-        active=row.active,
-        critical=bool(row.critical),
-        elsewhere=row.elsewhere,
-        pinned=None if held or row.elsewhere else row.pinned,
+        id=workflow.consumer_id,
+        name=workflow.consumer_name,
+        active=active,
+        critical=schedule is not None and bool(schedule.critical),
+        elsewhere=elsewhere,
+        pinned=None if held or elsewhere else _most(row.pinned for row in uses),
         held=held,
-        proven=row.proven,
-        last_run_at=row.last_run_at,
+        proven=_most(row.proven_version for row in uses),
+        last_run_at=_most(row.last_run_at for row in uses),
         next_run_at=next_run_at,
-        waived=row.consumer_id in waived,
+        waived=workflow.consumer_id in waived,
     )
+
+
+def _most(values: Iterable[T | None]) -> T | None:
+    """The greatest that is there."""
+    found: list[Any] = [value for value in values if value is not None]
+    return max(found, default=None)

@@ -172,6 +172,12 @@ def list_waiting(connection: Connection) -> list[CheckCandidate]:
     return [CheckCandidate(item_id=row.item_id, target=row.target) for row in rows]
 
 
+def find_next(connection: Connection, target: str) -> list[str]:
+    """The item whose turn it is at a target, if any waits there."""
+    waiting = select(_C.item_id).where(_C.waits, _C.target == target, is_whole(connection, credential_checks))
+    return list(connection.execute(waiting.order_by(_C.next_at, _C.item_id).limit(1)).scalars())
+
+
 def is_waiting(connection: Connection, night: datetime) -> bool:
     """Whether anything waits that the night has chosen."""
     query = select(_C.item_id).where(_C.night == night, _C.waits, is_whole(connection, credential_checks))

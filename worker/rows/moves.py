@@ -1,6 +1,8 @@
 """How far a move has come, beside what it has copied: two tables that are at the target until it ends."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,9 +20,11 @@ from sqlalchemy import (
     inspect,
     select,
     text,
+    true,
     update,
 )
 
+from vaultcore.damage import Damage, select_damage
 from vaultcore.database import MOVING
 from vaultcore.raw_rows import Key, count_rows
 from vaultcore.tables import UtcDateTime
@@ -52,6 +56,27 @@ class CopiedTo:
 
     last: Key | None
     done: bool
+
+
+@contextmanager
+def only_read(connection: Connection) -> Iterator[None]:
+    """Until the block ends, SQLite refuses whatever this connection would write."""
+    connection.exec_driver_sql("PRAGMA query_only=ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA query_only=OFF")
+
+
+def read_encoding(connection: Connection) -> str:
+    """Of a database of PostgreSQL."""
+    return str(connection.exec_driver_sql("SHOW server_encoding").scalar_one())
+
+
+def find_damage(connection: Connection, table: Table) -> Iterator[Damage]:
+    """The rows of the table that cannot be read."""
+    asked = select_damage(table, connection.dialect.name, where=true(), beside={}, rules={})
+    return asked.find(connection, {})
 
 
 def list_moved() -> list[Table]:

@@ -3,6 +3,7 @@
 Each function costs what is wrong, and not what is stored: all go by an index on what is open, due or failed.
 """
 
+from collections import Counter
 from datetime import datetime
 from functools import partial
 
@@ -14,7 +15,7 @@ from vaultcore.row_macs import is_ours
 from vaultcore.stored import read_all
 from vaultcore.tables import items, owners, references, routes
 from worker.domain.findings import MENTIONED, FindingKind
-from worker.domain.messages import describe_fault
+from worker.domain.messages import LEFT_OVER, describe_fault
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
 from worker.domain.reasons import Code, Reason, show_reason
 from worker.domain.saga import AT_REST, REPLACED, State
@@ -134,23 +135,25 @@ def read_operators(connection: Connection, name: str) -> list[Problem]:
 
 
 def read_set_aside(connection: Connection, *, since: datetime) -> list[Problem]:
-    """What was set aside at the broker since then."""
+    """What was set aside at the broker since then: by others, and what nobody took in time."""
     found = message_rows.read_set_aside(connection, since=since)
     if found is None:
         return []
+    late = Counter({fault: number for fault, number in found.counts.items() if fault in LEFT_OVER})
+    kinds = ((ProblemKind.SET_ASIDE, found.counts - late), (ProblemKind.LEFT_OVER, late))
     return [
         Problem(
-            kind=ProblemKind.SET_ASIDE,
+            kind=kind,
             subject=message_rows.FOLDER,
             error=Reason.of(
                 Code.FOREIGN_MESSAGES,
-                counts=tuple(
-                    f"{number} {describe_fault(fault)}" for fault, number in found.counts.most_common()
-                ),
+                counts=tuple(f"{number} {describe_fault(fault)}" for fault, number in counts.most_common()),
             ),
             at=found.last_at,
-            number=found.counts.total(),
+            number=counts.total(),
         )
+        for kind, counts in kinds
+        if counts
     ]
 
 

@@ -1,5 +1,6 @@
 """Who holds a rotation, as rows: conditional leases and fences. It commits nothing."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from vaultcore.mac_writing import RowChange, update_known
 from vaultcore.row_macs import columns_of, digested
 from vaultcore.tables import UtcDateTime
 from worker.domain.rotation import Rotation
+from worker.rows import target_room
 from worker.rows.lease_clock import given_times, lease_now, lease_times
 from worker.rows.rotation_changes import find_changes, read_columns
 from worker.rows.rotations import get_rotation, read_whole
@@ -22,14 +24,20 @@ _COUNT_LOST = rotations.c.leases_lost + case((rotations.c.lease_until.is_(None),
 
 
 def lease_rotation(
-    connection: Connection, rotation_id: str, *, now: datetime, lease: timedelta
+    connection: Connection, rotation_id: str, *, now: datetime, lease: timedelta, at_once: int
 ) -> Rotation | None:
-    """Takes the rotation for one step, if a step is due and nobody holds it.
+    """Takes the rotation, if a step is due, nobody holds it, and fewer than `at_once` are at its target.
 
     Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
     that kills its worker is not tried for ever. `TamperedError` for one that none of us wrote as it is.
     """
-    given = {"rotation": rotation_id, "now": now, **given_times(connection, now, lease)}
+    target_room.lock_target_of(connection, rotation_id)
+    given = {
+        "rotation": rotation_id,
+        "now": now,
+        **given_times(connection, now, lease),
+        **target_room.given_room(connection, at_once=at_once, now=now),
+    }
     row = connection.execute(_take_due(connection.dialect.name), given).one_or_none()
     return None if row is None else read_whole(connection, row)
 
@@ -44,6 +52,7 @@ def _take_due(dialect: str) -> ReturningUpdate[*tuple[Any, ...]]:
             rotations.c.finished_at.is_(None),
             rotations.c.next_at <= now,
             or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < times.now),
+            target_room.has_room(dialect),
         )
         .values(
             lease_until=times.end,
@@ -117,8 +126,28 @@ def store_rotation(
         _step_by_holder(dialect, renews=lease is not None),
         given={**_held_by(leased), **given_times(connection, now, lease)},
     )
-    if written is None:
+    if written is None and not _store_checked(connection, leased, changes, now=now, lease=lease):
         raise ConflictError(f"rotation {leased.id} was taken over by another worker")
+
+
+def _store_checked(
+    connection: Connection,
+    leased: Rotation,
+    changes: Mapping[str, Any],
+    *,
+    now: datetime,
+    lease: timedelta | None,
+) -> bool:
+    """The same of a row that is not quite what was read of it: a time in it was mended since, or a reason is of
+    another release. It is read and checked once more.
+    """
+    renewed = {} if lease is None else {"lease_until": lease_now(connection, now) + lease}
+    held = (
+        rotations.c.id == leased.id,
+        rotations.c.fence == leased.fence,
+        rotations.c.lease_until >= lease_now(connection, now),
+    )
+    return connection.execute(update(rotations).where(*held).values(**changes, **renewed)).rowcount == 1
 
 
 def lock_held(connection: Connection, leased: Rotation, *, now: datetime) -> None:

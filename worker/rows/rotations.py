@@ -1,5 +1,6 @@
 """Rotations as rows: found, listed, due, woken. Nothing is decided here, and nothing committed."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import partial
@@ -15,6 +16,7 @@ from vaultcore.tables import versions
 from worker.domain.reasons import Code, read_reason, read_reasons
 from worker.domain.rotation import Rotation
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
+from worker.rows import target_room
 from worker.rows.lease_clock import lease_now
 from worker.rows.tables import rotations
 
@@ -93,27 +95,39 @@ def read_whole(connection: Connection, row: Row[*tuple[Any, ...]]) -> Rotation:
     return rotation
 
 
-def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) -> list[str]:
-    """Open rotations whose next step is due and that nobody holds: also those that a killed worker held.
+def due_rotations(
+    connection: Connection, now: datetime, *, limit: int = 500, at_once: int | None = None
+) -> list[str]:
+    """Open rotations whose next step is due and that nobody holds: also those that a killed worker held. With
+    `at_once` no more of one target than may be worked on there, and none where there is no room.
 
     One that cannot be read is nobody's: it would be due for ever.
     """
-    return list(
-        connection.execute(
-            select(rotations.c.id)
-            .where(
-                rotations.c.finished_at.is_(None),
-                rotations.c.next_at <= now,
-                or_(
-                    rotations.c.lease_until.is_(None),
-                    rotations.c.lease_until < lease_now(connection, now),
-                ),
-                is_whole(connection, rotations),
-            )
-            .order_by(rotations.c.next_at)
-            .limit(limit)
-        ).scalars()
-    )
+    with_room = [] if at_once is None else [target_room.has_room(connection.dialect.name)]
+    given = {} if at_once is None else target_room.given_room(connection, at_once=at_once, now=now)
+    rows = connection.execute(
+        select(rotations.c.id, rotations.c.target)
+        .where(
+            rotations.c.finished_at.is_(None),
+            rotations.c.next_at <= now,
+            or_(
+                rotations.c.lease_until.is_(None),
+                rotations.c.lease_until < lease_now(connection, now),
+            ),
+            is_whole(connection, rotations),
+            *with_room,
+        )
+        .order_by(rotations.c.next_at)
+        .limit(limit),
+        given,
+    ).all()
+    taken = Counter[str]()
+    found = []
+    for row in rows:
+        taken[row.target] += row.target is not None
+        if at_once is None or taken[row.target] <= at_once:
+            found.append(row.id)
+    return found
 
 
 def wake_open(connection: Connection, item_id: str, now: datetime, *, states: Collection[State]) -> None:

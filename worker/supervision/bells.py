@@ -9,15 +9,20 @@ from typing import Any
 
 from celery import beat
 
-from worker.app import QUEUE
-from worker.domain.pulses import Sign
+from worker.broker.address import BrokerKind, kind_of_broker
+from worker.broker.queues import QUEUES
+from worker.broker.reaching import explain_away
+from worker.domain.lines import Line
+from worker.domain.pulses import WAITING, Sign
 from worker.log import get_logger
+from worker.supervision.absence import Absence
 from worker.supervision.pulse import Pulse
 
 LOOK_SECONDS = 5.0
 """How often it lets itself be heard at least."""
 FULL = 100
-"""So many messages that wait are enough: whoever comes to take them looks at everything."""
+"""So many messages that wait for who keeps nights going are enough: whoever takes one looks at everything."""
+_SIGNS = {lines: sign for sign, lines in WAITING.items()}
 
 _log = get_logger(__name__)
 _Scheduler: Any = beat.Scheduler  # Celery has no types
@@ -26,6 +31,7 @@ _Scheduler: Any = beat.Scheduler  # Celery has no types
 class Bells(_Scheduler):  # type: ignore[misc]  # as above
     def __init__(self, *args: Any, pulse: Pulse | None = None, **kwargs: Any) -> None:  # noqa: ANN401  # Celery's
         self._pulse = pulse or Pulse(None)
+        self._absence = Absence(self._pulse)
         self._due: dict[str, float] = {}
         super().__init__(*args, **kwargs)
 
@@ -33,14 +39,30 @@ class Bells(_Scheduler):  # type: ignore[misc]  # as above
         self.merge_inplace(self.app.conf.beat_schedule)
 
     def tick(self, **_: object) -> float:
-        """Rings what is due; in how many seconds to come again."""
-        waiting = self._count_waiting()
-        self._pulse.say(Sign.WAITING if waiting else Sign.ALIVE)
+        """Rings what is due, if the broker can be reached; in how many seconds to come again."""
+        if not self._is_reached():
+            return LOOK_SECONDS
+        waiting = {line: self._count_waiting(name) for line, name in QUEUES.items()}
+        self._pulse.say(_SIGNS[frozenset(line for line, number in waiting.items() if number)])
         for name, entry in self.schedule.items():
             if self._due.get(name, 0) <= time.monotonic():
-                self._ring(entry, waiting)
+                self._ring(entry, waiting[Line.NIGHT])
                 self._due[name] = time.monotonic() + entry.schedule.run_every.total_seconds()
         return max(min(min(self._due.values()) - time.monotonic(), LOOK_SECONDS), 0.0)
+
+    def _is_reached(self) -> bool:
+        url, problem = self.app.conf.broker_url, ""
+        if kind_of_broker(url) is BrokerKind.FOLDER:
+            return True
+        try:
+            self.connection.connect()
+        except Exception as error:  # noqa: BLE001  # whatever the broker's library raises
+            problem = explain_away(url, error)
+        if problem:
+            self._absence.begin(problem)
+        else:
+            self._absence.end()
+        return not problem
 
     def _ring(self, entry: Any, waiting: int) -> None:  # noqa: ANN401  # Celery's
         try:
@@ -51,10 +73,10 @@ class Bells(_Scheduler):  # type: ignore[misc]  # as above
         else:
             self._pulse.say(Sign.RANG)
 
-    def _count_waiting(self) -> int:
+    def _count_waiting(self, queue: str) -> int:
         """Messages that nobody has taken yet; 0 where the broker does not say, or has no queue yet."""
         try:
             with self.connection.channel() as channel:
-                return int(channel.queue_declare(QUEUE, passive=True).message_count)
+                return int(channel.queue_declare(queue, passive=True).message_count)
         except Exception:  # noqa: BLE001  # as above
             return 0

@@ -6,24 +6,35 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Self
+from typing import NamedTuple, Self
 
+from worker.domain.lines import Line
 from worker.domain.pulses import PulseKind
 
 _PIECE = 65_536
-Command = Callable[[PulseKind, int], Sequence[str]]
-"""How to begin one of a kind that is to be heard in that pipe."""
 
 
-def command_for(kind: PulseKind, pipe: int, *, listener: int | None = None) -> Sequence[str]:
+class Assignment(NamedTuple):
+    """What is to run. `lines`: what a worker takes."""
+
+    kind: PulseKind
+    lines: frozenset[Line] = frozenset(Line)
+
+
+Command = Callable[[Assignment, int], Sequence[str]]
+"""How to begin one that is to be heard in that pipe."""
+
+
+def command_for(assignment: Assignment, pipe: int, *, listener: int | None = None) -> Sequence[str]:
     """Ourselves; the kind stands last, as it is read in a list of processes. `listener`: where a server
     listens.
     """
     own = [sys.executable, "-m", "worker.cli.main"]
     heard = ["--pipe", str(pipe), "--parent", str(os.getpid())]
-    if kind is PulseKind.SERVER:
+    if assignment.kind is PulseKind.SERVER:
         return [*own, "serve", *heard, "--listener", str(listener)]
-    return [*own, "up", *heard, "--only", kind.value]
+    lines = [word for line in sorted(assignment.lines) for word in ("--line", line.value)]
+    return [*own, "up", *heard, *lines, "--only", assignment.kind.value]
 
 
 class Child:
@@ -34,13 +45,13 @@ class Child:
         self.pipe = pipe
 
     @classmethod
-    def begin(cls, command: Command, kind: PulseKind, inherited: Sequence[int] = ()) -> Self:
+    def begin(cls, command: Command, assignment: Assignment, inherited: Sequence[int] = ()) -> Self:
         """`inherited`: files that it has, too, by the same numbers."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         try:
             process = subprocess.Popen(  # noqa: S603  # ourselves
-                command(kind, writing), start_new_session=True, pass_fds=(writing, *inherited)
+                command(assignment, writing), start_new_session=True, pass_fds=(writing, *inherited)
             )
         except OSError:
             os.close(reading)

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready
 
@@ -23,12 +24,17 @@ from worker.app import make_app
 from worker.bootstrap import Services
 from worker.broker import aside_folder
 from worker.broker.aside import Aside, aside_at
+from worker.broker.queues import QUEUES
+from worker.broker.sealing import Seals
 from worker.config import Settings
 from worker.domain.pulses import PulseKind
 from worker.hardening import is_orphan
 from worker.log import get_logger
 from worker.services.upkeep.signs_of_life import EVERY
 from worker.supervision.bells import Bells
+from worker.supervision.child import Assignment
+from worker.supervision.dead_letters import watch_dead_letters
+from worker.supervision.patient_consumer import PatientConsumer
 from worker.supervision.pulse import Pulse
 from worker.tasks import register_tasks
 
@@ -37,28 +43,40 @@ _TELL_SECONDS = 1.0
 _log = get_logger(__name__)
 
 
-def become(kind: PulseKind, settings: Settings, *, pipe: int, parent: int) -> int:
+def become(assignment: Assignment, settings: Settings, *, pipe: int, parent: int) -> int:
     """Runs until SIGTERM, or until `parent` ends, and lets itself be heard in `pipe`; its exit status."""
     problem = ""
     try:
-        return _run(kind, settings, Pulse(pipe), parent)
+        return _run(assignment, settings, Pulse(pipe), parent)
     except OSError as error:
         problem = str(explain(error) or error.strerror or type(error).__name__)
-    raise ConfigurationError(f"the {kind} cannot go on: {problem}; look at {settings.home}, then start again")
+    raise ConfigurationError(
+        f"the {assignment.kind} cannot go on: {problem}; look at {settings.home}, then start again"
+    )
 
 
-def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
-    # Celery warns of root because of pickle; only JSON is accepted here.
-    warnings.filterwarnings("ignore", category=SecurityWarning)
+def _run(assignment: Assignment, settings: Settings, pulse: Pulse, parent: int) -> int:
+    # Celery warns of root because of pickle; only JSON is accepted here. It warns, too, that a task goes on
+    # while the broker is away: it shall.
+    for category in (SecurityWarning, CPendingDeprecationWarning):
+        warnings.filterwarnings("ignore", category=category)
     setup_logging.connect(_keep_logging, weak=False)
-    app = make_app(settings)
     services = Services(settings)
     services.check()
     services.load()
-    register_tasks(app, services.night.dispatch.do)
-    _let_be_seen(services, kind, pulse, parent)
-    _tell_of_others(services, aside_at(aside_folder(settings.home)))
-    if kind is PulseKind.BEAT:
+    seals = Seals(services.keyring, deployment_id=services.deployment_id, clock=services.clock)
+    app = make_app(settings, seals)
+    aside = aside_at(aside_folder(settings.home))
+    register_tasks(
+        app,
+        services.night.dispatch.do,
+        take=services.upkeep.taken_messages.take,
+        aside=aside,
+    )
+    _let_be_seen(services, assignment.kind, pulse, parent)
+    _tell_of_others(services, aside)
+    if assignment.kind is PulseKind.BEAT:
+        watch_dead_letters(settings, aside)
         beat = app.Beat(
             scheduler=partial(Bells, pulse=pulse), loglevel=settings.log_level, quiet=True, socket_timeout=None
         )
@@ -73,6 +91,8 @@ def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
     worker = app.Worker(
         concurrency=1,
         pool="solo",
+        queues=[name for line, name in QUEUES.items() if line in assignment.lines],
+        consumer_cls=partial(PatientConsumer, pulse=pulse),
         loglevel=settings.log_level,
         hostname=f"nightkey-{os.getpid()}@{socket.gethostname()}",
         without_mingle=True,

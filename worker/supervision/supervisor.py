@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
+from worker.domain.lines import Line
 from worker.domain.pulses import (
     Hang,
     Life,
@@ -20,7 +21,7 @@ from worker.domain.pulses import (
     postpone,
     take_nothing,
 )
-from worker.supervision.child import Child, Command
+from worker.supervision.child import Assignment, Child, Command
 
 _LOOK_SECONDS = 1.0
 _STOPPED_SECONDS = 5.0
@@ -38,9 +39,12 @@ _WORDS = {
 
 @dataclass(kw_only=True)
 class Post:
-    """A place that is to be filled. `failures`: starts in a row after which nobody worked for long."""
+    """A place that is to be filled. `lines`: what a worker there takes. `failures`: starts in a row after which
+    nobody worked for long.
+    """
 
     kind: PulseKind
+    lines: frozenset[Line] = frozenset(Line)
     child: Child | None = None
     life: Life = field(default_factory=lambda: Life(began_at=0))
     failures: int = 0
@@ -54,14 +58,14 @@ class Supervisor:
 
     def __init__(
         self,
-        kinds: Iterable[PulseKind],
+        assignments: Iterable[Assignment],
         *,
         command: Command,
         tell: Callable[[str], None],
         patience: Patience,
         inherited: Sequence[int] = (),
     ) -> None:
-        self._posts = [Post(kind=kind) for kind in kinds]
+        self._posts = [Post(kind=one.kind, lines=one.lines) for one in assignments]
         self._command = command
         self._tell = tell
         self._patience = patience
@@ -134,7 +138,7 @@ class Supervisor:
         if post.child is not None or now < post.next_at:
             return
         try:
-            post.child = Child.begin(self._command, post.kind, self._inherited)
+            post.child = Child.begin(self._command, Assignment(post.kind, post.lines), self._inherited)
         except OSError as error:
             self._lose(post, 1, f"cannot be started: {error.strerror or type(error).__name__}")
             return
@@ -177,14 +181,19 @@ class Supervisor:
             self._replace(post, hang)
 
     def _look_at_all(self) -> None:
-        """Messages that wait are everybody's: when nobody takes any, all workers begin again."""
+        """Messages that wait in a line are everybody's who takes it: when nobody does, they all begin again."""
         now = time.monotonic()
-        workers = [post for post in self._posts if post.kind is PulseKind.WORKER and post.child is not None]
-        lives = [post.life for post in workers]
         seen = [post.life.waiting_since for post in self._posts if post.kind is PulseKind.BEAT]
-        if any(take_nothing(lives, since, self._patience, now) for since in seen):
-            for post in workers:
-                self._replace(post, Hang.TAKES_NOTHING)
+        for line in Line:
+            workers = [
+                post
+                for post in self._posts
+                if post.kind is PulseKind.WORKER and line in post.lines and post.child is not None
+            ]
+            lives = [post.life for post in workers]
+            if any(take_nothing(lives, waiting.get(line), self._patience, now) for waiting in seen):
+                for post in workers:
+                    self._replace(post, Hang.TAKES_NOTHING)
 
     def _replace(self, post: Post, hang: Hang) -> None:
         pid = 0 if post.child is None else post.child.pid

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from anyio import CapacityLimiter, to_thread
-from kombu.connection import Connection
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -21,7 +20,7 @@ from starlette.routing import Route
 
 from vaultcore.access import Action
 from worker.bootstrap import Services
-from worker.broker import connect
+from worker.broker.reaching import reach_broker
 from worker.log import get_logger
 from worker.services.night.measures import Measures
 from worker.settings import PROBES
@@ -30,7 +29,6 @@ from worker.web.api.asking import identify
 
 _log = get_logger(__name__)
 _AT_ONCE = 2
-_BROKER_SECONDS = 5.0
 
 
 class Probes:
@@ -86,14 +84,7 @@ def _try(name: str, look: Callable[[], bool], *, otherwise: str = "does not answ
 
 
 def _reach_broker(services: Services) -> bool:
-    settings = services.settings
-    found = connect(settings.broker_url, home=settings.home, polling_seconds=_BROKER_SECONDS)
-    with Connection(  # type: ignore[no-untyped-call]  # kombu's
-        found["broker_url"],
-        transport_options=found["broker_transport_options"],
-        connect_timeout=_BROKER_SECONDS,
-    ) as connection:
-        connection.ensure_connection(max_retries=1, timeout=_BROKER_SECONDS)
+    with reach_broker(services.settings) as connection:
         return bool(connection.connected)
 
 

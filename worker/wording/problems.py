@@ -68,6 +68,9 @@ _SENTENCES: Final = {
     ProblemKind.SET_ASIDE: "{number} message{s} of somebody else at the broker, the last {when}: "
     "{error}. Nothing of it was obeyed; look who may write there, and at "
     "{subject} in the worker's data folder",
+    ProblemKind.LEFT_OVER: "{number} message{s} at the broker sent more than a day ago, or by a clock that is "
+    "ahead, the last found {when}. No worker took what was sent, or somebody put it there again. Nothing of "
+    "it was obeyed, and what is due is found all the same; it is in {subject} in the worker's data folder",
     ProblemKind.NO_OPERATORS: "nobody has the name {subject} of the setting operators, so nobody "
     "hears of failed nights",
     ProblemKind.OPERATORS_UNREACHED: "{subject}, who hear of failed nights, have no route",

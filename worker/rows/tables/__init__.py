@@ -24,6 +24,7 @@ from worker.rows.tables.upkeep import (
     restorations,
     row_checks,
     signs_of_life,
+    taken_messages,
 )
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "runs",
     "signs_of_life",
     "sweeps",
+    "taken_messages",
     "tellings",
     "waivers",
     "workflows",

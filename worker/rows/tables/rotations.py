@@ -131,6 +131,20 @@ Index(
 )
 Index("ix_rotations_night", rotations.c.night)
 Index(
+    "ix_rotations_held",
+    rotations.c.target,
+    rotations.c.lease_until,
+    sqlite_where=text("lease_until IS NOT NULL"),
+    postgresql_where=text("lease_until IS NOT NULL"),
+)
+Index(
+    "ix_rotations_due_at_target",
+    rotations.c.target,
+    rotations.c.next_at,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+Index(
     "ix_rotations_by_created_at",
     *(rotations.c[part] for part in ("created_at", "id", "item_id", "state", "finished_at")),
 )

@@ -1,5 +1,5 @@
 """What keeps the whole in order: signs of life, restores, comparisons, places that are held, checked rows,
-requests that are answered once.
+requests that are answered once, messages that were taken.
 """
 
 from datetime import datetime
@@ -107,6 +107,16 @@ requests = Table("requests", metadata, RequestColumns, PrimaryKeyConstraint("act
 """What somebody asked for under a key of their own, so that the same is not begun twice: keyed digests of that
 key with its place, and of what was asked, and the answer, sealed. Without one it is under way, or nobody knows
 what came of it."""
+
+
+class TakenMessageColumns(TypedColumns):
+    id: Named[str] = Column(String(32), primary_key=True)
+
+
+taken_messages = Table("taken_messages", metadata, TakenMessageColumns)
+"""The messages that a worker has taken, so that one which somebody puts at the broker again is taken by nobody.
+An id begins with when its message was sent: a new row goes behind all others, and those whose message would not
+open any more, for its age, are forgotten from the beginning."""
 
 
 class RowCheckColumns(TypedColumns):

@@ -7,6 +7,7 @@ from structlog.contextvars import bound_contextvars
 
 from worker.domain.rotation import Rotation
 from worker.domain.work import (
+    AtTarget,
     Task,
     Work,
     after_check,
@@ -14,6 +15,7 @@ from worker.domain.work import (
     after_run,
     after_schedule,
     after_step,
+    call_next,
 )
 from worker.log import get_logger
 from worker.services.night.night_schedule import NightSchedule
@@ -23,6 +25,7 @@ from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.advance import Advanced, Rotations, name_for_log
 from worker.services.rotation.credential_checks import CredentialChecks
+from worker.services.rotation.target_room import TargetRoom
 from worker.services.runs.runs import Runs
 
 _log = get_logger(__name__)
@@ -37,6 +40,7 @@ class Dispatch:
         nights: Nights,
         resume_sweep: ResumeSweep,
         rotations: Rotations,
+        target_room: TargetRoom,
         credential_checks: CredentialChecks,
         runs: Runs,
         delivery: Delivery,
@@ -47,6 +51,7 @@ class Dispatch:
         self._nights = nights
         self._resume_sweep = resume_sweep
         self._rotations = rotations
+        self._target_room = target_room
         self._credential_checks = credential_checks
         self._runs = runs
         self._delivery = delivery
@@ -80,7 +85,9 @@ class Dispatch:
             advanced = self._rotations.drive(rotation_id, tell=_tell_moved)
         if advanced is None:
             return []
-        return follow(advanced, self._clock())
+        target = advanced.rotation.target
+        following = AtTarget() if target is None else self._target_room.find_next(target)
+        return [*follow(advanced, self._clock()), *call_next(following)]
 
     def _run(self, run_id: str) -> list[Work]:
         with bound_contextvars(run=run_id):

@@ -44,7 +44,8 @@ class Problems:
         found = problem_rows.read_problems(
             connection, since=since, now=self._clock(), waited_for=night.scanned_at or night.started_at
         )
-        found += problem_rows.read_set_aside(connection, since=since)
+        aside = problem_rows.read_set_aside(connection, since=since)
+        found += [problem for problem in aside if problem.kind is not ProblemKind.LEFT_OVER]
         operators = problem_rows.read_operators(connection, self._settings.operators)
         found += [problem for problem in operators if problem.kind is ProblemKind.TAMPERED]
         return worst_first([*found, *_not_scanned(connection, since=night.started_at)])
@@ -62,6 +63,10 @@ class Problems:
                 *self._nights(connection, last, now),
             ]
         )
+
+    def find_absent(self, connection: Connection) -> list[Problem]:
+        """Whether whoever worked here is not there any more."""
+        return _absent(connection, night_rows.last_night(connection), self._clock())
 
     def _nights(self, connection: Connection, last: Night | None, now: datetime) -> list[Problem]:
         """A night that ended badly counts until one ends well; a run by hand is a night, too."""

@@ -10,11 +10,13 @@ from worker.log import get_logger
 from worker.rows import payloads as payload_rows
 from worker.rows import requests as request_rows
 from worker.rows import rotations as rotation_rows
+from worker.rows import taken_messages as taken_rows
 from worker.services.night.nights import Nights
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.pickups import Pickups
+from worker.services.rotation.target_room import TargetRoom
 from worker.services.runs.runs import Runs
 from worker.services.upkeep.clock_repair import ClockRepair
 
@@ -31,6 +33,7 @@ class ResumeSweep:
         runs: Runs,
         pickups: Pickups,
         credential_checks: CredentialChecks,
+        target_room: TargetRoom,
         nights: Nights,
         delivery: Delivery,
         heartbeat: Heartbeat,
@@ -41,6 +44,7 @@ class ResumeSweep:
         self._runs = runs
         self._pickups = pickups
         self._credential_checks = credential_checks
+        self._target_room = target_room
         self._nights = nights
         self._delivery = delivery
         self._heartbeat = heartbeat
@@ -57,7 +61,8 @@ class ResumeSweep:
         self._close_nights()
         self._forget_old(now)
         with self._database.read() as connection:
-            rotations = rotation_rows.due_rotations(connection, now)
+            at_once = self._target_room.at_once
+            rotations = rotation_rows.due_rotations(connection, now, at_once=at_once)
         return after_sweep(
             rotations=rotations,
             checks=self._credential_checks.find_ready(),
@@ -84,10 +89,11 @@ class ResumeSweep:
                 todo.extend(() if outcome is None else outcome.begun)
 
     def _forget_old(self, now: datetime) -> None:
-        """What runs began with, and answers to requests, whose time is over."""
+        """What runs began with, answers to requests, and messages that were taken, whose time is over."""
         with self._database.write() as connection:
             payload_rows.forget_old(connection, now)
             request_rows.forget_old(connection, before=now - request_rows.ASKED_ONCE, now=now)
+            taken_rows.forget_old(connection, now)
 
     def _close_nights(self) -> None:
         for slot in self._nights.open_nights():

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from vaultcore.database import Database
 from worker.domain.messages import MessageFault
+from worker.domain.problems import ProblemKind
 from worker.rows import messages as message_rows
 from worker.rows.problems import read_set_aside
 from worker.services.notices.outbox import Outbox
@@ -19,7 +20,8 @@ class ForeignMessages:
 
     def tell(self, counts: Mapping[MessageFault, int]) -> None:
         """Somebody else may write to the broker: with the first of a day the operators hear of it at once; the
-        night, and `status`, say how many there were.
+        night, and `status`, say how many there were. The same of what nobody took in time; but no night fails
+        by that.
         """
         now = self._clock()
         with self._database.write() as connection:
@@ -28,6 +30,9 @@ class ForeignMessages:
                 self._outbox.tell_operators(
                     connection,
                     kind="messages-set-aside",
-                    dedupe_key=f"messages:{day:%Y-%m-%d}",
-                    data={"problem": describe(problem)},
+                    dedupe_key=f"messages:{problem.kind}:{day:%Y-%m-%d}",
+                    data={
+                        "problem": describe(problem),
+                        "left_over": problem.kind is ProblemKind.LEFT_OVER,
+                    },
                 )

@@ -51,6 +51,7 @@ from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lease import LeasedRotation, LeaseKeeper
 from worker.services.rotation.reasoned import ReasonedError, explain
 from worker.services.rotation.rollback import Rollback
+from worker.services.rotation.target_room import TargetRoom
 from worker.services.rotation.value_tests import ValueTests
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
@@ -104,6 +105,7 @@ class Rotations:
         row_verification: RowVerification,
         jobs: Jobs,
         leases: LeaseKeeper,
+        target_room: TargetRoom,
         patience: timedelta,
         lease: timedelta,
         clock: Callable[[], datetime],
@@ -118,6 +120,7 @@ class Rotations:
         self._row_verification = row_verification
         self._jobs = jobs
         self._leases = leases
+        self._target_room = target_room
         self._patience = patience
         self._lease = lease
         self._clock = clock
@@ -138,7 +141,8 @@ class Rotations:
         self, rotation_id: str, *, tell: Tell = _tell_nobody, stopped: Callable[[], bool] = lambda: False
     ) -> Advanced | None:
         """Does the step that is due, and goes on until the rotation waits, this worker is told to stop, or its
-        time for it is over. None if no step is due, or somebody else is at it. `tell` hears of each state.
+        time for it is over. None if no step is due, somebody else is at it, or there is no room at its target.
+        `tell` hears of each state.
 
         `RefusedError` on a database that is older than its anchors: what it says of this rotation may be past.
         """
@@ -175,7 +179,13 @@ class Rotations:
     def _take(self, rotation_id: str) -> Rotation | None:
         try:
             with self._database.write() as connection:
-                return lease_rows.lease_rotation(connection, rotation_id, now=self._clock(), lease=self._lease)
+                return lease_rows.lease_rotation(
+                    connection,
+                    rotation_id,
+                    now=self._clock(),
+                    lease=self._lease,
+                    at_once=self._target_room.at_once,
+                )
         except TamperedError as error:
             self._refuse(rotation_id, error)
         except UnreadableError:  # nothing was written: the scan makes a finding of it
@@ -225,12 +235,19 @@ class Rotations:
                 if step is Step.ACTIVATE and not self._database.is_sqlite:
                     unit.leave()  # it takes rows of the item before the head of the audit log, as others do
                 self._do(drive, step)
-                if step is Step.ADMIT or (step is Step.ACTIVATE and self._tests.has_users(drive.rotation)):
+                if step is Step.ADMIT or (step is Step.ACTIVATE and self._may_be_used(drive.rotation)):
                     unit.leave()  # from now on who ends a run sees it; what kills a worker next is counted
             except (StepsUndoneError, TroubleError) as error:
                 self._be_careful(drive, unit, error)
             else:
                 return True
+
+    def _may_be_used(self, rotation: Rotation) -> bool:
+        """Also by what cannot be read: the step after this one stops for that."""
+        try:
+            return self._tests.has_users(rotation)
+        except (NotFoundError, UnreadableError):
+            return True
 
     def _be_careful(self, drive: Drive, unit: UnitOfWork, error: StepsUndoneError | TroubleError) -> None:
         """Raises what is no step's: the database is away, or refuses even what is committed by itself."""

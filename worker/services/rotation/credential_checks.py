@@ -36,6 +36,7 @@ from worker.domain.credential_checks import (
 )
 from worker.domain.findings import FindingKind
 from worker.domain.reasons import Code, Reason
+from worker.domain.work import AtTarget
 from worker.log import get_logger
 from worker.outbound import permitted_by
 from worker.rotators.catalog import can_ask, find_target
@@ -45,10 +46,12 @@ from worker.rows import consumers as consumer_rows
 from worker.rows import credential_checks as check_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
+from worker.rows import target_room as room_rows
 from worker.rows.credential_checks import DueCheck, LastCheck
 from worker.services.rotation.credential_question import CredentialQuestion
 from worker.services.rotation.lease import LeasedTurn, LeaseKeeper, Permission
 from worker.services.rotation.refused_credentials import can_be_set_anew, find_refused_credential
+from worker.services.rotation.target_room import TargetRoom
 from worker.services.upkeep.anchors import Anchors
 
 ACTOR = "night"
@@ -81,6 +84,7 @@ class CredentialChecks:
         pace: CheckPace,
         leases: LeaseKeeper,
         lease: timedelta,
+        target_room: TargetRoom,
         page_size: int,
         clock: Callable[[], datetime],
     ) -> None:
@@ -93,6 +97,7 @@ class CredentialChecks:
         self._pace = pace
         self._leases = leases
         self._lease = lease
+        self._target_room = target_room
         self._page_size = page_size
         self._clock = clock
 
@@ -129,14 +134,18 @@ class CredentialChecks:
                     check_rows.put_off(connection, nobody, now + self._pace.every)
 
     def find_ready(self) -> list[str]:
-        """The items whose turn it is: of each target that nobody asks now the one that has waited longest."""
+        """The items whose turn it is: of each target with room that nobody asks now the one that has waited
+        longest.
+        """
         with self._database.read() as connection:
             waiting = check_rows.list_waiting(connection)
             first = {one.target: one.item_id for one in reversed(waiting)}
-            busy = turn_rows.list_busy(connection, first, now=self._clock())
+            now = self._clock()
+            busy = turn_rows.list_busy(connection, first, now=now)
+            busy |= room_rows.list_full(connection, at_once=self._target_room.at_once, now=now)
         return [item_id for target, item_id in first.items() if target not in busy]
 
-    def run(self, item_id: str) -> list[str] | None:
+    def run(self, item_id: str) -> AtTarget | None:
         """Asks of one that waits. Whose turn it is at that target then; None: nothing was asked, since it does
         not wait any more, or somebody is at its target.
         """
@@ -152,9 +161,7 @@ class CredentialChecks:
         except ConflictError as error:
             _log.warning("check.conflict", item_id=item_id, problem=str(error))
             return None
-        with self._database.read() as connection:
-            waiting_there = [one for one in check_rows.list_waiting(connection) if one.target == turn.target]
-        return [one.item_id for one in waiting_there[:1]]
+        return self._target_room.find_next(turn.target)
 
     def is_waiting(self, connection: Connection, night: datetime, *, since: datetime) -> bool:
         """Whether the night waits for its checks. What was not asked in hours is left to the next."""
@@ -180,7 +187,7 @@ class CredentialChecks:
             target = _name_target(item.id, item.policy)
             turn = self._take_turn(connection, item.id, target)
         if turn is None:
-            raise ConflictError(f"another credential is being checked at {target}: try again in a moment")
+            raise ConflictError(f"others are checked or replaced at {target} just now: try again in a moment")
         answer = self._ask(turn, item, actor=actor)
         recorded = self._record(turn, item, answer, actor=actor)
         if not recorded:
@@ -300,7 +307,13 @@ class CredentialChecks:
         now = self._clock()
         turn = LeasedTurn(target=target, holder=new_id("trn", now), item_id=item_id)
         taken = turn_rows.take(
-            connection, target, item_id=item_id, holder=turn.holder, now=now, lease=self._lease
+            connection,
+            target,
+            item_id=item_id,
+            holder=turn.holder,
+            now=now,
+            lease=self._lease,
+            at_once=self._target_room.at_once,
         )
         return turn if taken else None
 

@@ -23,6 +23,7 @@ from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.retirement import Retirement
 from worker.services.rotation.rollback import Rollback
+from worker.services.rotation.target_room import TargetRoom
 from worker.services.rotation.target_search import TargetSearch
 from worker.services.rotation.value_tests import ValueTests
 from worker.services.runs.room import RunsRoom
@@ -40,6 +41,7 @@ class RotationRoom:
     credential_checks: CredentialChecks
     opening: Opening
     rotations: Rotations
+    target_room: TargetRoom
     decisions: Decisions
     offboarding: Offboarding
     owner_changes: OwnerChanges
@@ -137,6 +139,7 @@ def build_rotation(
         proofs=proofs, rotation_notices=rotation_notices, breaker=settings.breaker, clock=clock
     )
     leases = LeaseKeeper(database, clock=clock)
+    target_room = TargetRoom(database=database, at_once=settings.target_at_once, clock=clock)
     rotations = Rotations(
         database=database,
         audit=audit,
@@ -159,6 +162,7 @@ def build_rotation(
         row_verification=upkeep.row_verification,
         jobs=jobs,
         leases=leases,
+        target_room=target_room,
         patience=settings.limits.patience,
         lease=settings.lease,
         clock=clock,
@@ -191,11 +195,13 @@ def build_rotation(
             pace=settings.check_pace,
             leases=leases,
             lease=settings.lease,
+            target_room=target_room,
             page_size=settings.page_size,
             clock=clock,
         ),
         opening=opening,
         rotations=rotations,
+        target_room=target_room,
         decisions=Decisions(
             database=database,
             vault=vault,

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, true
+from sqlalchemy import Connection, Table
 
 from vaultcore import postgres_copy
-from vaultcore.damage import select_damage
 from vaultcore.database import Database
 from vaultcore.errors import RefusedError
 from vaultcore.raw_rows import RawRow, find_unfit, key_of_row, show_key, walk_rows
@@ -40,11 +39,8 @@ def hold_still(database: Database) -> Iterator[Connection]:
             move_rows.lock_tables(connection)
             yield connection
             return
-        connection.exec_driver_sql("PRAGMA query_only=ON")
-        try:
+        with move_rows.only_read(connection):
             yield connection
-        finally:
-            connection.exec_driver_sql("PRAGMA query_only=OFF")
 
 
 @contextmanager
@@ -106,8 +102,7 @@ def explain_edited(finding: Finding) -> Obstacle:
 
 
 def _find_damage(connection: Connection, table: Table) -> Iterator[Obstacle]:
-    asked = select_damage(table, connection.dialect.name, where=true(), beside={}, rules={})
-    for damage in asked.find(connection, {}):
+    for damage in move_rows.find_damage(connection, table):
         yield Obstacle(kind=Hindrance.UNREADABLE, subject=f"{table.name} {damage.key}", fields=damage.fields)
 
 

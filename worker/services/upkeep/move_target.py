@@ -116,7 +116,7 @@ def _refuse_encoding(connection: Connection, database: Database) -> None:
     """Any text of a vault fits into UTF-8 alone."""
     if database.is_sqlite:
         return
-    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    encoding = move_rows.read_encoding(connection)
     if encoding != "UTF8":
         raise RefusedError(
             f"{database.where} is encoded in {encoding}, which has no room for every text: make it in UTF8 "

@@ -12,6 +12,7 @@ from worker.services.upkeep.clock_repair import ClockRepair
 from worker.services.upkeep.item_import import ItemImport
 from worker.services.upkeep.row_verification import RowVerification
 from worker.services.upkeep.signs_of_life import SignsOfLife
+from worker.services.upkeep.taken_messages import TakenMessages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class Upkeep:
     row_verification: RowVerification
     clock_repair: ClockRepair
     signs_of_life: SignsOfLife
+    taken_messages: TakenMessages
     item_import: ItemImport
 
 
@@ -49,6 +51,7 @@ def build_upkeep(core: Core, *, anchors: Anchors, row_verification: RowVerificat
         row_verification=row_verification,
         clock_repair=ClockRepair(database=core.database, lease=settings.lease, clock=core.clock),
         signs_of_life=SignsOfLife(database=core.database, silence=settings.catch_up, clock=core.clock),
+        taken_messages=TakenMessages(database=core.database),
         item_import=ItemImport(
             database=core.database,
             enrolling=Enrolling(

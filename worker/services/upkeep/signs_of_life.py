@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from vaultcore.database import Database
 from vaultcore.ids import new_id
 from worker.domain.pulses import PulseKind
-from worker.domain.signs import SignOfLife, begun_at
+from worker.domain.signs import SignOfLife, begun_at, is_there
 from worker.rows import signs as sign_rows
 
 EVERY = timedelta(minutes=1)
@@ -58,3 +58,9 @@ class SignsOfLife:
 
         renew(first=True)
         return renew
+
+    def list_living(self) -> list[SignOfLife]:
+        """Of workers, beats and servers that are there now."""
+        now = self._clock()
+        with self._database.read() as connection:
+            return [sign for sign in sign_rows.list_signs(connection) if is_there(sign, now)]

@@ -1,0 +1,76 @@
+"""What the doctor sees of a vault on each database, and of what cannot be opened."""
+
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from tests.conftest import Clock
+from tests.services.staging import make_services
+from worker.bootstrap import Services
+from worker.doctor import Doctor
+from worker.domain.diagnosis import Aspect, Diagnosis, Symptom
+from worker.domain.pulses import PulseKind
+from worker.rows import server_facts
+
+
+def see(services: Services, aspect: Aspect) -> dict[str, Diagnosis]:
+    return {one.symptom.value: one for one in Doctor(services).look() if one.aspect is aspect}
+
+
+def test_a_database_is_told_with_what_may_lose_commits(services: Services) -> None:
+    found = see(services, Aspect.DATABASE)
+    if services.database.is_sqlite:
+        assert found.keys() == {"database-kind", "schema", "written-through"}
+        assert found["database-kind"].given["name"] == "SQLite"
+        return
+    with services.database.read() as connection:
+        fsync = connection.execute(text("SHOW fsync")).scalar_one()
+    assert ("setting-off" in found) == (fsync == "off") == ("written-through" not in found)
+    assert {"database-kind", "schema", "connections"} <= found.keys()
+    assert found["database-kind"].given["name"] == "PostgreSQL"
+
+
+def test_a_clock_that_differs_from_the_server_s_is_told(services: Services) -> None:
+    if services.database.is_sqlite:
+        return
+    with services.database.read() as connection:
+        server = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        facts = server_facts.read_facts(connection, revision="", now=server - timedelta(hours=1))
+    assert facts.ahead is not None
+    assert timedelta(minutes=59) < facts.ahead < timedelta(minutes=61)
+
+
+def test_who_is_at_work_is_told_and_who_is_gone(services: Services, clock: Any) -> None:
+    assert see(services, Aspect.WORKERS).keys() == {"nobody-yet"}
+    for kind in (PulseKind.WORKER, PulseKind.BEAT):
+        services.upkeep.signs_of_life.begin(kind)
+    (there,) = see(services, Aspect.WORKERS).values()
+    assert there.given == {"workers": 1, "beats": 1, "hosts": socket.gethostname()}
+    clock.advance(timedelta(hours=1))
+    (gone,) = see(services, Aspect.WORKERS).values()
+    assert not gone.is_well
+    assert "nobody is working" in str(gone.given["why"])
+
+
+def test_an_anchor_is_told_once_there_is_one(services: Services) -> None:
+    assert see(services, Aspect.ANCHORS).keys() == {"no-anchor"}
+    services.anchors.anchor()
+    (anchored,) = see(services, Aspect.ANCHORS).values()
+    assert anchored.symptom is Symptom.ANCHORED
+
+
+def test_what_cannot_be_opened_is_told_and_the_others_are_looked_at(tmp_path: Path, clock: Clock) -> None:
+    services = make_services(tmp_path / "home", "", clock)
+    services.close()
+    keyring = services.settings.keyring_path
+    keyring.rename(keyring.with_name("elsewhere.json"))
+    blind = Services(services.settings, clock)
+    found = Doctor(blind).look()
+    blind.close()
+    lacks = {one.aspect: str(one.given["why"]) for one in found if not one.is_well}
+    assert lacks.keys() == {Aspect.KEYRING, Aspect.DATABASE}
+    assert all("does not exist: restore it from its backup" in why for why in lacks.values())
+    assert {one.aspect for one in found if one.is_well} >= {Aspect.SETTINGS, Aspect.DATA_FOLDER, Aspect.BROKER}

@@ -1,0 +1,87 @@
+"""Whether the broker can be reached, and why not: in one line, without the login in its URL."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from kombu.connection import Connection
+
+from vaultcore.errors import NightkeyError
+from worker.broker import connect
+from worker.broker.address import name_addresses
+from worker.config import Settings
+
+_SECONDS: Final = 5.0
+
+_BY_NAME: Final = {
+    "AccessRefused": (
+        "refuses the login, or what this user wants to do: look at user and password in broker_url, and at its "
+        "rights there"
+    ),
+    "AuthenticationError": "refuses the login: look at user and password in broker_url",
+    "NoPermissionError": "does not allow this user what it needs: give it rights on all of its keys",
+    "NotAllowed": "has no virtual host of the name in broker_url, or this user may not use it: look at both",
+    "PreconditionFailed": "has a queue of another kind in the place of ours: `nightkey doctor` says which",
+    "BusyLoadingError": "is starting: it reads what it has kept",
+}
+_UNKNOWN: Final = "cannot be used"
+
+
+class BrokerAwayError(NightkeyError):
+    """It cannot be reached, or lets nobody in."""
+
+    can_retry = True
+
+
+def explain_away(url: str, error: BaseException) -> str:
+    """Drivers' own texts stay out of it: they may quote what was in the URL."""
+    return f"{name_addresses(url)} {_judge(error)}"
+
+
+@contextmanager
+def reach_broker(settings: Settings) -> Iterator[Any]:
+    """Kombu's connection to it, tried once; `BrokerAwayError` says why there is none."""
+    found = connect(settings.broker_url, home=settings.home, polling_seconds=_SECONDS)
+    connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu's
+        found["broker_url"],
+        transport_options=found["broker_transport_options"],
+        connect_timeout=_SECONDS,
+    )
+    problem = ""
+    try:
+        connection.ensure_connection(max_retries=1, timeout=_SECONDS)
+    except Exception as error:  # noqa: BLE001  # whatever its library raises
+        url = settings.broker_url
+        problem = explain_away(url, error) if url else f"the broker's folder in {settings.home} cannot be used"
+    if problem:
+        raise BrokerAwayError(problem)
+    with connection:
+        yield connection
+
+
+def _judge(error: BaseException) -> str:
+    seen: BaseException | None = error
+    said = _UNKNOWN
+    while seen is not None:  # the first cause is the last in the chain
+        said = _judge_one(seen) or said
+        seen = seen.__cause__ or seen.__context__
+    return f"{said} ({type(error).__name__})" if said is _UNKNOWN else said
+
+
+def _judge_one(error: BaseException) -> str | None:
+    for kind in type(error).__mro__:
+        if kind.__name__ in _BY_NAME:
+            return _BY_NAME[kind.__name__]
+    if isinstance(error, socket.gaierror):
+        return "has a host name that cannot be resolved: look at broker_url, and at this machine's DNS"
+    if isinstance(error, ssl.SSLError):
+        return "does not agree on TLS: look at its certificate, and whether broker_url begins as it must"
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+        return "refuses connections: see that it runs there, and that broker_url is right"
+    if isinstance(error, TimeoutError):
+        return "does not answer: see that it runs there, and that no firewall is in between"
+    if isinstance(error, OSError) or type(error).__name__ == "ConnectionError":  # the latter: redis' own
+        return "cannot be reached, or broke off: see that it runs there, and that broker_url is right"
+    return None

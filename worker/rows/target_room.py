@@ -1,0 +1,131 @@
+"""How many are at a target system just now, over all workers, and whether another one may begin. It commits
+nothing.
+
+Who works there holds a lease: of a rotation, or the turn of a check. So room is a condition on leases, and what
+a killed worker held is free with them. Statements are made once: their parameters are those of `given_room`.
+"""
+
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, literal, or_, select
+
+from vaultcore.damage import is_whole
+from vaultcore.tables import UtcDateTime
+from worker.rows.lease_clock import given_times, lease_now, lease_times
+from worker.rows.tables import check_turns, rotations
+
+_LONGEST: Final = timedelta(days=1)
+"""No lease of ours is as long: one that is was written by somebody else, and keeps nobody out."""
+_OTHERS: Final = rotations.alias("others")
+_SPACE: Final = 1_853_450_099
+"""Of PostgreSQL's advisory locks: ours."""
+
+
+def lock_target(connection: Connection, target: str) -> None:
+    """Until this transaction ends nobody else looks whether there is room there. Where writers take turns,
+    nobody can be in between.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"target": target})
+
+
+def lock_target_of(connection: Connection, rotation_id: str) -> None:
+    """The same at the target of a rotation, if it has one."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK_OF, {"rotation_id": rotation_id})
+
+
+def has_room(dialect: str) -> ColumnElement[bool]:
+    """Of a rotation's row: it has no target, or fewer than so many others are at it. One whose value somebody
+    else knows does not wait for that.
+    """
+    at_target = _OTHERS.c.target == rotations.c.target
+    working = _count_working(dialect, at_target, _OTHERS.c.id != rotations.c.id)
+    asking = _count_asking(dialect, rotations.c.target)
+    return or_(rotations.c.target.is_(None), rotations.c.emergency, working + asking < bindparam("at_once"))
+
+
+def given_room(connection: Connection, *, at_once: int, now: datetime) -> dict[str, Any]:
+    """The parameters of a statement with `has_room` in it."""
+    return {"at_once": at_once, **_given_moments(connection, now)}
+
+
+def count_left(connection: Connection, target: str, *, at_once: int, now: datetime) -> int:
+    """For how many more there is room at a target, which may be that of no rotation."""
+    given = {"target": target, **_given_moments(connection, now)}
+    found: int = connection.execute(_count_at(connection.dialect.name), given).scalar_one()
+    return max(at_once - found, 0)
+
+
+def list_full(connection: Connection, *, at_once: int, now: datetime) -> set[str]:
+    """Targets at which so many rotations are worked on that no check begins there."""
+    found = connection.execute(
+        _list_full(connection.dialect.name), given_room(connection, at_once=at_once, now=now)
+    )
+    return {str(target) for target in found.scalars()}
+
+
+def find_next(connection: Connection, target: str, *, most: int, now: datetime) -> list[str]:
+    """Rotations that are due there and that nobody holds, the longest due first."""
+    moment = lease_now(connection, now)
+    return list(
+        connection.execute(
+            select(rotations.c.id)
+            .where(
+                rotations.c.target == target,
+                rotations.c.finished_at.is_(None),
+                rotations.c.next_at <= now,
+                or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < moment),
+                is_whole(connection, rotations),
+            )
+            .order_by(rotations.c.next_at)
+            .limit(most)
+        ).scalars()
+    )
+
+
+def _lock(target: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.pg_advisory_xact_lock(_SPACE, func.hashtext(target))
+
+
+_LOCK: Final = select(_lock(bindparam("target", type_=String)))
+_LOCK_OF: Final = select(_lock(rotations.c.target)).where(
+    rotations.c.id == bindparam("rotation_id"), rotations.c.target.is_not(None)
+)
+
+
+@cache
+def _count_at(dialect: str) -> Select[int]:
+    target: ColumnElement[Any] = bindparam("target", type_=String)
+    return select(_count_working(dialect, _OTHERS.c.target == target) + _count_asking(dialect, target))
+
+
+@cache
+def _list_full(dialect: str) -> Select[str | None]:
+    held = _is_held(dialect, _OTHERS.c.lease_until)
+    full = select(_OTHERS.c.target).where(_OTHERS.c.target.is_not(None), held)
+    return full.group_by(_OTHERS.c.target).having(func.count() >= bindparam("at_once"))
+
+
+def _count_working(dialect: str, *which: ColumnElement[bool]) -> ColumnElement[int]:
+    held = _is_held(dialect, _OTHERS.c.lease_until)
+    return select(func.count()).select_from(_OTHERS).where(*which, held).scalar_subquery()
+
+
+def _count_asking(dialect: str, target: ColumnElement[Any]) -> ColumnElement[int]:
+    held = _is_held(dialect, check_turns.c.lease_until)
+    turns = select(func.count()).select_from(check_turns).where(check_turns.c.target == target, held)
+    return turns.scalar_subquery()
+
+
+def _is_held(dialect: str, lease_until: ColumnElement[Any]) -> ColumnElement[bool]:
+    now = lease_times(dialect).now
+    latest = now + literal(_LONGEST) if dialect == "postgresql" else bindparam("latest", type_=UtcDateTime)
+    return and_(lease_until.is_not(None), lease_until >= now, lease_until <= latest)
+
+
+def _given_moments(connection: Connection, now: datetime) -> dict[str, Any]:
+    latest = {} if connection.dialect.name == "postgresql" else {"latest": now + _LONGEST}
+    return given_times(connection, now) | latest
