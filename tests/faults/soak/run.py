@@ -21,6 +21,7 @@ from tests.faults.soak.looking import find_log_violations, find_night_violations
 from tests.faults.soak.machines import Machine, wait_until
 from tests.faults.soak.troubles import LEASE_SECONDS, NIGHT_SECONDS, Part, Scene, choose_trouble
 from tests.faults.vault_copy import VaultCopy
+from tests.forged import Sealer
 from tests.organisation import Organisation
 from tests.postgres import Server
 from vaultcore.errors import NightkeyError
@@ -86,24 +87,29 @@ class SoakRun:
             "NIGHTKEY_HOME": str(self.homes[-1]),
             "NIGHTKEY_KEYRING": str(home / "keyring" / "keyring.json"),
         }
-        self._scene = Scene(
-            first=Machine("first", (), folder, settings),
-            second=Machine("second", ("--only", "worker"), folder, other | {"NIGHTKEY_CONCURRENCY": "1"}),
-            spare=Machine("spare", ("--only", "beat"), folder, other),
-            broker=broker,
-            database=database,
-            dice=dice,
+        self.machines = (
+            Machine("first", (), folder, settings),
+            Machine("second", ("--only", "worker"), folder, other | {"NIGHTKEY_CONCURRENCY": "1"}),
+            Machine("spare", ("--only", "beat"), folder, other),
         )
-
-    @property
-    def machines(self) -> tuple[Machine, ...]:
-        return (self._scene.first, self._scene.second, self._scene.spare)
+        self._broker = broker
+        self._database = database
 
     def __enter__(self) -> Self:
         place = VaultCopy(home=self.homes[0], database_url=self._database_url)
         initialise(place.settings(), _now)
         self._services = Services(place.settings(http_timeout_seconds=PATIENCE_SECONDS), _now)
         self._stack.callback(self._services.close)
+        first, second, spare = self.machines
+        self._scene = Scene(
+            first=first,
+            second=second,
+            spare=spare,
+            broker=self._broker,
+            database=self._database,
+            vault=Sealer(self._services.keyring, self._services.deployment_id),
+            dice=self._dice,
+        )
         self.tokens, sink = KnownTokens(), FaultySink()
         self.tokens.trouble = sink.trouble = self.trouble
         self._stack.enter_context(self.tokens)
@@ -191,7 +197,7 @@ class SoakRun:
 
     def _begin_one(self) -> None:
         busy = {part for _, part, _ in self._open}
-        trouble = choose_trouble(self._dice, busy, has_server=self._scene.database is not None)
+        trouble = choose_trouble(self._dice, busy, has_server=self._database is not None)
         if trouble is None:
             return
         self._note(trouble.name)
@@ -298,8 +304,8 @@ class SoakRun:
             found += find_violations(look(services, name, run=run), self.tokens.accepted(account))
         logs = [machine.log for machine in self.machines if machine.log.exists()]
         found += find_log_violations(logs)
-        places = [*logs, *self.homes, self._scene.broker.kept]
-        places += [] if self._scene.database is None else [self._scene.database.folder]
+        places = [*logs, *self.homes, self._broker.kept]
+        places += [] if self._database is None else [self._database.folder]
         return found + find_values(self.tokens.values, places)
 
     def _count(self, query: Select[Any]) -> int:

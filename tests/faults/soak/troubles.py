@@ -14,7 +14,9 @@ from enum import StrEnum
 
 from tests.faults.soak.brokers import Broker, choose_forged
 from tests.faults.soak.machines import Machine, is_there, send, wait_until
+from tests.forged import Sealer
 from tests.postgres import Server
+from worker.broker.queues import QUEUES
 
 LEASE_SECONDS = 3
 NIGHT_SECONDS = 15
@@ -37,6 +39,7 @@ class Scene:
     second: Machine
     spare: Machine
     broker: Broker
+    vault: Sealer
     database: Server | None
     dice: random.Random
 
@@ -69,6 +72,15 @@ def _broker_away(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def _broker_begun_anew(scene: Scene) -> Iterator[None]:
+    """As when its disk was lost."""
+    scene.broker.stop()
+    scene.broker.forget()
+    scene.broker.start()
+    yield
+
+
+@contextmanager
 def _broker_emptied(scene: Scene) -> Iterator[None]:
     scene.broker.empty()
     yield
@@ -76,8 +88,8 @@ def _broker_emptied(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _forged(scene: Scene) -> Iterator[None]:
-    for content in choose_forged(scene.dice):
-        scene.broker.put(content)
+    for message in choose_forged(scene.dice, scene.vault):
+        scene.broker.put(scene.dice.choice(sorted(QUEUES.values())), message)
     yield
 
 
@@ -145,7 +157,8 @@ def _second_beat(scene: Scene) -> Iterator[None]:
 TROUBLES = (
     Trouble(name="broker away", part=Part.BROKER, happens=_broker_away, seconds=(5, 30)),
     Trouble(name="broker restarted", part=Part.BROKER, happens=_broker_away),
-    Trouble(name="broker emptied", part=Part.BROKER, happens=_broker_emptied, weight=2),
+    Trouble(name="broker emptied", part=Part.BROKER, happens=_broker_emptied),
+    Trouble(name="broker begun anew", part=Part.BROKER, happens=_broker_begun_anew),
     Trouble(name="messages forged", part=Part.BROKER, happens=_forged),
     Trouble(name="database restarted", part=Part.DATABASE, happens=_database_away(signal.SIGINT)),
     Trouble(
