@@ -51,6 +51,23 @@ def test_a_traceback_is_found_by_how_it_ends(tmp_path: Path) -> None:
     assert find_log_violations([log]) == ["2 times in first.log: a traceback, which ends 'OSError: gone'"]
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('{"event": "task.failed", "error": "FileNotFoundError"}', True),
+        ('{"event": "task.failed", "error": "TroubleError"}', False),
+        ('{"event": "beat.not-rung", "error": "SchedulingError"}', False),
+        ('{"event": "night.begun"}', False),
+        ("nightkey is down", False),
+    ],
+)
+def test_an_error_that_nobody_thought_of_is_found(tmp_path: Path, line: str, *, found: bool) -> None:
+    log = tmp_path / "first.log"
+    log.write_text(f"{line}\n")
+    expected = ["1 times in first.log: task.failed, by FileNotFoundError"] if found else []
+    assert find_log_violations([log]) == expected
+
+
 @pytest.mark.rules
 def test_a_night_that_rotates_twice_or_stays_open_is_found(services: Services, targets: TargetSystems) -> None:
     organisation = Organisation(services, targets)

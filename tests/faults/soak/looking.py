@@ -1,18 +1,22 @@
 """What must be true after a soak has come to rest, beside what chaos asks: nights, logs, and values."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select
 
+from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
 from worker.rows.nights import NIGHT_JOB
 from worker.rows.tables import rotations, sweeps
 
 _VALUE = re.compile(rb"[A-Za-z0-9]{40,}")
 _LENGTH = 40
+_OF_BROKERS = ("celery.", "kombu.", "beat.not-rung")
 _TRACE = "Traceback (most recent call last)"
 
 
@@ -40,13 +44,19 @@ def find_night_violations(services: Services) -> list[str]:
 
 
 def find_log_violations(logs: Iterable[Path]) -> list[str]:
-    """An error is one line, whatever went away."""
+    """An error is one line, whatever went away, and of our own tree; how a broker was lost its client says."""
+    ours = _names(NightkeyError)
     found: Counter[str] = Counter()
     for log in logs:
         lines = log.read_text(errors="replace").splitlines()
         for number, line in enumerate(lines):
             if _TRACE in line:
                 found[f"{log.name}: a traceback, which ends {_find_end(lines[number + 1 :])!r}"] += 1
+                continue
+            said = _read(line)
+            error, event = said.get("error"), str(said.get("event"))
+            if error is not None and error not in ours and not event.startswith(_OF_BROKERS):
+                found[f"{log.name}: {event}, by {error}"] += 1
     return [f"{number} times in {problem}" for problem, number in found.items()]
 
 
@@ -63,6 +73,20 @@ def find_values(values: Iterable[str], places: Iterable[Path]) -> list[str]:
             if any(_is_among(run, wanted) for run in _VALUE.findall(content)):
                 found.append(f"a value stands in {file}")
     return found
+
+
+def _names(kind: type[Exception]) -> set[str]:
+    """With all that derive from it."""
+    return {kind.__name__}.union(*(_names(one) for one in kind.__subclasses__()))
+
+
+def _read(line: str) -> dict[str, Any]:
+    """What is no JSON is what `up` itself tells people."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _is_among(run: bytes, wanted: set[bytes]) -> bool:

@@ -11,6 +11,7 @@ from typing import IO
 
 PATIENCE = 240.0
 """Seconds for what takes a few when nobody else needs the machine."""
+_UP = b"nightkey is up"
 
 
 def wait_until(holds: Callable[[], bool], *, seconds: float = PATIENCE) -> bool:
@@ -32,11 +33,15 @@ class Machine:
         self.log = folder / f"{name}.log"
         self._words = words
         self._environment = environment
+        self._settings: dict[str, str] = {}
+        self._begun_at = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
 
     def begin(self, **settings: str) -> None:
+        self._settings = settings
         self._output = self.log.open("ab")
+        self._begun_at = self.log.stat().st_size
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker.cli.main", "up", *self._words],
             env={**self._environment, **settings},
@@ -47,8 +52,7 @@ class Machine:
 
     def stop(self) -> None:
         """As systemd does: SIGTERM, and it ends by itself. One that was just begun must hear signals first."""
-        wait_until(lambda: self._process is None or self._process.poll() is not None or bool(self._children()))
-        self.look()
+        wait_until(self._is_settled)
         if self._process is None:
             return
         self._process.terminate()
@@ -63,10 +67,16 @@ class Machine:
         self._forget()
 
     def look(self) -> None:
-        """It ends by itself never."""
-        if self._process is not None and (status := self._process.poll()) is not None:
+        """Once it is up it never ends by itself. One that ended before that, since its database was away just
+        then, is begun again, as by whatever keeps services running on its machine.
+        """
+        if self._process is None or (status := self._process.poll()) is None:
+            return
+        self._forget()
+        if self._is_up():
             self.wrongs.append(f"{self.name}: it ended by itself, with status {status}")
-            self._forget()
+        else:
+            self.begin(**self._settings)
 
     def workers(self) -> list[int]:
         """The processes of those that it has begun, the oldest first."""
@@ -89,6 +99,15 @@ class Machine:
             return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         except OSError:
             return []
+
+    def _is_settled(self) -> bool:
+        """It has begun what it keeps at work, or is there no more."""
+        self.look()
+        return self._process is None or bool(self._children())
+
+    def _is_up(self) -> bool:
+        """Whether this life of it came so far that it said so."""
+        return _UP in self.log.read_bytes()[self._begun_at :]
 
     def _forget(self) -> None:
         self._process = None
