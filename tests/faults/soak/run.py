@@ -1,6 +1,5 @@
 """One soak: a vault whose items are due in every night, machines that work on it, and troubles by chance."""
 
-import os
 import random
 import time
 from collections import Counter
@@ -10,50 +9,37 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Select, and_, func, not_, select
+from sqlalchemy import Select, func, select
 
-from nightkey_demo.target_systems import TargetSystems
-from tests.faults.fault_injection import PATIENCE_SECONDS, FaultInjection, FaultySink, FaultyTokens
+from tests.faults.fault_injection import PATIENCE_SECONDS, FaultInjection, FaultySink
 from tests.faults.invariants import find_audit_violations, find_vault_violations, find_violations, look
 from tests.faults.scenarios import answer_bells
 from tests.faults.soak.brokers import Broker
 from tests.faults.soak.looking import find_log_violations, find_night_violations, find_values
 from tests.faults.soak.machines import Machine, wait_until
-from tests.faults.soak.troubles import LEASE_SECONDS, NIGHT_SECONDS, Part, Scene, choose_trouble
+from tests.faults.soak.troubles import Part, Scene, choose_trouble
+from tests.faults.soak.vault import KnownTokens, furnish, make_environment, workflow_of
 from tests.faults.vault_copy import VaultCopy
 from tests.forged import Sealer
-from tests.organisation import Organisation
 from tests.postgres import Server
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
+from worker.domain.reasons import Code
+from worker.domain.rotation import Rotation
 from worker.installation import initialise
 from worker.rows.nights import NIGHT_JOB
+from worker.rows.rotations import rotation_from_row
 from worker.rows.tables import deliveries, rotations, sweeps
 
-ITEMS = 12
 REST = 300.0
 """Seconds in which all of it must have come to rest once the troubles are over."""
 _PAUSE = (1.0, 8.0)
 """Seconds between the beginnings of two troubles."""
 _TOLD_EVERY = 10.0
 _NO_NIGHT = "0 0 1 1 *"
-_LATE = timedelta(hours=1)
+_HOURS = 2
 _LEFT_OUT = ("401", "worker killed, took effect")
 """Of what a target may do: the first judges a value, which no engine does; workers are killed anyway."""
-
-
-class KnownTokens(FaultyTokens):
-    """Knows each value that it gave, so that they can be looked for."""
-
-    def __init__(self, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
-        self.values: set[str] = set()
-
-    def _issue(self, *given: Any, **more: Any) -> Any:
-        issued = super()._issue(*given, **more)
-        if issued is not None:
-            self.values.add(issued[1])
-        return issued
 
 
 class SoakRun:
@@ -82,7 +68,7 @@ class SoakRun:
         home = folder / "home"
         shares = database is not None and bool(broker.url)
         self.homes = [home, folder / "other"] if shares else [home]
-        settings = self._environment(broker)
+        settings = make_environment(home, database_url=database_url, broker_url=broker.url)
         other = settings | {
             "NIGHTKEY_HOME": str(self.homes[-1]),
             "NIGHTKEY_KEYRING": str(home / "keyring" / "keyring.json"),
@@ -114,22 +100,7 @@ class SoakRun:
         self.tokens.trouble = sink.trouble = self.trouble
         self._stack.enter_context(self.tokens)
         self._stack.enter_context(sink)
-        self.tokens.values.add(self.tokens.admin_token)
-        organisation = Organisation(
-            self._services,
-            TargetSystems(token_service=self.tokens, mail=None, sink=sink, mail_user="", mail_password=""),
-        )
-        organisation.add_owner("support")
-        self._accounts = {f"prod-service{n:02}-api-token": f"account{n:02}" for n in range(ITEMS)}
-        # Due as soon as its overlap is over, and far from its expiry.
-        life = {"lifetime": "24h", "lead": "23h59m50s", "spread": "0s", "overlap": "3s"}
-        for name, account in self._accounts.items():
-            organisation.add_token(name, account, days=0.9, **life)
-            self.tokens.add_foreign(account)
-            interval: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "8 seconds"}
-            organisation.add_workflow(
-                _workflow(name), name, path="/v1/tickets", trigger="schedule_trigger", **interval
-            )
+        self._accounts = furnish(self._services, self.tokens, sink)
         for machine in self.machines:
             self._stack.callback(machine.end)
         self._begin()
@@ -229,29 +200,6 @@ class SoakRun:
 
     # Machines
 
-    def _environment(self, broker: Broker) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        given = {
-            "HOME": self._folder,
-            "NIGHTKEY_HOME": self.homes[0],
-            "NIGHTKEY_DATABASE_URL": self._database_url,
-            "NIGHTKEY_BROKER_URL": broker.url,
-            "NIGHTKEY_LISTEN": "",
-            "NIGHTKEY_OUTBOUND_PRIVATE": '["127.0.0.0/8"]',
-            "NIGHTKEY_NIGHT_AT": f"*/{NIGHT_SECONDS} * * * * *",
-            "NIGHTKEY_RING_SECONDS": 1,
-            "NIGHTKEY_LEASE_SECONDS": LEASE_SECONDS,
-            "NIGHTKEY_RETRY_SECONDS": 0.5,
-            "NIGHTKEY_RETRY_MAX_SECONDS": 5,
-            "NIGHTKEY_FAILED_HOLD_HOURS": 0.001,
-            "NIGHTKEY_DELIVERY_RETRY_SECONDS": 0.5,
-            "NIGHTKEY_DELIVERY_TRIES": 20,
-            "NIGHTKEY_HTTP_TIMEOUT_SECONDS": PATIENCE_SECONDS,
-        }
-        return kept | {
-            name: str(value) for name, value in given.items() if value != "" or name.endswith("LISTEN")
-        }
-
     def _begin(self, **settings: str) -> None:
         self._scene.first.begin(**settings)
         self._scene.second.begin(**settings)
@@ -274,20 +222,29 @@ class SoakRun:
         return self._count(done.where(sweeps.c.slot > since, sweeps.c.done_at.is_not(None))) > 0
 
     def _is_at_rest(self) -> bool:
-        """But for what a target may still do late: that is waited for at the end, by a clock of our own."""
-        waits = and_(rotations.c.late_until.is_not(None), rotations.c.late_until > _now())
-        open_ones = (
-            select(func.count()).select_from(rotations).where(rotations.c.finished_at.is_(None), not_(waits)),
-            select(func.count()).select_from(deliveries).where(deliveries.c.state == "waiting"),
+        """But for what waits for a time that is far: that comes at the end, by a clock of our own."""
+        untold = select(func.count()).select_from(deliveries).where(deliveries.c.state == "waiting")
+        unclosed = (
             select(func.count())
             .select_from(sweeps)
-            .where(sweeps.c.job == NIGHT_JOB, sweeps.c.scanned_at.is_not(None), sweeps.c.done_at.is_(None)),
+            .where(sweeps.c.job == NIGHT_JOB, sweeps.c.scanned_at.is_not(None), sweeps.c.done_at.is_(None))
         )
-        return not any(self._count(query) for query in open_ones)
+        with self._services.database.read() as connection:
+            rows = connection.execute(select(rotations).where(rotations.c.finished_at.is_(None))).all()
+        moving = [row for row in rows if not _waits_for_long(rotation_from_row(row))]
+        return not moving and not any(self._count(query) for query in (untold, unclosed))
 
     def _look(self) -> list[str]:
-        """Later, when nothing that was asked of a target can take effect any more."""
-        with closing(Services(self._services.settings, lambda: _now() + _LATE)) as services:
+        """Hours later, when nothing that was asked of a target takes effect any more, and runs that were cut
+        off with a worker have been given up.
+        """
+        later = timedelta()
+        with closing(Services(self._services.settings, lambda: _now() + later)) as services:
+            for _ in range(_HOURS):
+                for name in self._accounts:
+                    services.runs.runs.start(workflow_of(name), actor="test")
+                answer_bells(services)
+                later += timedelta(hours=1)
             answer_bells(services)
             return self._look_at(services)
 
@@ -299,7 +256,7 @@ class SoakRun:
         found += find_vault_violations(services) + find_audit_violations(services)
         found += find_night_violations(services)
         for name, account in self._accounts.items():
-            ran = services.runs.runs.start(_workflow(name), actor="test")
+            ran = services.runs.runs.start(workflow_of(name), actor="test")
             run = ran.status if ran.status == "completed" else f"{ran.status}: {ran.error_message}"
             found += find_violations(look(services, name, run=run), self.tokens.accepted(account))
         logs = [machine.log for machine in self.machines if machine.log.exists()]
@@ -313,8 +270,10 @@ class SoakRun:
             return int(connection.execute(query).scalar_one())
 
 
-def _workflow(item: str) -> str:
-    return f"sync-{item}"
+def _waits_for_long(rotation: Rotation) -> bool:
+    """For a request that a target may still serve, or for a run that was cut off: minutes, by the clock."""
+    codes = {reason.code for reason in rotation.waits_for}
+    return bool(codes) and codes <= {Code.LATE_EFFECT, Code.RUN_WITH_OLD}
 
 
 def _now() -> datetime:
