@@ -107,8 +107,9 @@ class Anchors:
             raise RefusedError(problem)
 
     def _append(self, *, sync: bool) -> str:
-        """One write of one line, so that processes that append at the same moment do not mix theirs. A machine that
-        works on the vault of another may have no data folder yet.
+        """One write of one line, so that processes that append at the same moment do not mix theirs.
+
+        A machine that works on the vault of another may have no data folder yet.
         """
         with self._database.read() as connection:
             line = self._audit.sign(self._audit.make_anchor(connection, self._clock()))
