@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Where containers set it, each process that a test begins, and each worker of pytest, would compile all of it anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint rewritten types tests cover databases servers stories faults damage chaos fuzz bench env lock clean
+.PHONY: run test lint rewritten types tests cover databases servers stories faults damage chaos soak fuzz bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo $(if $(STAY),--stay)
@@ -66,6 +66,13 @@ N := 1000
 DATABASE := sqlite
 chaos: env
 	$(BIN)/python -m tests.faults.chaos --rotations $(N) $(if $(SEED),--seed $(SEED)) --database $(DATABASE)
+
+# `nightkey up` while its database, its broker and its workers are stopped, restarted and emptied, by chance:
+# make soak MINUTES=60 ENGINES=postgresql+rabbitmq SEED=1
+MINUTES := 3
+ENGINES := sqlite+folder
+soak: env
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --engines $(ENGINES) $(if $(SEED),--seed $(SEED))
 
 # Hostile input by chance: make fuzz SECONDS=600 SEED=1
 SECONDS := 60

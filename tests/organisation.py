@@ -100,13 +100,14 @@ class Organisation:
         path: str = "/v1/account",
         method: str = "GET",
         waits: timedelta | None = None,
+        trigger: str = "manual_trigger",
         **extra: Any,
     ) -> None:
         """A workflow that calls the token service with an item as its bearer token, after a delay if any."""
         document = {
             "name": name,
             "nodes": [
-                {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}},
+                {"id": "start", "type": "trigger", "data": {"componentId": trigger}},
                 {
                     "id": "call",
                     "type": "action",

@@ -23,11 +23,17 @@ class Server:
     address: str
     _server: Any
 
-    def stop(self) -> None:
-        """At once, as an administrator does: whoever is connected is cut off."""
+    @property
+    def folder(self) -> Path:
+        return Path(self._server.pgdata)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """At once, as an administrator does: whoever is connected is cut off. By SIGQUIT it writes nothing any
+        more, and recovers when it is started.
+        """
         pid = self._server.get_pid()
-        os.kill(pid, signal.SIGINT)
-        while (Path(self._server.pgdata) / "postmaster.pid").exists():
+        os.kill(pid, how)
+        while (self.folder / "postmaster.pid").exists():
             time.sleep(0.05)
 
     def start(self) -> None:

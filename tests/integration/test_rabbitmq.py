@@ -28,6 +28,7 @@ from worker.config import Settings, load_settings
 from worker.doctor.rabbit import look_at_rabbit
 from worker.domain.lines import Line
 from worker.domain.messages import MessageFault
+from worker.supervision.bells import Bells
 from worker.supervision.dead_letters import move_dead_letters
 
 QUEUE = QUEUES[Line.NIGHT]
@@ -271,6 +272,28 @@ def give_back_for_ever(rabbit: str) -> int:
                 came += 1
                 channel.basic_reject(message.delivery_tag, requeue=True)
     return came
+
+
+def test_beat_rings_on_as_soon_as_its_broker_is_back(tmp_path: Path) -> None:
+    """By itself: `up` would begin another only after a minute."""
+    server = RabbitServer(tmp_path)
+    server.start()
+    try:
+        settings = load_settings(
+            tmp_path / "home", broker_url=f"amqp://guest:guest@{server.address}//", ring_seconds=0.001
+        )
+        bells = Bells(make_app(settings, OURS.seals()))
+        bells.tick()
+        server.kill()
+        bells.tick()
+        server.empty()
+        server.start()
+        bells.tick()
+        bells.tick()
+        assert count(server.address, Queue(QUEUE)) > 0
+        bells.connection.close()
+    finally:
+        server.kill()
 
 
 def test_an_up_outlives_its_broker(tmp_path: Path) -> None:

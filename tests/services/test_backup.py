@@ -439,6 +439,26 @@ def roll_back(moves: Moves, tmp_path: Path) -> tuple[Roll, Roll]:
     return keep, put_back
 
 
+def test_a_machine_that_only_works_on_the_vault_has_anchors_of_its_own(
+    moves: Moves, roll_back: tuple[Roll, Roll], tmp_path: Path
+) -> None:
+    keep, put_back = roll_back
+    moves.add()
+    keep()
+    ours = moves.services.settings
+    theirs = load_settings(
+        tmp_path / "nobody" / "made-it", database_url=ours.database, keyring=ours.keyring_path
+    )
+    with closing(Services(theirs, moves.services.clock)) as other:
+        moves.add(name="prod-crm-password")
+        other.upkeep.anchors.anchor()
+        assert other.upkeep.anchors.explain_older() is None
+    assert theirs.home.stat().st_mode & 0o777 == 0o700
+    put_back()
+    with closing(Services(theirs, moves.services.clock)) as other:
+        assert "knows row" in (other.upkeep.anchors.explain_older() or "")
+
+
 def test_an_older_database_put_back_by_hand_is_known_at_every_start(
     moves: Moves, roll_back: tuple[Roll, Roll]
 ) -> None:

@@ -40,6 +40,15 @@ OnFrame = Callable[[tuple[int, int, Any]], Any]
 
 
 class AmqpChannel(SealingChannel, _Channel):  # type: ignore[misc]  # as above
+    """A channel whose connection is lost has none any more. Whoever holds it makes a message by it all the
+    same, and takes another when py-amqp says that it is over: so what that needs is the channel's own.
+    """
+
+    def __init__(self, connection: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # py-amqp's
+        self._seals: Seals = connection.seals
+        self._aside = aside_at(connection.aside)
+        super().__init__(connection, *args, **kwargs)
+
     def basic_consume(
         self,
         *args: Any,  # noqa: ANN401  # py-amqp's
@@ -68,12 +77,11 @@ class AmqpChannel(SealingChannel, _Channel):  # type: ignore[misc]  # as above
 
     @property
     def aside(self) -> Aside:
-        return aside_at(self.connection.aside)
+        return self._aside
 
     @property
     def seals(self) -> Seals:
-        seals: Seals = self.connection.seals
-        return seals
+        return self._seals
 
     def _open(self, message: Any) -> Ring | MessageFault:  # noqa: ANN401  # as above
         properties: Mapping[str, Any] = message.properties

@@ -107,9 +107,13 @@ class Anchors:
             raise RefusedError(problem)
 
     def _append(self, *, sync: bool) -> str:
-        """One write of one line, so that processes that append at the same moment do not mix theirs."""
+        """One write of one line, so that processes that append at the same moment do not mix theirs.
+
+        A machine that works on the vault of another may have no data folder yet.
+        """
         with self._database.read() as connection:
             line = self._audit.sign(self._audit.make_anchor(connection, self._clock()))
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         descriptor = os.open(self._file, flags, 0o600)
         try:
