@@ -26,7 +26,7 @@ from tests.integration.ssh_server import PromptLink, SshServer  # it needs the e
 
 OLD, NEW, ADMIN = Secret("the-password-of-old"), Secret("the-password-of-new"), "the-admin-of-the-tests"
 SOMETHING = [{"componentId": "webhook", "url": "https://mail.example.org/password"}]
-SET_PASSWORD = 'new=$(cat); [ -n "$new" ] && printf %s "$new" > "$SSH_ROOT/app.$$" && mv "$SSH_ROOT/app.$$" "$SSH_ROOT/app"'
+SET_PASSWORD = 'cd "$SSH_ROOT" && new=$(cat) && [ -n "$new" ] && printf %s "$new" > app.$$ && mv app.$$ app'
 """Whole or not at all: one whose connection was cut goes on by itself, and may end behind the next."""
 CHECK_PASSWORD = '[ "$(cat)" = "$(cat "$SSH_ROOT/app")" ] || exit 3'
 
