@@ -130,7 +130,8 @@ def run(vault: Nightkey, commands: Path, example: str) -> "subprocess.CompletedP
 
 
 def fill_in(vault: Nightkey, example: str) -> str:
-    """Ids of this vault in the place of those of the example."""
+    """The vault and its ids in the place of those of the example."""
+    example = example.replace("/srv/nightkey", str(vault.home))
     lists = {"rot": "rotation", "fnd": "finding", "ntc": "notice", "fl_run": "run", "vlt": "item"}
     for prefix, noun in lists.items():
         if f"{prefix}_01k2x7" in example:
