@@ -148,8 +148,9 @@ def explain(error: BaseException, *, where: str = "") -> TroubleError | None:
         return TroubleError(Trouble.PROCESSES, say(Trouble.PROCESSES, where or "this command"))
     if isinstance(error, OSError) and error.errno is not None and error.errno in _ERRNO:
         trouble = _ERRNO[error.errno]
-        missed = "this command" if trouble in _OF_THE_PROCESS else "what this command uses"
-        return TroubleError(trouble, say(trouble, _name_file(error) or where or missed))
+        if trouble in _OF_THE_PROCESS:  # the file may be one of its own modules
+            return TroubleError(trouble, say(trouble, where or "this command"))
+        return TroubleError(trouble, say(trouble, _name_file(error) or where or "what this command uses"))
     return None
 
 

@@ -182,7 +182,8 @@ if os.fork() == 0:
     os._exit(0)
 work()
 """
-    status, watched = watch(tmp_path, {PulseKind.WORKER: stopped}, lambda _: False)
+    patience = Patience(**{**vars(QUICK), "silence": 6, "ring": 6, "take": 6})  # less than it was stopped
+    status, watched = watch(tmp_path, {PulseKind.WORKER: stopped}, lambda _: False, patience)
     assert status == 0
     assert watched.lines == ["SIGTERM: finishing what is running"]
 
