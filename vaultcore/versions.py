@@ -9,16 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import (
-    Connection,
-    Integer,
-    LargeBinary,
-    Row,
-    bindparam,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, insert, select, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
@@ -26,58 +17,28 @@ from vaultcore.crypto import apikeys
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.current_numbers import note_current_number
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError, UnreadableError
-from vaultcore.item_parts import ITEM, VERSIONS, KnownItem, KnownVersion, item_as_known, versions_as_known
-from vaultcore.known_items import KnownPart, changing, find_known, keep_known, know, knows
-from vaultcore.mac_writing import RowChange, update_known
-from vaultcore.model import Item, Stage, Version
+from vaultcore.errors import ConflictError, RefusedError, SealError, UnreadableError
+from vaultcore.known_items import knows
+from vaultcore.model import Stage, Version
 from vaultcore.row_macs import check_mac
-from vaultcore.rows import (
-    derived_columns,
-    item_from_row,
-    owners_of,
-    select_items,
-    select_versions,
-    version_from_row,
-    version_from_whole_row,
-)
+from vaultcore.rows import select_versions, version_from_row
 from vaultcore.secret import Secret
 from vaultcore.tables import items, versions
 from vaultcore.unit_of_work import remember
+from vaultcore.version_rows import (
+    BESIDE,
+    IS_KEY,
+    WAS,
+    change_version,
+    insert_version,
+    know_versions,
+    missing_version,
+    read_sealed,
+    renew_item,
+)
 
 _VALUE_PURPOSE = "item-value"
 _SEALED: Final = ("key_id", "wrapped_key", "record")
-_ITEM: Final = "item:"
-"""Stands before the columns of an item that are read beside a version's."""
-
-
-_ALL: Final = tuple(versions.c)
-_CHANGED: Final = RowChange(returning=_ALL)
-_MOVES: Final = {
-    was: RowChange(
-        where=(
-            versions.c.stage == was.value,
-            versions.c.record.is_not(None) | versions.c.digest.is_not(None),
-        ),
-        returning=_ALL,
-    )
-    for was in (Stage.PENDING, Stage.CURRENT, Stage.PREVIOUS)
-}
-_IS_KEY: Final = RowChange(where=(versions.c.digest.is_not(None),), returning=_ALL)
-_WITH_CURRENT: Final = RowChange(
-    returning=(
-        *items.c,
-        bindparam("number", type_=Integer).label("current_number"),
-        bindparam("its_version", type_=LargeBinary).label("current_mac"),
-    )
-)
-_INSERT = insert(versions).returning(*_ALL)
-_OF_ITEM = select(versions).where(versions.c.item_id == bindparam("item")).order_by(versions.c.number)
-_SEALED_ROW = (
-    select(versions, items.c.name, *(column.label(f"{_ITEM}{column.name}") for column in items.columns))
-    .join(items, items.c.id == versions.c.item_id)
-    .where(versions.c.item_id == bindparam("item"), versions.c.number == bindparam("number"))
-)
 
 
 class Purpose(StrEnum):
@@ -110,7 +71,7 @@ class Versions:
         self._clock = clock
 
     def of_item(self, connection: Connection, item_id: str) -> list[Version]:
-        return [known.version for known in self._know(connection, item_id).values()]
+        return [known.version for known in know_versions(connection, item_id).values()]
 
     def of_items(self, connection: Connection, item_ids: Collection[str]) -> dict[str, list[Version]]:
         """Of all of these at once, by item; of some hundred at most."""
@@ -126,15 +87,15 @@ class Versions:
 
     def get(self, connection: Connection, item_id: str, number: int) -> Version:
         if knows(connection):
-            known = self._know(connection, item_id).get(number)
+            known = know_versions(connection, item_id).get(number)
             if known is None:
-                raise _missing(item_id, number)
+                raise missing_version(item_id, number)
             return known.version
         row = connection.execute(
             select_versions().where(versions.c.item_id == item_id, versions.c.number == number)
         ).one_or_none()
         if row is None:
-            raise _missing(item_id, number)
+            raise missing_version(item_id, number)
         return version_from_row(connection, row)
 
     def current_of(
@@ -160,7 +121,7 @@ class Versions:
         """
         rows = connection.execute(
             select_versions()
-            .add_columns(*(column.label(f"{_ITEM}{column.name}") for column in items.columns))
+            .add_columns(*(column.label(f"{BESIDE}{column.name}") for column in items.columns))
             .join(items, items.c.id == versions.c.item_id)
             .where(
                 (items.c.name == name_or_id) | (items.c.id == name_or_id),
@@ -169,7 +130,7 @@ class Versions:
             .order_by(versions.c.number)
         ).all()
         for row in rows[:1]:
-            check_mac(connection, items, row, f"item {name_or_id}", prefix=_ITEM)
+            check_mac(connection, items, row, f"item {name_or_id}", prefix=BESIDE)
         return [version_from_row(connection, row) for row in rows]
 
     def working(self, connection: Connection, item_id: str) -> list[int]:
@@ -221,7 +182,7 @@ class Versions:
             raise ConflictError(f"version {number} of item {item_id} is not pending any more: look again")
         if version.expires_at is not None and version.expires_at <= end:
             return
-        self._change(connection, item_id, number, {"expires_at": end})
+        change_version(connection, item_id, number, {"expires_at": end})
         self._note(connection, actor, "version.end-nearer", item_id, version=number, expires_at=end.isoformat())
 
     def activate(self, connection: Connection, item_id: str, *, new: int, old: int, actor: str) -> None:
@@ -252,7 +213,7 @@ class Versions:
         rules.check_move(version.stage, Stage.DESTROYED)
         gone: dict[str, Any] = dict.fromkeys((*_SEALED, "digest", "likeness"))
         gone |= {"stage": Stage.DESTROYED.value, "destroyed_at": self._clock()}
-        self._change(connection, item_id, number, gone)
+        change_version(connection, item_id, number, gone)
         self._note(connection, actor, "version.destroy", item_id, version=number, reason=reason)
 
     def reveal(
@@ -273,7 +234,7 @@ class Versions:
     def _reveal(
         self, connection: Connection, item_id: str, number: int, *, purpose: Purpose, actor: str
     ) -> Secret:
-        name, row = self._read_sealed(connection, item_id, number)
+        name, row = read_sealed(connection, item_id, number)
         if row.key_id is None or row.wrapped_key is None or row.record is None:
             raise RefusedError(
                 f"version {number} of {name} holds no value"
@@ -295,24 +256,9 @@ class Versions:
         if value is None:
             raise SealError(f"version {number} of {name}")
         if row.likeness is None and row.digest is None:  # from before there was one
-            self._change(connection, item_id, number, {"likeness": self.likeness(value)})
+            change_version(connection, item_id, number, {"likeness": self.likeness(value)})
         self._note(connection, actor, "version.reveal", item_id, version=number, purpose=purpose.value)
         return value
-
-    def _read_sealed(
-        self, connection: Connection, item_id: str, number: int
-    ) -> tuple[str, Row[*tuple[Any, ...]]]:
-        """The name of the item, and the row of its version, both checked."""
-        item = find_known(connection, item_id, ITEM)
-        known = {} if item is None else self._know(connection, item_id)
-        if item is not None and number in known:
-            return item.item.name, known[number].row
-        row = connection.execute(_SEALED_ROW, {"item": item_id, "number": number}).one_or_none()
-        if row is None:
-            raise _missing(item_id, number)
-        check_mac(connection, versions, row, f"version {number} of item {row.name}")
-        check_mac(connection, items, row, f"item {row.name}", prefix=_ITEM)
-        return row.name, row
 
     def opens(self, row: Row[*tuple[Any, ...]]) -> bool:
         """Whether the record of that row opens, if it has one. What it holds goes nowhere."""
@@ -353,23 +299,20 @@ class Versions:
         self, connection: Connection, item_id: str, number: int, *, actor: str, reason: str
     ) -> None:
         """A generated key has arrived: its value goes, its digest stays and goes on working."""
-        self._change(connection, item_id, number, dict.fromkeys(_SEALED), _IS_KEY)
+        change_version(connection, item_id, number, dict.fromkeys(_SEALED), change=IS_KEY)
         self._note(connection, actor, "version.forget-value", item_id, version=number, reason=reason)
 
     # Shared with `Vault`, which makes an item's first version and takes an owner's new value
 
     def insert(self, connection: Connection, item_id: str, *, number: int, stage: Stage, now: datetime) -> None:
-        known = find_known(connection, item_id, VERSIONS)
-        made = {
-            "item_id": item_id,
+        row: dict[str, Any] = {
             "number": number,
             "stage": stage.value,
             "created_at": now,
             "external": {},
             "activated_at": now if stage is Stage.CURRENT else None,
         }
-        row = connection.execute(_INSERT, made, execution_options=changing(item_id)).one()
-        self._keep(connection, item_id, known, row)
+        insert_version(connection, item_id, row)
 
     def fill(
         self,
@@ -390,7 +333,7 @@ class Versions:
         if is_issued:
             stored["issued_at"] = self._clock()
         stored |= self._seal(item_id, number, value, keep_value=keep_value)
-        self._change(connection, item_id, number, stored)
+        change_version(connection, item_id, number, stored)
 
     def insert_first(
         self,
@@ -439,108 +382,16 @@ class Versions:
             (old, Stage.CURRENT, Stage.PREVIOUS, {"superseded_at": now}),
             (new, new_was, Stage.CURRENT, {"activated_at": now, "superseded_at": None}),
         ):
-            moved = self._change(
-                connection,
-                item_id,
-                number,
-                {"stage": becomes.value, **stamps},
-                _MOVES[was],
+            moved = change_version(
+                connection, item_id, number, {"stage": becomes.value, **stamps}, change=WAS[was]
             )
             if moved is None:
                 raise ConflictError(f"version {number} of item {item_id} is not {was} any more: look again")
             became = moved
         note_current_number(connection, item_id, new)
-        self._renew_item(connection, item_id, now=now, current=became)
+        renew_item(connection, item_id, now=now, current=became)
         record: bytes | None = became.record
         return record
-
-    def _renew_item(
-        self, connection: Connection, item_id: str, *, now: datetime, current: Row[*tuple[Any, ...]]
-    ) -> None:
-        """What of the item's columns follows from its current version, which is that one now."""
-        known = find_known(connection, item_id, ITEM)
-        if known is not None and self._renew_known(connection, known, now=now, current=current):
-            return
-        row = connection.execute(select_items().where(items.c.id == item_id).with_for_update(of=items)).one()
-        item = item_from_row(row, owners_of(connection, [item_id])[item_id], ())  # its labels decide nothing
-        follows = {"updated_at": now, **_follow(item, current)}
-        connection.execute(update(items).where(items.c.id == item_id).values(follows))
-
-    def _renew_known(
-        self,
-        connection: Connection,
-        known: KnownItem,
-        *,
-        now: datetime,
-        current: Row[*tuple[Any, ...]],
-    ) -> bool:
-        """False: it has changed since it was read. What is as it was is not written, so that nothing which was
-        edited behind the vault's back is put right unseen.
-        """
-        item, was = known.item, known.row._mapping  # noqa: SLF001  # SQLAlchemy's public way
-        differs = {name: value for name, value in _follow(item, current).items() if value != was[name]}
-        became = update_known(
-            connection,
-            items,
-            was,
-            {"updated_at": now, **differs},
-            _WITH_CURRENT,
-            given={"number": current.number, "its_version": current.mac},
-            options=changing(item.id),
-        )
-        if became is None:
-            return False
-        check_mac(connection, items, became, f"item {item.name}")
-        made = item_from_row(became, item.owners, item.labels)
-        keep_known(connection, item.id, ITEM, item_as_known(known._replace(item=made, row=became)))
-        return True
-
-    def _know(self, connection: Connection, item_id: str) -> Mapping[int, KnownVersion]:
-        """All versions, by number."""
-
-        def read() -> KnownPart[Mapping[int, KnownVersion]]:
-            rows = connection.execute(_OF_ITEM, {"item": item_id}).all()
-            return versions_as_known({row.number: _known(connection, row) for row in rows})
-
-        return know(connection, item_id, VERSIONS, read)
-
-    def _change(
-        self,
-        connection: Connection,
-        item_id: str,
-        number: int,
-        values: Mapping[str, Any],
-        change: RowChange = _CHANGED,
-    ) -> Row[*tuple[Any, ...]] | None:
-        """The version as it is now; None: there is none that is as the change wants it."""
-        known = find_known(connection, item_id, VERSIONS)
-        if known is not None and number in known:
-            row = update_known(
-                connection,
-                versions,
-                known[number].row._mapping,  # noqa: SLF001  # SQLAlchemy's public way
-                values,
-                change,
-                options=changing(item_id),
-            )
-            if row is not None:
-                self._keep(connection, item_id, known, row)
-                return row
-        of_row = (versions.c.item_id == item_id, versions.c.number == number)
-        statement = update(versions).where(*of_row, *change.where).values(values).returning(*change.returning)
-        return connection.execute(statement, execution_options=changing(item_id)).one_or_none()
-
-    def _keep(
-        self,
-        connection: Connection,
-        item_id: str,
-        known: Mapping[int, KnownVersion] | None,
-        row: Row[*tuple[Any, ...]],
-    ) -> None:
-        """What is known of the versions, with one of them as it has become."""
-        if known is not None:
-            became = {**known, row.number: _known(connection, row)}
-            keep_known(connection, item_id, VERSIONS, versions_as_known(became))
 
     def pending(self, connection: Connection, item_id: str) -> int | None:
         return connection.execute(
@@ -566,24 +417,3 @@ class Versions:
         **details: str | int | bool | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
-
-
-def _follow(item: Item, current: Row[*tuple[Any, ...]]) -> dict[str, Any]:
-    """The columns of an item that follow from its current version."""
-    return derived_columns(
-        item.id,
-        item.name,
-        item.kind,
-        owned=bool(item.owners),
-        policy=item.policy,
-        expires_at=current.expires_at,
-        issued_at=current.issued_at,
-    )
-
-
-def _known(connection: Connection, row: Row[*tuple[Any, ...]]) -> KnownVersion:
-    return KnownVersion(version_from_whole_row(connection, row), row)
-
-
-def _missing(item_id: str, number: int) -> NotFoundError:
-    return NotFoundError(f"item {item_id} has no version {number}")

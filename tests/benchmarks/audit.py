@@ -3,17 +3,13 @@ of 500 that reach the disk, and the whole chain walked once.
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 
-from tests.benchmarks.grounds import open_vault, start_durable_postgres
+from tests.benchmarks.grounds import open_on_both
 from tests.benchmarks.table import BenchRow, add_options, tell
-from tests.postgres import create_database, show_for_sqlalchemy
 from worker.bootstrap import Services
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -71,16 +67,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=50_000)
     add_options(parser)
     given = parser.parse_args()
-    with ExitStack() as opened:
-        folder = Path(
-            opened.enter_context(tempfile.TemporaryDirectory(prefix="nightkey-bench-", dir="/var/tmp"))
-        )
-        server = opened.enter_context(start_durable_postgres())
-        addresses = {"SQLite": "", "PostgreSQL": show_for_sqlalchemy(create_database(server.address, "vault"))}
-        rows: list[BenchRow] = []
-        for name, address in addresses.items():
-            services = opened.enter_context(open_vault(folder / name, address, clock=lambda: NOW))
-            rows += measure(name, services, given.rows)
+    with open_on_both(lambda: NOW) as vaults:
+        rows = [row for name, services in vaults.items() for row in measure(name, services, given.rows)]
         tell("audit", rows, write=given.write)
 
 

@@ -7,17 +7,15 @@ which makes a short value. One by one, and by 16 threads of one process together
 import argparse
 import logging
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy import func, select
 
-from tests.benchmarks.grounds import open_vault, start_durable_postgres
+from tests.benchmarks.grounds import open_grounds, open_vault
 from tests.benchmarks.peers import why_missing
 from tests.benchmarks.rotations import open_rotations, rotate
 from tests.benchmarks.table import BenchRow, add_options, tell
@@ -110,10 +108,7 @@ def main() -> None:
     add_options(parser)
     given = parser.parse_args()
     with ExitStack() as opened:
-        folder = Path(
-            opened.enter_context(tempfile.TemporaryDirectory(prefix="nightkey-bench-", dir="/var/tmp"))
-        )
-        server = opened.enter_context(start_durable_postgres())
+        folder, server = opened.enter_context(open_grounds())
         address = show_for_sqlalchemy(create_database(server.address, "vault"))
         services = opened.enter_context(open_vault(folder / "home", address))
         steps, ours = measure_ours(services, given.rotations)

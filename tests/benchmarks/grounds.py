@@ -1,5 +1,6 @@
 """What benchmarks are run on: vaults of their own, and a PostgreSQL that waits for the disk."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import psycopg
 
 from tests.ports import choose_port
-from tests.postgres import run_sql, start_server
+from tests.postgres import create_database, run_sql, show_for_sqlalchemy, start_server
 from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.installation import initialise
@@ -51,6 +52,28 @@ def start_durable_postgres() -> Iterator[DurableServer]:
         )  # fmt: skip
         server.start()
         yield DurableServer(address=f"postgresql://postgres@{HOST}:{port}/postgres", port=port)
+
+
+@contextmanager
+def open_grounds() -> Iterator[tuple[Path, DurableServer]]:
+    """A folder on the disk, and such a server."""
+    with (
+        tempfile.TemporaryDirectory(prefix="nightkey-bench-", dir="/var/tmp") as folder,
+        start_durable_postgres() as server,
+    ):
+        yield Path(folder), server
+
+
+@contextmanager
+def open_on_both(clock: Callable[[], datetime]) -> Iterator[dict[str, Services]]:
+    """A new vault on each database, by its name."""
+    with open_grounds() as (folder, server):
+        address = show_for_sqlalchemy(create_database(server.address, "vault"))
+        with (
+            open_vault(folder / "SQLite", clock=clock) as on_sqlite,
+            open_vault(folder / "PostgreSQL", address, clock=clock) as on_postgresql,
+        ):
+            yield {"SQLite": on_sqlite, "PostgreSQL": on_postgresql}
 
 
 @contextmanager

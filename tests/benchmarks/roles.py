@@ -9,10 +9,8 @@ database is SQLite, and then the same PostgreSQL.
 import argparse
 import json
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,7 @@ from pathlib import Path
 import psycopg
 
 from tests.benchmarks.crew import ring_each, start_workers, wait_for_rest
-from tests.benchmarks.grounds import HOST, DurableServer, open_vault, start_durable_postgres
+from tests.benchmarks.grounds import HOST, DurableServer, open_grounds, open_vault
 from tests.benchmarks.openbao import start_openbao
 from tests.benchmarks.peers import why_missing
 from tests.benchmarks.rotations import open_rotations
@@ -157,11 +155,7 @@ def main() -> None:
     parser.add_argument("--roles", type=int, default=100, help="documented figures are of 300")
     add_options(parser)
     given = parser.parse_args()
-    with ExitStack() as opened:
-        folder = Path(
-            opened.enter_context(tempfile.TemporaryDirectory(prefix="nightkey-bench-", dir="/var/tmp"))
-        )
-        server = opened.enter_context(start_durable_postgres())
+    with open_grounds() as (folder, server):
         tell("roles", list(measure(folder, server, given.roles)), write=given.write)
 
 

@@ -4,18 +4,14 @@ Statements are counted on SQLite and PostgreSQL, with so many watching and with 
 """
 
 import argparse
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import insert
 
-from tests.benchmarks.grounds import open_vault, start_durable_postgres
+from tests.benchmarks.grounds import open_on_both
 from tests.benchmarks.table import BenchRow, add_options, take_in_turn, tell
 from tests.counting import count_on
-from tests.postgres import create_database, show_for_sqlalchemy
 from vaultcore.model import Mode, Policy
 from vaultcore.rows import policy_to_json
 from vaultcore.tables import items
@@ -80,16 +76,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9)
     add_options(parser)
     given = parser.parse_args()
-    with ExitStack() as opened:
-        folder = Path(
-            opened.enter_context(tempfile.TemporaryDirectory(prefix="nightkey-bench-", dir="/var/tmp"))
-        )
-        server = opened.enter_context(start_durable_postgres())
-        addresses = {"SQLite": "", "PostgreSQL": show_for_sqlalchemy(create_database(server.address, "vault"))}
-        rows: list[BenchRow] = []
-        for name, address in addresses.items():
-            services = opened.enter_context(open_vault(folder / name, address, clock=lambda: NOW))
-            rows += measure(name, services, given.rotations, given.runs)
+    with open_on_both(lambda: NOW) as vaults:
+        rows = [
+            row
+            for name, services in vaults.items()
+            for row in measure(name, services, given.rotations, given.runs)
+        ]
         tell("sweeps", rows, write=given.write)
 
 

