@@ -66,7 +66,7 @@ class BenchRow:
     def cells(self) -> tuple[str, ...]:
         if self.skipped:
             return (self.work, f"not measured: {self.skipped}", "", "", "", "skipped")
-        unit = f" {self.unit}" if self.ratio is None else " times"
+        unit = f" {self.unit}".rstrip() if self.ratio is None else " times"
         bars = [
             f"{sign} {bar:g}{unit}"
             for sign, bar in (("≤", self.at_most), ("≥", self.at_least))
