@@ -134,9 +134,24 @@ def test_an_old_value_that_was_dead_before_is_nothing_that_the_issue_ended(stage
 
 
 def test_an_old_value_that_had_lapsed_before_is_nothing_to_tell_of(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
+    organisation, service = staged
     organisation.add_token(TOKEN, "ticketing", days=1)
     clock.advance(2 * DAY)
+    service.end_all("ticketing")
     rotation = rotate(staged, clock)
-    assert rotation.one_way is False
+    assert (rotation.one_way, rotation.old_dead) == (False, True)
     assert told(organisation, "one-way") == []
+
+
+def test_a_date_alone_ends_no_value_that_the_other_side_still_takes(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", days=1)
+    organisation.add_workflow("ticket-sync", TOKEN, path="/v1/tickets")
+    organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
+    clock.advance(2 * DAY)
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
+    service.default_scopes["ticketing"] = ["tickets"]
+    rotation = rotate(staged, clock)
+    assert (rotation.state, rotation.stuck_in, rotation.one_way) == (State.STUCK, State.ACCEPTED, True)
+    assert len(service.live_tokens("ticketing")) == 1
+    assert len(told(organisation, "one-way")) == 1

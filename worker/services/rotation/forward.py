@@ -184,17 +184,19 @@ class ForwardSteps:
     # Inside
 
     def _is_dead_before(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> bool:
-        """Whether the old value does not work though nothing was issued yet: then nothing is lost by that."""
+        """Whether the old value does not work though nothing was issued yet: then nothing is lost by that. What
+        the other side says counts; the date of the item where it cannot say.
+        """
         if not rotator.issues or rotation.issuing or rotation.one_way:
             return False
-        if job.old is None or _has_lapsed(item, self._clock()):
+        if job.old is None:
             return True
         try:
             return _find_refusal(rotator, job, job.old) is not None
         except TargetError as error:
             if error.cause is Cause.OUTAGE:  # nothing has begun: it is waited out before anything is asked for
                 raise
-            return False
+            return _has_lapsed(item, self._clock())
 
     def _wait_for_check(self, rotation: Rotation) -> Done:
         """The old value stays: nothing that can refuse a value has accepted the new one."""
