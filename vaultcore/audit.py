@@ -253,14 +253,17 @@ class _NewRows:
         self._key = key
         self._guess = guess
         self._head = None if connection.dialect.name == "sqlite" else _read_head(connection)
-        self._rows: list[AuditFields] = []
+        self.rows: list[AuditFields] = []
 
     def add(self, **of_row: Unpack[AuditFields]) -> None:
-        self._rows.append(of_row)
+        self.rows.append(of_row)
+
+    def add_later(self, later: "_NewRows") -> None:
+        self.rows += later.rows
 
     def flush(self, connection: Connection) -> None:
         """`AuditError` where the log was cut off, or has rows behind the head's back."""
-        if not self._rows:
+        if not self.rows:
             return
         guessed = self._head or self._guess.head
         head = None if guessed is None else self._write(connection, guessed)
@@ -271,13 +274,13 @@ class _NewRows:
         self._guess.head = head
         if self._head is not None:
             self._head = head
-        self._rows = []
+        self.rows = []
 
     def _write(self, connection: Connection, head: _Head) -> _Head | None:
         """After that head. None: it does not stand there."""
         seq, digest = head
         chained = []
-        for fields in self._rows:
+        for fields in self.rows:
             seq += 1
             row = AuditRow(seq=seq, **fields)
             digest = _chain(self._key, digest, row)

@@ -37,6 +37,7 @@ from vaultcore.errors import (
 )
 from vaultcore.mac_writing import keep_macs
 from vaultcore.row_macs import RowMacs
+from vaultcore.shared_commits import SharedCommits
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.troubles import DATABASE_URL, explain_database
 from vaultcore.unit_of_work import Holder, UnitOfWork, forget_what_changes
@@ -141,12 +142,19 @@ class Database:
         with self._transaction(lightly=True) as connection:
             yield connection
 
-    @contextmanager
-    def unit(self, holder: Holder) -> Iterator[UnitOfWork]:
-        """Until the block ends, this thread's reads and writes join one transaction, which its holder commits:
-        see `UnitOfWork`. What is not committed when the block raises is undone.
+    def share_commits(self) -> SharedCommits | None:
+        """For units of several threads. None where writers need not take turns: PostgreSQL brings to the disk
+        together what is committed at the same moment.
         """
-        unit = UnitOfWork(self._transaction, holder)
+        return SharedCommits(self._transaction, self._told) if self.is_sqlite else None
+
+    @contextmanager
+    def unit(self, holder: Holder, shared: SharedCommits | None = None) -> Iterator[UnitOfWork]:
+        """Until the block ends, this thread's reads and writes join one transaction, which its holder commits:
+        see `UnitOfWork`. What is not committed when the block raises is undone. `shared`: the transactions are
+        shared with the units of other threads.
+        """
+        unit = UnitOfWork(self._transaction if shared is None else shared.join, holder)
         self._of_thread.unit = unit
         try:
             yield unit
@@ -181,22 +189,31 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, lightly: bool = False) -> Iterator[Connection]:
-        conflict: ConflictError | None = None
         decisive = False
+        with self._told(), self.engine.connect() as connection:
+            info = connection.info  # one that is lost gives it no more
+            info[WRITES] = True
+            info[_LIGHTLY] = lightly
+            try:
+                with connection.begin():
+                    yield connection
+                    write_kept(connection)
+            finally:
+                info.pop(WRITES, None)
+                info.pop(_LIGHTLY, None)
+                forget_kept(info)
+                decisive = info.pop(DECISIVE, False)
+        if decisive and self.after_change is not None:
+            with self._without_unit():
+                self.after_change()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns what the driver raises in a transaction that writes into an error of ours."""
+        conflict: ConflictError | None = None
         try:
-            with self._edge(lost=True), self.engine.connect() as connection:
-                info = connection.info  # one that is lost gives it no more
-                info[WRITES] = True
-                info[_LIGHTLY] = lightly
-                try:
-                    with connection.begin():
-                        yield connection
-                        write_kept(connection)
-                finally:
-                    info.pop(WRITES, None)
-                    info.pop(_LIGHTLY, None)
-                    forget_kept(info)
-                    decisive = info.pop(DECISIVE, False)
+            with self._edge(lost=True):
+                yield
         except IntegrityError:
             conflict = ConflictError("another change was made at the same moment: look again, then repeat it")
         except OperationalError:
@@ -207,9 +224,6 @@ class Database:
             conflict = LockedError(f"{BUSY_SECONDS} seconds were not enough: {error}")
         if conflict is not None:
             raise_alone(conflict)
-        if decisive and self.after_change is not None:
-            with self._without_unit():
-                self.after_change()
 
     @contextmanager
     def _edge(self, *, lost: bool = False) -> Iterator[None]:

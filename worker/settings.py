@@ -85,6 +85,13 @@ class Settings(BaseSettings):
         description="Workers that `up` starts; each does one thing at a time. "
         "Beside several, one more keeps nights going.",
     )
+    rotations_at_once: int = Field(
+        default=4,
+        ge=1,
+        le=8,
+        description="Rotations that one worker drives side by side, at most: those that are due at the same "
+        "moment. What they do in the vault is committed together, and their calls to targets go out together.",
+    )
     page_size: int = Field(default=500, ge=1, le=10_000, description="Rows read at a time.")
     lease_seconds: float = Field(
         default=60, ge=2, le=86_400, description="How long a worker holds a rotation without renewing that."

@@ -27,6 +27,7 @@ from vaultcore.errors import (
     UnreadableError,
 )
 from vaultcore.model import Item
+from vaultcore.shared_commits import SharedCommits
 from vaultcore.troubles import explain as explain_trouble
 from vaultcore.unit_of_work import UnitOfWork
 from worker.domain import saga
@@ -138,22 +139,29 @@ class Rotations:
         }
 
     def drive(
-        self, rotation_id: str, *, tell: Tell = _tell_nobody, stopped: Callable[[], bool] = lambda: False
+        self,
+        rotation_id: str,
+        *,
+        tell: Tell = _tell_nobody,
+        stopped: Callable[[], bool] = lambda: False,
+        shared: SharedCommits | None = None,
     ) -> Advanced | None:
         """Does the step that is due, and goes on until the rotation waits, this worker is told to stop, or its
         time for it is over. None if no step is due, somebody else is at it, or there is no room at its target.
-        `tell` hears of each state.
+        `tell` hears of each state. `shared`: what is written is committed with what other threads write.
 
         `RefusedError` on a database that is older than its anchors: what it says of this rotation may be past.
         """
         until = self._clock() + _SHARE
-        return self._go(rotation_id, tell, goes_on=lambda: not stopped() and self._clock() < until)
+        return self._go(rotation_id, tell, shared, goes_on=lambda: not stopped() and self._clock() < until)
 
     def advance(self, rotation_id: str) -> Advanced | None:
         """As `drive`, for one step."""
-        return self._go(rotation_id, _tell_nobody, goes_on=lambda: False)
+        return self._go(rotation_id, _tell_nobody, None, goes_on=lambda: False)
 
-    def _go(self, rotation_id: str, tell: Tell, *, goes_on: Callable[[], bool]) -> Advanced | None:
+    def _go(
+        self, rotation_id: str, tell: Tell, shared: SharedCommits | None, *, goes_on: Callable[[], bool]
+    ) -> Advanced | None:
         self._anchors.refuse_older()
         leased = self._take(rotation_id)
         if leased is None:
@@ -163,7 +171,7 @@ class Rotations:
             with (
                 self._leases.hold(LeasedRotation(leased), self._lease),
                 permitted_by(drive.check),
-                self._database.unit(drive) as unit,
+                self._database.unit(drive, shared) as unit,
             ):
                 self._take_steps(drive, unit, tell, goes_on)
             now = drive.stored

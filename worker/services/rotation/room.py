@@ -23,6 +23,7 @@ from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.retirement import Retirement
 from worker.services.rotation.rollback import Rollback
+from worker.services.rotation.side_by_side import SideBySide
 from worker.services.rotation.target_room import TargetRoom
 from worker.services.rotation.target_search import TargetSearch
 from worker.services.rotation.value_tests import ValueTests
@@ -41,6 +42,7 @@ class RotationRoom:
     credential_checks: CredentialChecks
     opening: Opening
     rotations: Rotations
+    side_by_side: SideBySide
     target_room: TargetRoom
     decisions: Decisions
     offboarding: Offboarding
@@ -201,6 +203,13 @@ def build_rotation(
         ),
         opening=opening,
         rotations=rotations,
+        side_by_side=SideBySide(
+            database=database,
+            rotations=rotations,
+            at_once=settings.rotations_at_once,
+            target_at_once=settings.target_at_once,
+            clock=clock,
+        ),
         target_room=target_room,
         decisions=Decisions(
             database=database,
