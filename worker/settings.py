@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         default=2,
         ge=1,
         le=64,
-        description="Workers that `up` starts; each does one thing at a time. "
+        description="Workers that `up` starts; each does one thing at a time, or several rotations. "
         "Beside several, one more keeps nights going.",
     )
     rotations_at_once: int = Field(

@@ -194,20 +194,20 @@ def test_a_commit_that_fails_is_told_to_all(database: Database, queue: Queue) ->
 
 
 def test_who_is_told_to_stop_while_it_waits_leaves_nobody_waiting(
-    database: Database, shared: SharedCommits, queue: Queue
+    database: Database, shared: SharedCommits, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first gives the turn on to one who does not take it."""
     queue.begin(lambda connection: write(connection, 1))
     wait_for = shared._changed.wait_for
     is_stopped = threading.Event()
 
-    def stop(predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        shared._changed.wait_for = wait_for  # type: ignore[method-assign]
-        wait_for(predicate, timeout)
+    def stop(predicate: Callable[[], bool]) -> bool:
+        monkeypatch.setattr(shared._changed, "wait_for", wait_for)
+        wait_for(predicate)
         is_stopped.set()
         raise KilledError
 
-    shared._changed.wait_for = stop  # type: ignore[method-assign]
+    monkeypatch.setattr(shared._changed, "wait_for", stop)
     queue.add(lambda connection: write(connection, 2))
     first, second = queue.go()
     assert (first, type(second), is_stopped.is_set()) == (None, KilledError, True)

@@ -87,7 +87,8 @@ class Diagnosis:
 @dataclass(frozen=True, kw_only=True)
 class DatabaseFacts:
     """`settings` are those that a crash must not meet switched off, as the database says them. `ahead`: of this
-    machine's clock. `most`: connections that it allows to users, if it is a server.
+    machine's clock. `most`: connections that it allows to users, if it is a server. `each`: those that one
+    process may need.
     """
 
     name: str
@@ -96,6 +97,7 @@ class DatabaseFacts:
     settings: Mapping[str, str] = field(default_factory=dict)
     ahead: timedelta | None = None
     most: int | None = None
+    each: int = CONNECTIONS_EACH
 
 
 def judge_database(facts: DatabaseFacts, signs: Sequence[SignOfLife]) -> Iterator[Diagnosis]:
@@ -122,7 +124,7 @@ def judge_database(facts: DatabaseFacts, signs: Sequence[SignOfLife]) -> Iterato
         yield see(Symptom.CLOCKS_DIFFER, seconds=seconds, ahead=ahead)
     else:
         yield see(Symptom.CLOCKS_AGREE)
-    needed = max(len(signs), 1) * CONNECTIONS_EACH
+    needed = max(len(signs), 1) * facts.each
     symptom = Symptom.CONNECTIONS if facts.most >= needed else Symptom.CONNECTIONS_FEW
     yield see(symptom, most=facts.most, needed=needed)
 
