@@ -61,7 +61,7 @@ def test_that_select_scans_no_table(services: Services, clock: Any) -> None:
     words = {word for line in plan for word in line.split()}
     asked = {table.name for table in metadata.sorted_tables} & words
     assert "ix_rotations_next" in words  # that of what is due, and not any in which all that is open stands
-    assert {"rotations", "deliveries", "heartbeats", "runs", "sweeps", "pickups", "credential_checks"} <= asked
+    assert {"rotations", "deliveries", "heartbeats", "runs", "sweeps", "pickups", "audit"} <= asked
     assert [line for line in plan if _scans_a_table(line)] == []
 
 
@@ -181,6 +181,16 @@ def _add_message(moves: Moves, at: datetime) -> None:
     _insert(moves, taken_messages, id=beginning_of_ids(at - 3 * DAY).ljust(32, "0"))
 
 
+def _add_night_ahead(moves: Moves, at: datetime) -> None:
+    over = {"scanned_at": at, "done_at": at, "outcome": "good"}
+    began = {"job": "night", "slot": at + DAY, "lease_until": at, "started_at": at, "counts": {}}
+    _insert(moves, sweeps, **began, **over)
+
+
+def _add_run_ahead(moves: Moves, at: datetime) -> None:
+    _add_run(moves, status="running", created_at=at + HOUR, started_at=at)
+
+
 KINDS: Mapping[str, tuple[str, Add]] = {
     "rotation": ("rotations", _add_rotation),
     "check": ("checks", _add_check),
@@ -194,6 +204,8 @@ KINDS: Mapping[str, tuple[str, Add]] = {
     "payload": ("old", _add_payload),
     "request": ("old", _add_request),
     "message": ("old", _add_message),
+    "night ahead": ("ahead", _add_night_ahead),
+    "run ahead": ("ahead", _add_run_ahead),
 }
 
 
@@ -228,12 +240,28 @@ def test_times_of_a_clock_that_was_ahead_are_looked_for_when_there_may_be_any(mo
     assert not repair.mend_if_due()
     clock.advance(DAY)
     assert not repair.mend_if_due()
+    assert repair.mend_if_due(seen_ahead=True)
     clock.advance(-MINUTE)
     assert repair.mend_if_due()
     assert not repair.mend_if_due()
     passed[0] += TENTH
     assert repair.mend_if_due()
     assert not repair.mend_if_due()
+
+
+def test_what_was_audited_last_by_a_clock_that_was_ahead_is_seen(moves: Moves, clock: Any) -> None:
+    clock.advance(HOUR)
+    _audit(moves)
+    clock.advance(-HOUR)
+    assert _see(moves).ahead
+    _audit(moves)
+    assert not _see(moves).ahead
+
+
+def _audit(moves: Moves) -> None:
+    with moves.services.database.write() as connection:
+        at = moves.services.clock()
+        moves.services.audit.append(connection, at=at, actor="test", action="item.read", subject="vlt_1")
 
 
 def _insert(moves: Moves, table: Table, **values: Any) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, exists, select, text
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, exists, func, select, text
 
-from vaultcore.tables import UtcDateTime, routes
+from vaultcore.tables import UtcDateTime, audit, routes
 from worker.domain.messages import beginning_of_ids
 from worker.domain.states import BeatState, DeliveryState, RunStatus
 from worker.rows.nights import NIGHT_JOB
@@ -35,9 +35,12 @@ from worker.rows.tables import (
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
-    """By when something counts as due: now, or what lies so long before it that its time is over."""
+    """By when something counts as due: now, or what lies so long before it that its time is over. What was done
+    after `ahead` was done by a clock that is ahead of this one, or was.
+    """
 
     now: datetime
+    ahead: datetime
     runs_opened: datetime
     runs_begun: datetime
     keys_arrived: datetime
@@ -48,7 +51,8 @@ class Moments:
 @dataclass(frozen=True, kw_only=True)
 class DueWork:
     """Whether there may be any: `nights` that could end, `arrived` keys that are kept no longer, what is `old`
-    and forgotten, `unrouted` notices, and the work that its names say.
+    and forgotten, `unrouted` notices, times of a clock that was `ahead` (if they have an index), and the work
+    that the other names say.
     """
 
     rotations: bool
@@ -61,12 +65,16 @@ class DueWork:
     nights: bool
     arrived: bool
     old: bool
+    ahead: bool
 
 
 def find_due(connection: Connection, moments: Moments) -> DueWork:
     given = {**vars(moments), "messages_sent": beginning_of_ids(moments.messages_sent)}
     row = connection.execute(_select_due(), given).one()
     return DueWork(**{name: bool(found) for name, found in row._mapping.items()})  # noqa: SLF001  # SQLAlchemy's public way
+
+
+_LAST_SEQ: Final = select(func.max(audit.c.seq)).scalar_subquery()
 
 
 @cache
@@ -86,6 +94,9 @@ def _select_due() -> Select[*tuple[Any, ...]]:
         "old": _any(run_payloads.c.ends_at <= now)
         | _any(requests.c.asked_at < _time("requests_asked"))
         | _any(taken_messages.c.id < bindparam("messages_sent", type_=String)),
+        "ahead": _any(sweeps.c.job == NIGHT_JOB, sweeps.c.slot > _time("ahead"))
+        | _any(unfinished, runs.c.created_at > _time("ahead"))
+        | _any(audit.c.seq == _LAST_SEQ, audit.c.at > _time("ahead")),
     }
     return select(*(part.label(name) for name, part in parts.items()))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from vaultcore.database import Database
+from worker.domain.clocks import SKEW
 from worker.domain.pickups import REPEATS_FOR
 from worker.domain.work import Task, Work, after_sweep
 from worker.log import get_logger
@@ -61,8 +62,10 @@ class ResumeSweep:
         """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
         checks of credentials, deliveries, and runs that were opened a while ago and never begun.
         """
-        mended = self._clock_repair.mend_if_due()
         due = self._find_due()
+        mended = self._clock_repair.mend_if_due(seen_ahead=due.ahead)
+        if mended:
+            due = self._find_due()
         if due.arrived:
             self._pickups.end_arrived(actor=ACTOR)
         if due.nights:
@@ -88,6 +91,7 @@ class ResumeSweep:
         now = self._clock()
         moments = due_rows.Moments(
             now=now,
+            ahead=now + SKEW,
             runs_opened=now - _RUN_GRACE,
             runs_begun=now - LOST_AFTER,
             keys_arrived=now - REPEATS_FOR,

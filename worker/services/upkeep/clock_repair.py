@@ -22,8 +22,9 @@ class ClockRepair:
     """Where several machines share the database, one whose own clock is behind judges by the database's.
 
     That nothing is to be mended is told by no index: there would have to be one for each time that is ever
-    written, kept with every write, for what is almost never so. So it is this process that knows when to look:
-    when it begins, when its own clock has gone back, and every ten minutes, for the clocks of others.
+    written, kept with every write, for what is almost never so. So it is looked for when this process begins,
+    when its own clock has gone back, when one of the times that have an index is seen to be ahead, and every
+    ten minutes, since that may have passed unseen.
     """
 
     def __init__(
@@ -52,11 +53,12 @@ class ClockRepair:
             "findings": clock_rows.mend_findings,
         }
 
-    def mend_if_due(self) -> bool:
-        """Whether it was time to look for anything."""
+    def mend_if_due(self, *, seen_ahead: bool = False) -> bool:
+        """Whether it was time to look for anything. `seen_ahead`: a time was met that is to be mended."""
         now, before = self._clock(), self._seen
         self._seen = now
-        if before is not None and before <= now and self._elapsed() - self._mended < _EVERY_SECONDS:
+        rests = before is not None and before <= now and self._elapsed() - self._mended < _EVERY_SECONDS
+        if rests and not seen_ahead:
             return False
         self._seen = None  # what raises is looked for again
         self.mend()
