@@ -5,6 +5,7 @@ from worker.outbound.expecting import Expect, cause_unmet
 from worker.outbound.http import HttpClient
 from worker.outbound.network import Network, permitted_by
 from worker.outbound.pace import Pace, held_at_most_until
+from worker.outbound.sessions import sessions_kept
 
 __all__ = [
     "Expect",
@@ -17,4 +18,5 @@ __all__ = [
     "held_at_most_until",
     "permitted_by",
     "say_status",
+    "sessions_kept",
 ]
