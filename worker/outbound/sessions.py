@@ -200,6 +200,18 @@ def sessions_kept() -> Iterator[None]:
         store.close()
 
 
+@contextmanager
+def nothing_shared() -> Iterator[None]:
+    """Inside, each call is one of its own, as if nobody kept sessions: whoever asks whether a value works wants
+    to hear it of a new login, and of whichever machine answers this time.
+    """
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def current_store() -> SessionStore | None:
     """None: a session ends with its call."""
     store = _current.get()

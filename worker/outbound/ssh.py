@@ -117,8 +117,8 @@ def read_private_key(value: Secret) -> "asyncssh.SSHKey":
 
 
 class Session:
-    """A connection that is logged in. Everything in it happens within one deadline; who uses it after another
-    gives it one of their own.
+    """A connection that is logged in. Everything in it happens within one deadline, which whoever uses it again
+    begins anew.
     """
 
     idle_seconds = 10.0

@@ -50,8 +50,8 @@ _PROBLEMS = (
 
 
 class PostgresSession:
-    """A role that is logged in. Everything in it happens within one deadline; who uses it after another gives it
-    one of their own.
+    """A role that is logged in. Everything in it happens within one deadline, which whoever uses it again
+    begins anew.
     """
 
     idle_seconds = 10.0
