@@ -5,6 +5,7 @@ from typing import Any
 
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
+from worker.outbound import Response, nothing_shared
 from worker.rotators import base
 from worker.rotators.http_answers import NoIdError, read_id
 from worker.rotators.http_requests import check_good, send, settings_of
@@ -27,7 +28,7 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
     need not have one.
     """
     settings = settings_of(job)
-    answer = send(settings.verify, job, what="verify", value=value)
+    answer = _show(job, value)
     check_good(answer, settings.verify, "verify", judges=True)
     expected = expected or known_id(job, value)
     if settings.verify_id is None or (expected is None and _is_of_another_hand(job, value)):
@@ -46,6 +47,12 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
             cause=Cause.MISTAKE,
         )
     return answer.status
+
+
+def _show(job: base.Job, value: Secret) -> Response:
+    """By a connection of its own: so often as it is shown, another machine of the service may be asked."""
+    with nothing_shared():
+        return send(settings_of(job).verify, job, what="verify", value=value)
 
 
 def _is_of_another_hand(job: base.Job, value: Secret) -> bool:
@@ -78,7 +85,7 @@ def learn_id(job: base.Job, value: Secret) -> str | None:
     settings = settings_of(job)
     if settings.verify_id is None:
         return None
-    answer = send(settings.verify, job, what="verify", value=value)
+    answer = _show(job, value)
     check_good(answer, settings.verify, "verify", judges=True)
     return str(read_id(answer, settings.verify_id, "verify", values=(job.old, job.new, value)))
 
