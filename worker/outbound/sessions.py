@@ -94,7 +94,7 @@ class SessionStore:
     def take(self, key: SessionKey) -> KeptSession | None:
         """One that can be used, and is the caller's from now on."""
         while (found := self._find(key)) is not None:
-            if time.monotonic() < found.until and found.session.is_usable():
+            if time.monotonic() < found.until and _is_usable(found.session):
                 return found.session
             _close(found.session)
         return None
@@ -109,7 +109,7 @@ class SessionStore:
         now = time.monotonic()
         until = min(now + session.idle_seconds, session.opened_at + AGE_MAX_SECONDS)
         surplus = [session]
-        if now < until and session.is_usable():
+        if now < until and _is_usable(session):
             with self._changed:
                 if not self._is_over and since == self._forgotten:
                     self._idle.append(_Idle(key, session, until))
@@ -249,6 +249,12 @@ def share(key: SessionKey, connect: Callable[[], T], begin: Callable[[T], None])
         session.close()
     else:
         store.keep(key, session, since=since)
+
+
+def _is_usable(session: KeptSession) -> bool:
+    with suppress(Exception):
+        return session.is_usable()
+    return False
 
 
 def _close(session: KeptSession) -> None:
