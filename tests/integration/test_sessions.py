@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,10 +19,14 @@ from tests.certificates import make_certificate
 from tests.integration.http_server import serve
 from tests.ways_out import HTTP, LOOPBACK, NETWORK
 from vaultcore.errors import Cause, ConflictError, TargetError
+from vaultcore.secret import Secret
 from worker.domain.guard import build_guard
 from worker.outbound import HttpClient, Network, permitted_by, sessions, sessions_kept
 from worker.outbound.sessions import AT_ONE_TARGET_MAX, MAX
 from worker.outbound.transport import HttpLine
+from worker.rotators.base import Job
+from worker.rotators.discreet import make_discreet
+from worker.rotators.http import HttpRotator
 
 PATIENCE = 120.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -177,6 +182,38 @@ def test_permission_is_asked_for_before_each_call_also_on_an_open_connection(ser
             ask(server.url)
     assert asked == [0, 1, 2]
     assert server.lines == [2]
+
+
+class OwnRotator(HttpRotator):
+    """Somebody's, who knows nothing of sessions."""
+
+    def verify(self, job: Job, value: Secret) -> str:  # the contract's
+        return self.install(job)
+
+    def install(self, job: Job) -> str:
+        return str([job.http.request("GET", job.item).status for _ in range(2)])
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_no_rotator_proves_a_value_on_a_connection_that_was_kept(server: KeepAlive) -> None:
+    rotator = make_discreet(OwnRotator(), apart=nullcontext)
+    job = Job(
+        label="nightkey-rot_1",
+        item=server.url,
+        settings=OwnRotator.Settings.model_validate(OwnRotator.example),
+        old=Secret("old-value"),
+        new=Secret("new-value"),
+        old_external={},
+        new_external={},
+        values={},
+        http=HTTP,
+        network=NETWORK,
+    )
+    with sessions_kept():
+        rotator.install(job)
+        rotator.verify(job, Secret("new-value"))
+        rotator.install(job)
+    assert server.lines == [4, 1, 1]
 
 
 @pytest.mark.usefixtures("unhurried")

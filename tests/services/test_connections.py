@@ -5,7 +5,7 @@ import pytest
 from tests.organisation import Organisation
 from tests.services.staging import ScriptedService, Staged, get_rotation
 from worker.domain.saga import State
-from worker.outbound import sessions, sessions_kept
+from worker.outbound import sessions
 from worker.outbound.transport import HttpLine
 
 pytestmark = pytest.mark.rules
@@ -43,15 +43,12 @@ def test_one_connection_serves_who_issues_and_revokes_through_a_rotation(staged:
     assert service.connections == 1 + proving
 
 
-def test_one_connection_serves_who_issues_through_three_rotations(staged: Staged) -> None:
+def test_one_connection_serves_who_issues_through_a_night_by_hand(staged: Staged) -> None:
     organisation, service = staged
-    names = [_add(organisation, f"prod-crm-{name}") for name in ("one", "two", "three")]
-    opening = organisation.services.rotation.opening
-    rotations = [opening.request(name, asked_by="test").id for name in names]
-    with sessions_kept():
-        for rotation_id in rotations:
-            organisation.services.rotation.rotations.drive(rotation_id)
-    assert {get_rotation(organisation, one).state for one in rotations} == {State.WATCHING}
+    for name in ("one", "two", "three"):
+        _add(organisation, f"prod-crm-{name}")
+    night = organisation.services.night.inline_night.run_night(lambda _: None, wait=False)
+    assert [one.state for one in night.rotations] == [State.WATCHING] * 3
     issuing, proving = _count_calls(service)
     assert issuing >= 3
     assert service.connections == 1 + proving
