@@ -123,10 +123,12 @@ class ChaosRun:
         self.clock.advance(HOUR)  # what it asked for while it was busy is over
         for _ in range(_RESTS):
             self._broker.ring(Message(bell="resume"))
+            for name in self._find_lapsed():  # who jumps over nights has passed its date by
+                self._broker.ring(Message(bell="request", about=name))
             self._drain()
             self._decide_for_persons()
             moving = [rotation for rotation in self._open_rotations() if not _waits_for_a_person(rotation)]
-            if not moving:
+            if not moving and not self._find_lapsed():
                 break
             for rotation in moving:
                 self._broker.ring(Message(bell="start", about=_workflow(rotation.item)))
@@ -214,6 +216,16 @@ class ChaosRun:
                 select(rotations).where(rotations.c.finished_at.is_(None)).order_by(rotations.c.id)
             ).all()
         return [rotation_from_row(row) for row in rows]
+
+    def _find_lapsed(self) -> list[str]:
+        """Items whose value has lapsed, and that nothing is replacing."""
+        opened = {rotation.item for rotation in self._open_rotations()}
+        with self.services.database.read() as connection:
+            ends = {
+                name: self.services.vault.get(connection, name).expires_at
+                for name in sorted(set(self._accounts) - opened - self._out)
+            }
+        return [name for name, ends_at in ends.items() if ends_at is not None and ends_at <= self.clock()]
 
     def _decide_for_persons(self) -> None:
         for rotation in self._open_rotations():

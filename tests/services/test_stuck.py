@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.faces import Face
 from nightkey_demo.loopback import Answer, Incoming
 from tests.services.staging import (
     TOKEN,
@@ -83,3 +84,27 @@ def test_while_the_old_value_works_there_is_a_way_back_to_it(staged: Staged, clo
     organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
+
+
+def test_a_yes_that_everybody_gets_does_not_lead_back_to_a_value_that_is_revoked(
+    staged: Staged, clock: Any
+) -> None:
+    """The answer to the revocation is lost; then the service answers 200 to whoever asks, for a while."""
+    organisation, service = staged
+    old = organisation.add_token(TOKEN, "ticketing", overlap="0s")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    service.fail_next("/v1/tokens/", status=503, after_effect=True, method="DELETE")
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
+    step_to(organisation, clock, rotation_id, State.RETIRING)
+    organisation.services.rotation.rotations.advance(rotation_id)
+    assert (get_rotation(organisation, rotation_id).state, service.is_live(old)) == (State.RETIRING, False)
+    service.faces = frozenset({Face.SAYS_NO_WITH_200})
+    assert step_to(organisation, clock, rotation_id, State.STUCK).stuck_in is State.RETIRING
+    assert len(service.live_tokens("ticketing")) == 1
+    service.faces = frozenset()
+    organisation.services.rotation.decisions.retry(rotation_id, actor="test")
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, rotation_id).state is State.DONE
+    assert len(service.live_tokens("ticketing")) == 1

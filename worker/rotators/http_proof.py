@@ -5,6 +5,7 @@ from typing import Any
 
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
+from worker.domain.made_up import make_up
 from worker.outbound import Response, nothing_shared
 from worker.rotators import base
 from worker.rotators.http_answers import NoIdError, read_id
@@ -25,19 +26,22 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
 
     Where `verify_id` is set, a good answer says the id that the version has, or that is `expected`
     (`OtherIdError`); any, where it has none yet: by that it is revoked later. A value that another hand issued
-    need not have one.
+    need not have one: then the service must refuse another in its place.
     """
     settings = settings_of(job)
     answer = _show(job, value)
     check_good(answer, settings.verify, "verify", judges=True)
     expected = expected or known_id(job, value)
-    if settings.verify_id is None or (expected is None and _is_of_another_hand(job, value)):
+    if settings.verify_id is None:
         return answer.status
     problem, told = "", None
     try:
         told = str(read_id(answer, settings.verify_id, "verify", values=(value,)))
     except NoIdError as error:
         problem = str(error)
+    if problem and expected is None and _is_of_another_hand(job, value):
+        _check_tells_apart(job, value, problem)
+        return answer.status
     if problem:
         raise TargetError(problem, cause=Cause.REJECTED)
     if expected is not None and told != expected:
@@ -58,6 +62,25 @@ def _show(job: base.Job, value: Secret) -> Response:
 def _is_of_another_hand(job: base.Job, value: Secret) -> bool:
     """An old value without an id; or a new one, where whatever is issued here has one: its owner gave it."""
     return value == job.old or (value == job.new and settings_of(job).id is not None)
+
+
+def _check_tells_apart(job: base.Job, value: Secret, lacking: str) -> None:
+    """That an answer without an id means something: some say yes to everybody for a while, and deny it in what
+    they say, or answer with a page of their own.
+    """
+    made = make_up(value)
+    if made is None:
+        return
+    try:
+        check_good(_show(job, made), settings_of(job).verify, "verify", judges=True)
+    except TargetError as error:
+        if error.cause is not Cause.REJECTED:
+            raise
+        return
+    raise TargetError(
+        f"{lacking}, and to a made-up value it answers the same: whether the value is accepted cannot be told",
+        cause=Cause.MISTAKE,
+    )
 
 
 def is_refused(job: base.Job, value: Secret, *, expected: str | None = None) -> bool:
