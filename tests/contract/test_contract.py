@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from nightkey_demo.loopback import Answer, Incoming
 from nightkey_demo.token_service import TokenService
 from tests.contract.mailbox import Mailbox
 from tests.numbered import NumberedTokens
 from vaultcore.secret import Secret
+from worker.outbound import sessions_kept
 from worker.rotators.http import HttpRotator
 from worker.rotators.recipe import RecipeRotator
 from worker.testing import Link, RotatorContract, StagedRotator
@@ -43,6 +46,13 @@ def describe_token_service(url: str) -> dict[str, Any]:
             "headers": admin,
         },
     }
+
+
+@pytest.fixture(autouse=True)
+def _sessions() -> Iterator[None]:
+    """Are kept, as they are while a rotation is driven."""
+    with sessions_kept():
+        yield
 
 
 class Crowded(TokenService):

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -25,8 +26,10 @@ from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.domain.credential_checks import CheckOutcome
 from worker.domain.saga import State
+from worker.outbound import sessions, sessions_kept
 from worker.rotators.base import Job
 from worker.rotators.postgres_role import PostgresRoleRotator
+from worker.rotators.postgres_session import PostgresSession
 from worker.testing import Link, RotatorContract, StagedRotator
 
 ADMIN = "the-password-of-rotator"
@@ -40,6 +43,7 @@ def server() -> Iterator[str]:
             hba = Path(_show(connection, "hba_file"))
         hba.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
         run_sql(address, "ALTER SYSTEM SET log_statement = 'all'")
+        run_sql(address, "ALTER SYSTEM SET log_connections = 'on'")
         run_sql(address, "SELECT pg_reload_conf()")
         _wait_until_passwords_are_asked_for(address)
         _create_role(address, "rotator CREATEROLE", ADMIN)
@@ -80,8 +84,10 @@ class PostgresContract(RotatorContract):
     admin = True
 
     @pytest.fixture(autouse=True)
-    def _serve(self, server: str) -> None:
+    def _serve(self, server: str) -> Iterator[None]:
         self.server = server
+        with sessions_kept():  # as whoever drives a rotation does
+            yield
 
     @contextmanager
     def stage(self) -> Iterator[StagedRotator]:
@@ -402,6 +408,11 @@ def test_a_value_that_is_no_address_of_one_of_the_roles_is_a_mistake(old: str) -
     assert caught.value.cause is Cause.MISTAKE
 
 
+def _read_log(server: str) -> str:
+    with psycopg.connect(server) as connection:
+        return Path(_show(connection, "data_directory"), "log").read_text()
+
+
 def test_no_statement_holds_a_password(server: str) -> None:
     contract = TestOneRole()
     contract.server = server
@@ -409,11 +420,143 @@ def test_no_statement_holds_a_password(server: str) -> None:
         made = stage.rotator.create(stage.job())
         stage.rotator.install(stage.job(made))
         stage.rotator.undo(stage.job(made))
-        with psycopg.connect(server) as connection:
-            log = Path(_show(connection, "data_directory"), "log").read_text()
+        log = _read_log(server)
         assert "ALTER ROLE" in log
         assert made.value.expose() not in log
         assert stage.old.expose() not in log
+
+
+# Logins
+
+
+class Logins:
+    """Of each role, how many were let in and how many refused since this was made."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._begin = len(_read_log(server))
+
+    def count(self, role: str) -> tuple[int, int]:
+        log = _read_log(self._server)[self._begin :]
+        return (
+            len(re.findall(rf"connection authorized: user={role}\b", log)),
+            len(re.findall(rf'password authentication failed for user "{role}"', log)),
+        )
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, no session is idle for too long."""
+    monkeypatch.setattr(PostgresSession, "idle_seconds", 600.0)
+    monkeypatch.setattr(sessions, "AGE_MAX_SECONDS", 600.0)
+
+
+def _add_role(organisation: Organisation, stage: StagedRotator) -> str:
+    """An item for the role; its name."""
+    (role,) = stage.settings["roles"]
+    name = f"prod-{role.replace('_', '-')}-password"
+    organisation.add_item(
+        name,
+        stage.old.expose(),
+        days=5,
+        mode="auto",
+        rotator="postgres-role",
+        lifetime="90d",
+        propagation="0s",
+        settings=stage.settings,
+    )
+    return name
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_one_login_of_the_admin_serves_three_rotations_and_each_proof_logs_in_for_itself(
+    server: str, tmp_path: Path, clock: Clock
+) -> None:
+    contract = TestOneRole()
+    contract.server = server
+    services = make_services(tmp_path, "", clock)
+    with closing(services), start_target_systems() as targets, contract.stage() as first:
+        organisation = Organisation(services, targets)
+        organisation.add_owner("support")
+        organisation.add_item("prod-db-rotator-password", ADMIN, days=300, mode="notify")
+        roles = [first.settings["roles"][0], *(f"more_{secrets.token_hex(4)}" for _ in range(3))]
+        for role in roles[1:]:
+            _create_role(server, role, first.old.expose(), by="rotator")
+        stages = [replace(first, settings={**first.settings, "roles": [role]}) for role in roles]
+        logins = Logins(server)
+        rotations = [
+            services.rotation.opening.request(_add_role(organisation, stage), asked_by="test").id
+            for stage in stages
+        ]
+        services.rotation.rotations.drive(rotations[0])
+        proof = logins.count(roles[0])
+        assert logins.count("rotator") == (1, 0)
+        with sessions_kept():
+            for rotation_id in rotations[1:]:
+                services.rotation.rotations.drive(rotation_id)
+        assert {get_rotation(organisation, one).state for one in rotations} == {State.WATCHING}
+        assert logins.count("rotator") == (2, 0), "one for the first drive, and one for the three together"
+        assert [logins.count(role) for role in roles] == [proof] * 4
+        (answers,) = {
+            organisation.item(f"prod-{role.replace('_', '-')}-password").policy.answers for role in roles
+        }
+        assert proof == (answers, 1), "the new password so often in a row, and one that was made up"
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_no_session_outlives_the_password_that_it_logged_in_with(server: str) -> None:
+    """The admin of one item is the role of another."""
+    contract, admin = TestOneRole(), f"admin_{secrets.token_hex(4)}"
+    contract.server = server
+    _create_role(server, f"{admin} CREATEROLE", "the-first-of-admin", by="rotator")
+    _create_role(server, f"{admin}_orders", "old", by=admin)
+    with contract.stage() as stage, sessions_kept():
+        settings = {"roles": [f"{admin}_orders"], "admin": admin, "admin_password": "{{ vault.prod-admin }}"}
+        theirs = replace(
+            stage,
+            settings={**stage.settings, **settings},
+            old=Secret("old"),
+            values={"prod-admin": Secret("the-first-of-admin")},
+        )
+        logins = Logins(server)
+        made = stage.rotator.create(theirs.job())
+        for _ in range(2):
+            stage.rotator.install(theirs.job(made))
+        assert logins.count(admin) == (1, 0)
+        of_admin = replace(
+            stage, settings={**stage.settings, "roles": [admin]}, old=Secret("the-first-of-admin")
+        )
+        new = stage.rotator.create(of_admin.job())
+        stage.rotator.install(of_admin.job(new))
+        wait_until_gone(server, admin)
+        theirs.values = {"prod-admin": new.value}
+        stage.rotator.install(theirs.job(made))
+        assert logins.count(admin) == (2, 0)
+        theirs.values = {"prod-admin": Secret("the-first-of-admin")}
+        another = stage.rotator.create(theirs.job())
+        with pytest.raises(TargetError, match=f"does not let {admin} in"):
+            stage.rotator.install(theirs.job(another))
+
+
+def wait_until_gone(server: str, role: str) -> None:
+    until = time.monotonic() + 120
+    with psycopg.connect(server, autocommit=True) as connection:
+        while connection.execute("SELECT 1 FROM pg_stat_activity WHERE usename = %s", [role]).fetchone():
+            assert time.monotonic() < until, f"a session of {role} stays"
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_session_that_the_server_has_ended_is_opened_anew(server: str) -> None:
+    contract = TestOneRole()
+    contract.server = server
+    with contract.stage() as stage, sessions_kept():
+        logins = Logins(server)
+        made = stage.rotator.create(stage.job())
+        stage.rotator.install(stage.job(made))
+        run_sql(server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotator'")
+        wait_until_gone(server, "rotator")
+        stage.rotator.install(stage.job(made))
+        assert logins.count("rotator") == (2, 0)
 
 
 def test_an_admin_who_is_not_let_in_is_our_mistake_and_no_judgement_of_the_candidate(server: str) -> None:

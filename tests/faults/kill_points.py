@@ -1,7 +1,8 @@
 """The moments at which a worker may be killed, found by watching it: nothing here knows a step.
 
 In the worker: before and after every commit of a transaction that wrote, and before every call that
-leaves. In the target: after it served a request, before the answer is on its way.
+leaves, whether or not a connection is opened for it. In the target: after it served a request, before the
+answer is on its way.
 """
 
 import os
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 from sqlalchemy import Engine, event
 
 from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
+from worker.outbound.network import CALL_EVENT
 
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE"})
 
@@ -108,11 +110,19 @@ def watch_commits(engine: Engine, passing: Notes) -> None:
 
 
 def watch_calls(passing: Notes) -> None:
-    """Every connection that Python opens, by whatever client; the database's driver opens its own in C."""
+    """Every call that may be made now, also on a connection that is open already, by whatever client; and every
+    connection that Python opens without having said so.
+    """
+    announced = threading.local()
 
     def see_event(name: str, args: tuple[Any, ...]) -> None:
-        if name == "socket.connect" and args[0].family in (socket.AF_INET, socket.AF_INET6):
-            passing.note(Moment.BEFORE_CALL, "a connection to a target")
+        if name == CALL_EVENT:
+            announced.is_next = True
+            passing.note(Moment.BEFORE_CALL, "a call to a target")
+        elif name == "socket.connect" and args[0].family in (socket.AF_INET, socket.AF_INET6):
+            if not getattr(announced, "is_next", False):
+                passing.note(Moment.BEFORE_CALL, "a connection")
+            announced.is_next = False
 
     sys.addaudithook(see_event)
 

@@ -24,8 +24,8 @@ from vaultcore.errors import Cause, InvalidInputError, TargetError  # noqa: E402
 from vaultcore.forms import VALUE_MAX  # noqa: E402  # as above
 from vaultcore.rules import check_value  # noqa: E402  # as above
 from vaultcore.secret import Secret  # noqa: E402  # as above
-from worker.outbound import Network  # noqa: E402  # as above
-from worker.outbound.ssh import OUTPUT_MAX, parse_host_key  # noqa: E402  # as above
+from worker.outbound import Network, sessions, sessions_kept  # noqa: E402  # as above
+from worker.outbound.ssh import OUTPUT_MAX, Session, parse_host_key  # noqa: E402  # as above
 from worker.rotators.base import Candidate  # noqa: E402  # as above
 from worker.rotators.ssh_key import SshKeyRotator  # noqa: E402  # as above
 from worker.rotators.ssh_password import SshPasswordRotator  # noqa: E402  # as above
@@ -509,8 +509,10 @@ class TestSshKey(RotatorContract):
     cut_every = 15
 
     @pytest.fixture(autouse=True)
-    def _root(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def _root(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         self.root = tmp_path_factory
+        with sessions_kept():  # as whoever drives a rotation does
+            yield
 
     @contextmanager
     def stage(self) -> Iterator[StagedRotator]:
@@ -549,8 +551,10 @@ class TestSshPassword(RotatorContract):
     settings: Mapping[str, Any] = OWN
 
     @pytest.fixture(autouse=True)
-    def _root(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def _root(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         self.root = tmp_path_factory
+        with sessions_kept():  # as whoever drives a rotation does
+            yield
 
     @contextmanager
     def stage(self) -> Iterator[StagedRotator]:
@@ -865,6 +869,70 @@ def test_undoing_where_nothing_was_made_asks_nobody(tmp_path: Path) -> None:
 def test_settings_of_ssh_key_that_cannot_be_meant(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         SshKeyRotator.Settings.model_validate({**SshKeyRotator.example, **changes})
+
+
+# Logins
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, no session is idle for too long."""
+    monkeypatch.setattr(Session, "idle_seconds", 600.0)
+    monkeypatch.setattr(sessions, "AGE_MAX_SECONDS", 600.0)
+
+
+def replace_thrice(stage: StagedRotator) -> None:
+    for _ in range(3):
+        made = stage.rotator.create(stage.job())
+        stage.rotator.install(stage.job(made))
+        stage.rotator.verify(stage.job(made), made.value)
+        stage.rotator.revoke(stage.job(made))
+        stage.old = made.value
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_one_login_of_the_admin_serves_three_replaced_keys_and_each_proof_logs_in_for_itself(
+    tmp_path: Path,
+) -> None:
+    with stage_key(tmp_path, admin=True) as (stage, server), sessions_kept():
+        replace_thrice(stage)
+        # The old one beside the new one, the new one, and the old one that is refused.
+        assert (server.visitors.count("admin"), server.visitors.count(USER)) == (1, 9)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_one_login_of_the_admin_serves_three_replaced_passwords_and_another_where_it_was_hung_up_on(
+    tmp_path: Path,
+) -> None:
+    with SshServer(tmp_path) as server, PromptLink(server.port) as link, sessions_kept():
+        server.add_user(USER, password=PASSWORD)
+        server.add_user("admin", password="the-password-of-admin")
+        stage = StagedRotator(
+            rotator=SshPasswordRotator(),
+            settings={
+                "host": "127.0.0.1", "port": link.port, "username": USER, "host_key": server.fingerprint,
+                **BY_ADMIN,
+            },
+            old=Secret(PASSWORD),
+            link=link,
+            accepts=None,
+            values={"prod-admin-password": Secret("the-password-of-admin")},
+        )  # fmt: skip
+        replace_thrice(stage)
+        assert (server.visitors.count("admin"), server.visitors.count(USER)) == (1, 6)
+        link.mend()  # drops what is open
+        replace_thrice(stage)
+        assert (server.visitors.count("admin"), server.visitors.count(USER)) == (2, 12)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_who_replaces_its_own_credential_shares_no_login(tmp_path: Path) -> None:
+    with stage_key(tmp_path) as (stage, server), sessions_kept():
+        replace_thrice(stage)
+        store = sessions.current_store()
+        assert store is not None
+        assert store._idle == []
+        assert server.visitors.count(USER) == len(server.visitors) == 3 * 5
 
 
 # `ssh-password`

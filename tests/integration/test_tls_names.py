@@ -16,7 +16,8 @@ from tests.integration.http_server import QuietServer, serve
 from tests.ways_out import LOOPBACK
 from vaultcore.errors import Cause, TargetError
 from worker.domain.guard import build_guard
-from worker.outbound import HttpClient, Network
+from worker.outbound import HttpClient, Network, permitted_by, sessions_kept
+from worker.outbound.transport import HttpLine
 
 NAMES = [
     ("stra\u00dfe.example", "xn--strae-oqa.example"),  # by IDNA 2003 it was strasse.example
@@ -121,6 +122,19 @@ def test_it_is_known_by_the_same_name_through_a_proxy(tmp_path: Path, host: str,
         assert http.request("GET", f"https://{host}/echo").status == 200
         assert called == [name]
         assert [asked.replace(".:", ":") for asked in tunnel.asked] == [f"{name}:443"]
+
+
+def test_one_tunnel_through_a_proxy_serves_many_requests_and_each_asks_for_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HttpLine, "idle_seconds", 600.0)  # however slow this machine is
+    asked: list[int] = []
+    with known_as("api.example", tmp_path) as (server, network, called), tunnel_to(server) as tunnel:
+        http = HttpClient(network, proxy=f"http://127.0.0.1:{tunnel.server_address[1]}")
+        with sessions_kept(), permitted_by(lambda: asked.append(len(server.seen))):
+            answers = [http.request("GET", "https://api.example/echo").status for _ in range(3)]
+        assert (answers, asked) == ([200] * 3, [0, 1, 2])
+        assert (called, tunnel.asked) == (["api.example"], ["api.example:443"])
 
 
 @pytest.mark.parametrize("through", ["nothing", "a proxy"])

@@ -56,6 +56,7 @@ class Gate:
 
 class ScriptedService(TokenService):
     """Asks `script` before it answers: an answer is sent instead of its own. Keeps its port when it stops.
+    `connections` is how many it has accepted.
 
     With `has_twins` it takes a label twice, as many services do.
     """
@@ -64,16 +65,21 @@ class ScriptedService(TokenService):
         super().__init__("the-admin-token-of-the-tests")
         self.script: Callable[[Incoming], Answer | None] = lambda _: None
         self.has_twins = False
+        self.connections = 0
         self._gates: list[Gate] = []
         self._port = 0
 
     def start(self) -> Self:
-        wanted = self._port
+        wanted, service = self._port, self
 
         class Anchored(loopback._Server):
             def server_bind(self) -> None:
                 self.server_address = ("127.0.0.1", wanted)
                 super().server_bind()
+
+            def process_request(self, *accepted: Any) -> None:
+                service.connections += 1  # by the one thread that accepts them
+                super().process_request(*accepted)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loopback, "_Server", Anchored)

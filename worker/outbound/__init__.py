@@ -5,6 +5,7 @@ from worker.outbound.expecting import Expect, cause_unmet
 from worker.outbound.http import HttpClient
 from worker.outbound.network import Network, permitted_by
 from worker.outbound.pace import Pace, held_at_most_until
+from worker.outbound.sessions import nothing_shared, sessions_kept
 
 __all__ = [
     "Expect",
@@ -15,6 +16,8 @@ __all__ = [
     "cause_of",
     "cause_unmet",
     "held_at_most_until",
+    "nothing_shared",
     "permitted_by",
     "say_status",
+    "sessions_kept",
 ]

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from vaultcore.errors import Cause, ConfigurationError, TargetError
 from worker.domain.guard import Guard
 
 LOOK_UP_SECONDS = 30.0
+CALL_EVENT = "nightkey.call"
+"""Of `sys.audit`."""
 _permission: ContextVar[Callable[[], None] | None] = ContextVar("permission", default=None)
 
 
@@ -34,9 +37,13 @@ def permitted_by(check: Callable[[], None]) -> Iterator[None]:
 
 
 def ask_permission() -> None:
+    """Before each call, whether or not it is made on a connection that is open already. Whoever watches this
+    process is told of each that may be made now.
+    """
     check = _permission.get()
     if check is not None:
         check()
+    sys.audit(CALL_EVENT)
 
 
 def _trust(tls: ssl.SSLContext, ca_file: Path) -> None:

@@ -19,15 +19,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.secret import Secret
 from worker.outbound.network import Network
+from worker.outbound.sessions import SessionKey, digest_credential, share
 
 if TYPE_CHECKING:
     import asyncssh
 
+SSH = "ssh"
+"""The kind of these sessions."""
 OUTPUT_MAX = 1_048_576
 """Bytes that a session reads in all."""
 
 _PIECE = 32_768
 _GOODBYE_SECONDS = 1.0
+_TURNS = 5
+"""Of the loop, in which what lies on the connection is read and understood."""
 _SIGNATURES = {
     "ssh-ed25519": ("ssh-ed25519",),
     "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),
@@ -112,16 +117,26 @@ def read_private_key(value: Secret) -> "asyncssh.SSHKey":
 
 
 class Session:
-    """A connection that is logged in. Everything in it happens within one deadline."""
+    """A connection that is logged in. Everything in it happens within one deadline, which whoever uses it again
+    begins anew.
+    """
 
-    def __init__(self, runner: asyncio.Runner, where: str, seconds: float) -> None:
-        self._runner = runner
+    idle_seconds = 10.0
+
+    def __init__(self, where: str, seconds: float) -> None:
+        self.opened_at = time.monotonic()
+        self._runner = asyncio.Runner()
         self._where = where
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._files: asyncssh.SFTPClient | None = None
+        self._unanswered = 0
+        self.begin(seconds)
+
+    def begin(self, seconds: float) -> None:
+        """From here on, so many seconds for everything together."""
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
         self._left = OUTPUT_MAX
-        self._connection: asyncssh.SSHClientConnection | None = None
-        self._files: asyncssh.SFTPClient | None = None
 
     def run(self, command: str, given: bytes = b"") -> RanCommand:
         """Runs the command in the user's shell, with `given` as all that it reads, and waits for its end.
@@ -148,10 +163,17 @@ class Session:
             if self._connection is None:
                 made.close()
 
+    def is_usable(self) -> bool:
+        if self._unanswered or self._connection is None:
+            return False
+        self._runner.run(_hear())
+        return not self._connection.is_closed()
+
     def close(self) -> None:
         """Says goodbye, and ends the connection whether or not that is heard."""
-        if self._connection is not None:
-            self._runner.run(_close(self._connection, max(min(_GOODBYE_SECONDS, self._rest()), 0.0)))
+        with self._runner:
+            if self._connection is not None:
+                self._runner.run(_close(self._connection, max(min(_GOODBYE_SECONDS, self._rest()), 0.0)))
 
     def _rest(self) -> float:
         return self._deadline - time.monotonic()
@@ -161,8 +183,11 @@ class Session:
         import asyncssh  # noqa: PLC0415  # an extra
 
         message, cause = "", Cause.OUTAGE
+        self._unanswered += 1
         try:
-            return self._runner.run(_limit(act, self._rest()))
+            answer = self._runner.run(_limit(act, self._rest()))
+            self._unanswered -= 1
+            return answer
         except TimeoutError:
             message = f"{self._where} did not answer in {self._seconds:g} seconds"
         except asyncssh.ChannelOpenError as error:
@@ -232,21 +257,47 @@ class Session:
         return b"".join(pieces)
 
 
+def _open(network: Network, server: Server, login: Login, seconds: float) -> Session:
+    session = Session(f"{server.host}:{server.port}", seconds)
+    try:
+        session.open(network, server, login)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
 @contextmanager
 def open_session(network: Network, server: Server, login: Login, *, seconds: float) -> Iterator[Session]:
-    """A session in which everything together takes so many seconds at most.
+    """A session of the caller's own, in which everything together takes so many seconds at most.
 
     A host key that is not the one given is a mistake, told with the fingerprint that the host showed, and
     nothing was said to it by then. A login that is refused is a rejection, and one that the host never asked
     for a mistake.
     """
-    with asyncio.Runner() as runner:
-        session = Session(runner, f"{server.host}:{server.port}", seconds)
-        session.open(network, server, login)
-        try:
-            yield session
-        finally:
-            session.close()
+    session = _open(network, server, login, seconds)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def share_session(network: Network, server: Server, login: Login, *, seconds: float) -> Iterator[Session]:
+    """As `open_session`, or one that is open from before: it proves nothing of the login."""
+    key = SessionKey(
+        kind=SSH,
+        way=network,
+        host=server.host,
+        port=server.port,
+        terms=(server.host_key.fingerprint,),
+        principal=login.username,
+        credential=digest_credential(_encode(login.private_key), _encode(login.password)),
+    )
+    with share(
+        key, lambda: _open(network, server, login, seconds), lambda session: session.begin(seconds)
+    ) as session:
+        yield session
 
 
 def log_in(network: Network, server: Server, login: Login, *, seconds: float) -> None:
@@ -352,6 +403,16 @@ def _make_options(host_key: HostKey, login: Login) -> "asyncssh.SSHClientConnect
     except ValueError:
         pass
     raise TargetError(problem, cause=Cause.MISTAKE)
+
+
+def _encode(value: Secret | None) -> bytes:
+    return b"" if value is None else b"=" + value.expose().encode(errors="surrogatepass")
+
+
+async def _hear() -> None:
+    """What has come meanwhile, above all that the other side has hung up."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 async def _limit(act: Coroutine[Any, Any, _T], seconds: float) -> _T:

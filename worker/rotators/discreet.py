@@ -1,6 +1,6 @@
 """A rotator as services hold it. What it says is searched for values: it is stored, shown and mailed.
 
-And nothing of ours is open while it is asked.
+And nothing of ours is open while it is asked. Each verification is a call of its own.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from vaultcore.errors import TargetError
 from vaultcore.secret import Secret
+from worker.outbound import nothing_shared
 from worker.rotators.base import Candidate, Job, Rotator, asks_nobody
 from worker.workflows.masking import Masker
 
@@ -44,7 +45,8 @@ class _Discreet:
         return self._ask(job, lambda: self._rotator.install(job))
 
     def verify(self, job: Job, value: Secret) -> str:
-        return self._ask(job, lambda: self._rotator.verify(job, value), value)
+        with nothing_shared():
+            return self._ask(job, lambda: self._rotator.verify(job, value), value)
 
     def revoke(self, job: Job) -> str:
         return self._ask(job, lambda: self._rotator.revoke(job))

@@ -6,6 +6,7 @@ from typing import Any
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.domain.made_up import make_up
+from worker.outbound import Response, nothing_shared
 from worker.rotators import base
 from worker.rotators.http_answers import NoIdError, read_id
 from worker.rotators.http_requests import check_good, send, settings_of
@@ -28,7 +29,7 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
     need not have one: then the service must refuse another in its place.
     """
     settings = settings_of(job)
-    answer = send(settings.verify, job, what="verify", value=value)
+    answer = _show(job, value)
     check_good(answer, settings.verify, "verify", judges=True)
     expected = expected or known_id(job, value)
     if settings.verify_id is None:
@@ -52,6 +53,12 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
     return answer.status
 
 
+def _show(job: base.Job, value: Secret) -> Response:
+    """By a connection of its own: so often as it is shown, another machine of the service may be asked."""
+    with nothing_shared():
+        return send(settings_of(job).verify, job, what="verify", value=value)
+
+
 def _is_of_another_hand(job: base.Job, value: Secret) -> bool:
     """An old value without an id; or a new one, where whatever is issued here has one: its owner gave it."""
     return value == job.old or (value == job.new and settings_of(job).id is not None)
@@ -64,9 +71,8 @@ def _check_tells_apart(job: base.Job, value: Secret, lacking: str) -> None:
     made = make_up(value)
     if made is None:
         return
-    request = settings_of(job).verify
     try:
-        check_good(send(request, job, what="verify", value=made), request, "verify", judges=True)
+        check_good(_show(job, made), settings_of(job).verify, "verify", judges=True)
     except TargetError as error:
         if error.cause is not Cause.REJECTED:
             raise
@@ -102,7 +108,7 @@ def learn_id(job: base.Job, value: Secret) -> str | None:
     settings = settings_of(job)
     if settings.verify_id is None:
         return None
-    answer = send(settings.verify, job, what="verify", value=value)
+    answer = _show(job, value)
     check_good(answer, settings.verify, "verify", judges=True)
     return str(read_id(answer, settings.verify_id, "verify", values=(job.old, job.new, value)))
 

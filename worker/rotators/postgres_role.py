@@ -2,23 +2,24 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import parse_qsl, quote, unquote
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, InvalidInputError, TargetError
+from vaultcore.errors import Cause, InvalidInputError, TargetError, raise_alone
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.domain.ends import NoEndError, read_end
+from worker.outbound.sessions import forget_sessions_of
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.workflows.templates import Scope, check, check_reads, render
 
 if TYPE_CHECKING:
-    from worker.rotators.postgres_session import PostgresSession
+    from worker.rotators.postgres_session import PostgresLogin, PostgresSession
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)((?:[/?#].*)?)", re.DOTALL)
 _UNSAYABLE = re.compile("[\x00\ud800-\udfff]")
@@ -130,10 +131,16 @@ class PostgresRoleRotator:
     def install(self, job: base.Job) -> str:
         role, password = self._parts(job, job.new)
         self._check_way_back(job)
-        if self._is_accepted(job, job.new):
+        refused: TargetError | None = None
+        try:
+            self._set_password(job, role, password, by=job.old)
+        except _NotLetInError as error:
+            refused = error
+        if refused is None:
+            return f"role {role} has a new password"
+        if self._is_accepted(job, job.new):  # by a try that was taken for cut off
             return f"role {role} has it already"
-        self._set_password(job, role, password, by=job.old)
-        return f"role {role} has a new password"
+        raise refused
 
     def verify(self, job: base.Job, value: Secret) -> str:
         role, password = self._parts(job, value)
@@ -143,6 +150,9 @@ class PostgresRoleRotator:
 
     def read_end(self, job: base.Job) -> datetime | None:
         role, password = self._parts(job, job.new)
+        if _read(job.settings).admin is not None:
+            with suppress(_NotLetInError), _open_admin(job) as session:
+                return _find_end(job, session, role)
         with _open(job, role, password) as session:
             return _find_end(job, session, role)
 
@@ -206,26 +216,28 @@ class PostgresRoleRotator:
 
     def _set_password(self, job: base.Job, role: str, password: str | None, *, by: Secret | None) -> None:
         """By the admin; where there is none, by the role itself, which logs in with the value `by`."""
-        settings = _read(job.settings)
-        if settings.admin is not None:
-            admin = render(settings.admin_password or "", Scope(context={}, values=job.values)).text
-            login = (settings.admin, admin)
-        else:
-            login = self._parts(job, by)
+        from worker.rotators.postgres_session import POSTGRES  # noqa: PLC0415  # an extra
+
+        alone = _read(job.settings).admin is None
         try:
-            with _open(job, *login) as session:
+            with self._open_alone(job, by) if alone else _open_admin(job) as session:
                 end = ""
-                if settings.admin is not None and password is not None:
+                if not alone and password is not None:
                     end = _move_end(job, _find_end(job, session, role))
                 verifier = "NULL" if password is None else f"'{session.make_verifier(role, password)}'"
                 session.run(f"ALTER ROLE {_quote_name(role)} PASSWORD {verifier}{end}")
-        except TargetError as error:
-            if error.cause is not Cause.REJECTED:
-                raise
-            problem = f"the database does not let {login[0]} in, who sets passwords"
-        else:
-            return
-        raise TargetError(problem, cause=Cause.MISTAKE)
+        finally:
+            forget_sessions_of(POSTGRES, role)
+
+    @contextmanager
+    def _open_alone(self, job: base.Job, by: Secret | None) -> Iterator["PostgresSession"]:
+        role, password = self._parts(job, by)
+        with _let_in(role), _open(job, role, password) as session:
+            yield session
+
+
+class _NotLetInError(TargetError):
+    """Who sets passwords is refused: that judges no value."""
 
 
 def _read(settings: base.RotatorSettings) -> PostgresSettings:
@@ -296,21 +308,57 @@ def _move_end(job: base.Job, end: datetime | None) -> str:
 
 @contextmanager
 def _open(job: base.Job, role: str, password: str) -> Iterator["PostgresSession"]:
+    """A session of its own, so that it proves the password."""
     from worker.rotators.postgres_session import open_session  # noqa: PLC0415  # an extra
+
+    with open_session(
+        job.network, _describe_login(job, role, password), seconds=_read(job.settings).timeout
+    ) as session:
+        yield session
+
+
+@contextmanager
+def _open_admin(job: base.Job) -> Iterator["PostgresSession"]:
+    """One that is open already, if there is one."""
+    from worker.rotators.postgres_session import share_session  # noqa: PLC0415  # an extra
+
+    settings = _read(job.settings)
+    admin, password = (
+        settings.admin or "",
+        render(settings.admin_password or "", Scope(context={}, values=job.values)).text,
+    )
+    login = _describe_login(job, admin, password)
+    with _let_in(admin), share_session(job.network, login, seconds=settings.timeout) as session:
+        yield session
+
+
+def _describe_login(job: base.Job, role: str, password: str) -> "PostgresLogin":
+    from worker.rotators.postgres_session import PostgresLogin  # noqa: PLC0415  # an extra
 
     _check_password(role, password)
     settings = _read(job.settings)
-    with open_session(
-        job.network,
-        settings.host,
-        settings.port,
+    return PostgresLogin(
+        host=settings.host,
+        port=settings.port,
         database=settings.database,
         role=role,
         password=password,
         tls=settings.tls == "verify",
-        seconds=settings.timeout,
-    ) as session:
-        yield session
+    )
+
+
+@contextmanager
+def _let_in(role: str) -> Iterator[None]:
+    refused = False
+    try:
+        yield
+    except TargetError as error:
+        if error.cause is not Cause.REJECTED:
+            raise
+        refused = True
+    if refused:
+        problem = f"the database does not let {role} in, who sets passwords"
+        raise_alone(_NotLetInError(problem, cause=Cause.MISTAKE))
 
 
 def _quote_name(name: str) -> str:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from psycopg import Error, pq
@@ -14,8 +15,12 @@ from psycopg.conninfo import make_conninfo
 
 from vaultcore.errors import Cause, TargetError
 from worker.outbound import Network
+from worker.outbound.sessions import SessionKey, digest_credential, share
 
 _T = TypeVar("_T")
+
+POSTGRES = "postgres"
+"""The kind of these sessions."""
 
 _REFUSED_LOGIN = frozenset({"28P01", "28000"})
 _AWAY = frozenset({"57P01", "57P02", "57P03", "53300", "53000", "08006", "08001", "40001", "40P01", "55P03"})
@@ -45,14 +50,34 @@ _PROBLEMS = (
 
 
 class PostgresSession:
-    """A role that is logged in. Everything in it happens within one deadline."""
+    """A role that is logged in. Everything in it happens within one deadline, which whoever uses it again
+    begins anew.
+    """
+
+    idle_seconds = 10.0
 
     def __init__(self, connection: pq.abc.PGconn, host: str, port: int, deadline: float) -> None:
+        self.opened_at = time.monotonic()
         self._connection = connection
         self._host = host
         self._where = f"{host}:{port}"
         self._deadline = deadline
         self._reached = False
+
+    def begin(self, seconds: float) -> None:
+        """From here on, so many seconds for everything together."""
+        self._deadline = time.monotonic() + seconds
+
+    def is_usable(self) -> bool:
+        """Whatever lies on the connection was not asked for: a server that is going says so."""
+        if self._connection.transaction_status != pq.TransactionStatus.IDLE:
+            return False
+        poll = select.poll()
+        poll.register(self._connection.socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        self._connection.finish()
 
     def run(self, statement: str) -> list[list[str | None]]:
         """Runs one statement, which answers with rows or none."""
@@ -131,49 +156,75 @@ class PostgresSession:
         return TargetError(f"{self._where} answered with SQLSTATE {code}", cause=cause)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PostgresLogin:
+    """Where a role logs in, and as which."""
+
+    host: str
+    port: int
+    database: str
+    role: str
+    password: str = field(repr=False)
+    tls: bool
+
+
 @contextmanager
-def open_session(
-    network: Network,
-    host: str,
-    port: int,
-    *,
-    database: str,
-    role: str,
-    password: str,
-    tls: bool,
-    seconds: float,
-) -> Iterator[PostgresSession]:
+def open_session(network: Network, login: PostgresLogin, *, seconds: float) -> Iterator[PostgresSession]:
     """Logs the role in at an address that the guard lets through; what the server or the way there says becomes
     a cause.
 
     `seconds` are for all of it: the connection, the login and the statements. What a server says before it
     has proven that it knows the password is limited by libpq, to some kilobytes.
     """
+    session = _open(network, login, seconds)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def share_session(network: Network, login: PostgresLogin, *, seconds: float) -> Iterator[PostgresSession]:
+    """As `open_session`, or one that is open from before: it proves nothing of the login."""
+    key = SessionKey(
+        kind=POSTGRES,
+        way=network,
+        host=login.host,
+        port=login.port,
+        terms=(login.database, "verify" if login.tls else "off"),
+        principal=login.role,
+        credential=digest_credential(login.password.encode()),
+    )
+    with share(key, lambda: _open(network, login, seconds), lambda session: session.begin(seconds)) as session:
+        yield session
+
+
+def _open(network: Network, login: PostgresLogin, seconds: float) -> PostgresSession:
     deadline = time.monotonic() + seconds
-    addresses = network.resolve(host, port, seconds=seconds)
-    name = host.encode("idna").decode()  # as it was looked up
+    addresses = network.resolve(login.host, login.port, seconds=seconds)
+    name = login.host.encode("idna").decode()  # as it was looked up
     with network.trusted_file() as authorities:
         described = make_conninfo(
             host=",".join([name] * len(addresses)),
             hostaddr=",".join(addresses),
-            port=port,
-            dbname=database,
-            user=role,
-            password=password,
+            port=login.port,
+            dbname=login.database,
+            user=login.role,
+            password=login.password,
             require_auth="scram-sha-256",
-            channel_binding="prefer" if tls else "disable",
-            sslmode="verify-full" if tls else "disable",
+            channel_binding="prefer" if login.tls else "disable",
+            sslmode="verify-full" if login.tls else "disable",
             sslrootcert=authorities,
             client_encoding="UTF8",
             **_OF_NOBODY_ELSE,
         )
-        connection = pq.PGconn.connect_start(described.encode())
+        session = PostgresSession(pq.PGconn.connect_start(described.encode()), login.host, login.port, deadline)
         try:
-            session = PostgresSession(connection, host, port, deadline)
             session.log_in()
-            yield session
-        finally:
-            connection.finish()
+        except BaseException:
+            session.close()
+            raise
+    return session
 
 
 _OF_NOBODY_ELSE = {

@@ -11,7 +11,9 @@ from pydantic import Field, model_validator
 from vaultcore.errors import Cause, InvalidInputError, TargetError, raise_alone
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
+from worker.outbound.sessions import forget_sessions_of
 from worker.outbound.ssh import (
+    SSH,
     Login,
     Server,
     Session,
@@ -19,6 +21,7 @@ from worker.outbound.ssh import (
     open_session,
     parse_host_key,
     read_private_key,
+    share_session,
 )
 from worker.rotators import base
 from worker.rotators.authorized_keys import (
@@ -256,12 +259,15 @@ def _open_for_writing(job: base.Job, value: Secret | None) -> Iterator[Session]:
         login = Login(username=settings.admin, private_key=Secret(key))
     problem = ""
     try:
-        with open_session(job.network, _server(settings), login, seconds=settings.timeout) as session:
+        enter = open_session if settings.admin is None else share_session
+        with enter(job.network, _server(settings), login, seconds=settings.timeout) as session:
             yield session
     except TargetError as error:
         if error.cause is not Cause.REJECTED or settings.admin is None:
             raise
         problem = f"{settings.host} does not let {settings.admin} in, who writes the file"
+    finally:
+        forget_sessions_of(SSH, settings.username)
     if problem:
         raise_alone(TargetError(problem, cause=Cause.MISTAKE))
 

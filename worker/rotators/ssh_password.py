@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
-from worker.outbound.ssh import Login, Server, log_in, open_session, parse_host_key
+from worker.outbound.sessions import forget_sessions_of
+from worker.outbound.ssh import SSH, Login, Server, log_in, open_session, parse_host_key, share_session
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.workflows.templates import Scope, check, render
@@ -217,8 +218,12 @@ def _set_password(job: base.Job, login: Login, *, to: Secret, of: Secret | None)
     """With which status the command ended."""
     settings = _read(job.settings)
     given = _render_stdin(job, to=to, of=of)
-    with open_session(job.network, _server(settings), login, seconds=settings.timeout) as session:
-        return session.run(settings.render_command(), given.encode()).status
+    enter = open_session if settings.admin is None else share_session
+    try:
+        with enter(job.network, _server(settings), login, seconds=settings.timeout) as session:
+            return session.run(settings.render_command(), given.encode()).status
+    finally:
+        forget_sessions_of(SSH, settings.username)
 
 
 def _check_both_ways(job: base.Job, new: Secret) -> None:

@@ -100,10 +100,10 @@ class Link:
             drain.shutdown(socket.SHUT_WR)
 
     def _drop(self) -> None:
-        """Ends every connection at once, so that both sides see it broken."""
+        """Ends every connection at once, so that both sides see it broken. It is done when this returns."""
         with self._lock:
             ended, self._open = self._open, set()
-        for each in ended:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+            for each in ended:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+                each.close()

@@ -19,7 +19,7 @@ from vaultcore.errors import Cause, ConfigurationError, ConflictError, TargetErr
 from vaultcore.secret import Secret
 from vaultcore.troubles import explain
 from worker.domain.states import RunStatus
-from worker.outbound import HttpClient, Network
+from worker.outbound import HttpClient, Network, nothing_shared
 from worker.workflows.definition import Definition
 from worker.workflows.executed_node import ExecutedNode, keep_step, note_step, repeat_step, restore_step
 from worker.workflows.graph import ERROR
@@ -392,10 +392,11 @@ def _origin(failures: list[ExecutedNode]) -> ExecutedNode:
 
 def try_component(act: Callable[[Any, Execution], Outcome], fields: Fields, execution: Execution) -> Outcome:
     """What a component's method comes to; whatever it raises is an outcome, told without its text if it was
-    not foreseen.
+    not foreseen. It shares no session with anybody, in a test as little as in production.
     """
     try:
-        return act(fields, execution)
+        with nothing_shared():
+            return act(fields, execution)
     except TargetError as error:
         return Outcome(output=None, failure=str(error), cause=error.cause, retry_at=error.retry_at)
     except (ConflictError, TroubleError):  # whoever runs this no longer may, or cannot know whether they may

@@ -13,6 +13,7 @@ from worker.domain.problems import Problem
 from worker.domain.rotation import Rotation
 from worker.domain.saga import WATCHED, State, is_moving
 from worker.domain.work import Task
+from worker.outbound import sessions_kept
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.night.dispatch import follow
@@ -117,7 +118,8 @@ class InlineNight:
             self._deliver(say, wait=wait)
             raise
         self._beat()
-        self._drive(tell, say, began, wait=wait)
+        with sessions_kept():
+            self._drive(tell, say, began, wait=wait)
         for slot in self._nights.open_nights():
             self._nights.close(slot)
         if not self.stopped:
@@ -187,7 +189,10 @@ class InlineNight:
                 raise
             except RefusedError as error:
                 opened.append(error)
-        return [one if isinstance(one, RefusedError) else self._finish(one, tell, asked_by) for one in opened]
+        with sessions_kept():
+            return [
+                one if isinstance(one, RefusedError) else self._finish(one, tell, asked_by) for one in opened
+            ]
 
     def _open_emergency(self, name: str, asked_by: str) -> "_Opened":
         with self._database.read() as connection:

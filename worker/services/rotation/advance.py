@@ -37,7 +37,7 @@ from worker.domain.rotation import Rotation, apply
 from worker.domain.saga import Failure, State, Step
 from worker.domain.tracks import NewStep
 from worker.log import get_logger
-from worker.outbound import held_at_most_until, permitted_by
+from worker.outbound import held_at_most_until, permitted_by, sessions_kept
 from worker.rotators.catalog import find_target
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.admission import Admission
@@ -169,6 +169,7 @@ class Rotations:
             with (
                 self._leases.hold(LeasedRotation(leased), self._lease),
                 permitted_by(drive.check),
+                sessions_kept(),
                 self._database.unit(drive, shared) as unit,
             ):
                 self._take_steps(drive, unit, tell, goes_on)

@@ -1,11 +1,13 @@
 """Rotations that are due at the same time, taken together and driven side by side by threads of one worker.
 
 Each goes its own way, under its own lease. What they write is committed together, and their calls go out
-together: see `vaultcore.shared_commits`. One that fails, or waits, holds up no other.
+together: see `vaultcore.shared_commits`. One that fails, or waits, holds up no other. Those of one target share
+the logins that stay open there.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from threading import Event
 
 from structlog.contextvars import bound_contextvars
@@ -13,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 from vaultcore.database import Database
 from vaultcore.shared_commits import SharedCommits
 from worker.domain.rotation import Rotation
+from worker.outbound import sessions_kept
 from worker.services.rotation.advance import Advanced, Rotations, Tell
 from worker.services.rotation.leasing import Leasing
 
@@ -37,8 +40,11 @@ class SideBySide:
             return [self._drive(one, tell, None, lambda: False) for one in leased]
         shared, stopping = self._database.share_commits(), Event()
         first, *others = leased
-        with ThreadPoolExecutor(len(others), thread_name_prefix="rotation") as pool:
-            beside = [pool.submit(self._drive, one, tell, shared, stopping.is_set) for one in others]
+        with sessions_kept(), ThreadPoolExecutor(len(others), thread_name_prefix="rotation") as pool:
+            beside = [
+                pool.submit(copy_context().run, self._drive, one, tell, shared, stopping.is_set)
+                for one in others
+            ]
             try:
                 own = self._drive(first, tell, shared, stopping.is_set)
             except BaseException:  # this process is told to stop, or its database is away
