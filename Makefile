@@ -42,8 +42,8 @@ cover: env
 databases: env
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "long and rules"
 
-# Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot, RabbitMQ), and Valkey: by
-# files, for each of them is begun once for all tests of its file
+# Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot, RabbitMQ, PgBouncer), and
+# Valkey: by files, for each of them is begun once for all tests of its file
 servers: env
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m long --ignore tests/integration/console tests/integration
 

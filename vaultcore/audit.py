@@ -12,12 +12,11 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import BigInteger, Connection, Row, bindparam, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import BigInteger, Connection, LargeBinary, Row, bindparam, func, insert, select, update
 
 from vaultcore.database import DECISIVE
 from vaultcore.errors import AuditError, InvalidInputError, UnreadableError
@@ -57,6 +56,16 @@ class AuditRow:
     details: Mapping[str, Any]
 
 
+class AuditFields(TypedDict):
+    """Of an `AuditRow` that has no number yet."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: Mapping[str, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verification:
     """`problems` are sentences, each naming a row; none means that the chain is whole."""
@@ -75,6 +84,7 @@ class AuditLog:
     def __init__(self, key: bytes, signing_key: Ed25519PrivateKey) -> None:
         self._key = key
         self._signing_key = signing_key
+        self._guess = _Guess()
 
     def append(
         self,
@@ -107,14 +117,17 @@ class AuditLog:
         """A row for each of several subjects with which the same was done, and its details; as `append`."""
         if not subjects:
             return
-        kept = keep_until_commit(connection, lambda: _NewRows(self._key, connection))
-        rows = kept if isinstance(kept, _NewRows) else _NewRows(self._key, connection)
+        kept = keep_until_commit(connection, lambda: self._begin(connection))
+        rows = kept if isinstance(kept, _NewRows) else self._begin(connection)
         for subject, details in subjects.items():
             rows.add(at=at, actor=actor, action=action, subject=subject, details=details)
         if kept is None:
             rows.flush(connection)
         if action in _DECISIVE:
             connection.info[DECISIVE] = True
+
+    def _begin(self, connection: Connection) -> "_NewRows":
+        return _NewRows(self._key, connection, self._guess)
 
     def verify(self, connection: Connection, anchors: tuple["Anchor", ...] = ()) -> Verification:
         """Walks the whole chain; says of each edited, missing, moved or cut-off row where it is."""
@@ -199,48 +212,84 @@ class AuditLog:
 
 _TURN = select(audit_head).with_for_update()
 _APPEND = insert(audit)
-_BEFORE, _LAST = bindparam("before", type_=BigInteger), bindparam("last", type_=BigInteger)
+_BEFORE, _HASH = bindparam("before", type_=BigInteger), bindparam("before_hash", type_=LargeBinary)
 _MOVE_HEAD = (
     update(audit_head)
     .where(
-        select(func.max(audit.c.seq)).scalar_subquery() == _LAST,
-        or_(_BEFORE == 0, select(audit.c.seq).where(audit.c.seq == _BEFORE).exists()),
+        audit_head.c.seq == _BEFORE,
+        audit_head.c.hash == _HASH,
+        select(func.coalesce(func.max(audit.c.seq), 0)).scalar_subquery() == _BEFORE,
     )
-    .values(seq=_LAST, hash=bindparam("made"))
+    .values(seq=bindparam("last", type_=BigInteger), hash=bindparam("made"))
 )
-"""On to the last of the rows, if they follow on the one on which it stood."""
+"""On from where it is thought to stand, if it stands there, on the last row of the log."""
+
+
+class _Head(NamedTuple):
+    seq: int
+    hash: bytes
+
+
+def _read_head(connection: Connection) -> _Head:
+    """From now on others wait."""
+    head = connection.execute(_TURN).one_or_none()
+    if head is None or unreadable_fields(head):
+        raise AuditError
+    return _Head(seq=head.seq, hash=head.hash)
+
+
+class _Guess:
+    """Where the head stands if nobody else has written since: to be held against the head itself."""
+
+    head: _Head | None = None
 
 
 class _NewRows:
-    """What a transaction appends, written at its end in one go. From the first row on, others wait."""
+    """What a transaction appends, written at its end in one go. From the first row on, others wait: on SQLite
+    they do since it began, so that the head is asked for only where it is not where it was left.
+    """
 
-    def __init__(self, key: bytes, connection: Connection) -> None:
+    def __init__(self, key: bytes, connection: Connection, guess: _Guess) -> None:
         self._key = key
-        head = connection.execute(_TURN).one_or_none()
-        if head is None or unreadable_fields(head):
-            raise AuditError
-        self._before, self._seq, self._hash = head.seq, head.seq, head.hash
-        self._rows: list[dict[str, Any]] = []
+        self._guess = guess
+        self._head = None if connection.dialect.name == "sqlite" else _read_head(connection)
+        self.rows: list[AuditFields] = []
 
-    def add(self, **of_row: Any) -> None:  # noqa: ANN401  # fields of `AuditRow`
-        self._seq += 1
-        row = AuditRow(seq=self._seq, **of_row)
-        self._hash = _chain(self._key, self._hash, row)
-        self._rows.append(vars(row) | {"hash": self._hash})
+    def add(self, **of_row: Unpack[AuditFields]) -> None:
+        self.rows.append(of_row)
+
+    def add_later(self, later: "_NewRows") -> None:
+        self.rows += later.rows
 
     def flush(self, connection: Connection) -> None:
         """`AuditError` where the log was cut off, or has rows behind the head's back."""
-        if not self._rows:
+        if not self.rows:
             return
-        taken = False
-        try:
-            connection.execute(_APPEND, self._rows)
-        except IntegrityError:  # others wait for the head, so nobody of us wrote a row there
-            taken = True
-        moved = {"before": self._before, "last": self._seq, "made": self._hash}
-        if taken or connection.execute(_MOVE_HEAD, moved).rowcount != 1:
+        guessed = self._head or self._guess.head
+        head = None if guessed is None else self._write(connection, guessed)
+        if head is None and self._head is None:
+            head = self._write(connection, _read_head(connection))
+        if head is None:
             raise AuditError
-        self._before, self._rows = self._seq, []
+        self._guess.head = head
+        if self._head is not None:
+            self._head = head
+        self.rows = []
+
+    def _write(self, connection: Connection, head: _Head) -> _Head | None:
+        """After that head. None: it does not stand there."""
+        seq, digest = head
+        chained = []
+        for fields in self.rows:
+            seq += 1
+            row = AuditRow(seq=seq, **fields)
+            digest = _chain(self._key, digest, row)
+            chained.append(vars(row) | {"hash": digest})
+        moved = {"before": head.seq, "before_hash": head.hash, "last": seq, "made": digest}
+        if connection.execute(_MOVE_HEAD, moved).rowcount != 1:
+            return None
+        connection.execute(_APPEND, chained)
+        return _Head(seq=seq, hash=digest)
 
 
 def _chain(key: bytes, previous: bytes, row: AuditRow) -> bytes:

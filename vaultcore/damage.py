@@ -96,11 +96,12 @@ def select_damage(
 
 def is_whole(connection: Connection, table: Table) -> ColumnElement[bool]:
     """Whether each column of a row is: for a select of what is due, which must be able to go on to the next."""
-    return _is_whole(table, connection.dialect.name)
+    return is_whole_for(connection.dialect.name, table)
 
 
 @cache
-def _is_whole(table: Table, dialect: str) -> ColumnElement[bool]:
+def is_whole_for(dialect: str, table: Table) -> ColumnElement[bool]:
+    """The same for who keeps it: the condition of a dialect."""
     return _sql(" AND ".join(_write_sound(column, dialect) for column in table.columns))
 
 

@@ -37,12 +37,13 @@ from vaultcore.errors import (
 )
 from vaultcore.mac_writing import keep_macs
 from vaultcore.row_macs import RowMacs
+from vaultcore.shared_commits import SharedCommits
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.troubles import DATABASE_URL, explain_database
 from vaultcore.unit_of_work import Holder, UnitOfWork, forget_what_changes
 from vaultcore.written_last import WRITES, forget_kept, write_kept
 
-SCHEMA_REVISION = "0036"
+SCHEMA_REVISION = "0037"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 FIRST_REVISION = "0004"
@@ -58,6 +59,8 @@ DECISIVE = "decisive"
 IDLE_SECONDS = 300
 _LIGHTLY = "lightly"
 """The mark, in `info` of a connection, of a transaction whose commit does not wait for the disk."""
+_POOLED = "pooled"
+"""In `info` of a connection to PostgreSQL: whether a pooler may give it another of the server's each time."""
 _SYNCHRONOUS = "synchronous"
 """In `info` of a connection to SQLite: whether its commits wait (`FULL`)."""
 
@@ -141,12 +144,19 @@ class Database:
         with self._transaction(lightly=True) as connection:
             yield connection
 
-    @contextmanager
-    def unit(self, holder: Holder) -> Iterator[UnitOfWork]:
-        """Until the block ends, this thread's reads and writes join one transaction, which its holder commits:
-        see `UnitOfWork`. What is not committed when the block raises is undone.
+    def share_commits(self) -> SharedCommits | None:
+        """For units of several threads. None where writers need not take turns: PostgreSQL brings to the disk
+        together what is committed at the same moment.
         """
-        unit = UnitOfWork(self._transaction, holder)
+        return SharedCommits(self._transaction, self._told) if self.is_sqlite else None
+
+    @contextmanager
+    def unit(self, holder: Holder, shared: SharedCommits | None = None) -> Iterator[UnitOfWork]:
+        """Until the block ends, this thread's reads and writes join one transaction, which its holder commits:
+        see `UnitOfWork`. What is not committed when the block raises is undone. `shared`: the transactions are
+        shared with the units of other threads.
+        """
+        unit = UnitOfWork(self._transaction if shared is None else shared.join, holder)
         self._of_thread.unit = unit
         try:
             yield unit
@@ -181,22 +191,31 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, lightly: bool = False) -> Iterator[Connection]:
-        conflict: ConflictError | None = None
         decisive = False
+        with self._told(), self.engine.connect() as connection:
+            info = connection.info  # one that is lost gives it no more
+            info[WRITES] = True
+            info[_LIGHTLY] = lightly
+            try:
+                with connection.begin():
+                    yield connection
+                    write_kept(connection)
+            finally:
+                info.pop(WRITES, None)
+                info.pop(_LIGHTLY, None)
+                forget_kept(info)
+                decisive = info.pop(DECISIVE, False)
+        if decisive and self.after_change is not None:
+            with self._without_unit():
+                self.after_change()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns what the driver raises in a transaction that writes into an error of ours."""
+        conflict: ConflictError | None = None
         try:
-            with self._edge(lost=True), self.engine.connect() as connection:
-                info = connection.info  # one that is lost gives it no more
-                info[WRITES] = True
-                info[_LIGHTLY] = lightly
-                try:
-                    with connection.begin():
-                        yield connection
-                        write_kept(connection)
-                finally:
-                    info.pop(WRITES, None)
-                    info.pop(_LIGHTLY, None)
-                    forget_kept(info)
-                    decisive = info.pop(DECISIVE, False)
+            with self._edge(lost=True):
+                yield
         except IntegrityError:
             conflict = ConflictError("another change was made at the same moment: look again, then repeat it")
         except OperationalError:
@@ -207,9 +226,6 @@ class Database:
             conflict = LockedError(f"{BUSY_SECONDS} seconds were not enough: {error}")
         if conflict is not None:
             raise_alone(conflict)
-        if decisive and self.after_change is not None:
-            with self._without_unit():
-                self.after_change()
 
     @contextmanager
     def _edge(self, *, lost: bool = False) -> Iterator[None]:
@@ -374,8 +390,8 @@ def _make_engine(url: str | URL, *, is_sqlite: bool, setting: str) -> Engine:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin)
     else:
-        event.listen(engine, "connect", _set_timeouts)
-        event.listen(engine, "begin", _wait_or_not)
+        event.listen(engine, "connect", _begin_session)
+        event.listen(engine, "begin", _begin_transaction)
     return engine
 
 
@@ -392,17 +408,39 @@ def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _set_timeouts(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI
-    """A process that stalls in the middle of a transaction must not hold up all others for ever."""
+def _begin_session(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI
+    """A process that stalls in the middle of a transaction must not hold up all others for ever.
+
+    Behind a pooler the next transaction may be another server connection's, and this one somebody else's: so
+    nothing is set beyond a transaction there, and no statement is prepared.
+    """
     prepare_postgresql(connection)
     with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        cursor.execute("SELECT pg_backend_pid()")
+        pooled = cursor.fetchone()[0] != connection.info.backend_pid  # a pooler tells a number of its own
+        record.info[_POOLED] = pooled
+        if pooled:
+            connection.prepare_threshold = None
+        else:
+            cursor.execute(_timeouts(local=False))
     connection.commit()
 
 
-def _wait_or_not(connection: Connection) -> None:
+def _timeouts(*, local: bool) -> str:
+    given = {"lock_timeout": BUSY_SECONDS, "idle_in_transaction_session_timeout": IDLE_SECONDS}
+    set_each = (f"set_config('{name}', '{seconds}s', {str(local).lower()})" for name, seconds in given.items())
+    return f"SELECT {', '.join(set_each)}"
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler, such as PgBouncer, stands before the server."""
+    return bool(connection.info.get(_POOLED))
+
+
+def _begin_transaction(connection: Connection) -> None:
     """For this transaction alone: a pool of connections may give this one to another program next."""
+    if connection.info.get(_POOLED):
+        connection.exec_driver_sql(_timeouts(local=True))
     if connection.info.get(_LIGHTLY):
         connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 

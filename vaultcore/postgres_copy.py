@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from vaultcore.database import Database
+from vaultcore.database import Database, is_pooled
 from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.tables import metadata
 
@@ -21,8 +21,9 @@ _SAID_MAX = 300
 def dump_database(database: Database, connection: Connection, target: Path) -> None:
     """Exactly what `connection` sees: its snapshot is lent to `pg_dump`, so that both look at one state.
 
-    `ConfigurationError` where `pg_dump` is missing or older than the server.
+    `ConfigurationError` where `pg_dump` is missing or older than the server, or a pooler stands before that.
     """
+    refuse_pooler(database, connection)
     for program in ("pg_dump", "pg_restore"):
         check_client(connection, program)
     # The transaction is kept open for as long as the dump takes.
@@ -55,6 +56,17 @@ def find_damage(database: Database, source: Path) -> str | None:
     except NightkeyError as error:
         return str(error)
     return None
+
+
+def refuse_pooler(database: Database, connection: Connection) -> None:
+    """`ConfigurationError` where a session is not ours alone: what these programs set in it, such as an empty
+    search path, would stay in a connection that others get next; and who else is at work cannot be told.
+    """
+    if is_pooled(connection):
+        raise ConfigurationError(
+            f"a pooler stands before {database.where}, and this needs the server itself: give the command the "
+            "server's own address in NIGHTKEY_DATABASE_URL"
+        )
 
 
 def check_client(connection: Connection, program: str) -> None:

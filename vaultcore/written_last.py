@@ -18,6 +18,9 @@ class WrittenLast(Protocol):
     def flush(self, connection: Connection) -> None:
         """Writes what is kept."""
 
+    def add_later(self, later: Any) -> None:  # noqa: ANN401  # one of its own kind
+        """What another part of the transaction keeps, after this."""
+
 
 def keep_until_commit(connection: Connection, made: Callable[[], WrittenLast]) -> WrittenLast | None:
     """What the transaction keeps, made if there is none yet. None: nobody would write it at its end."""
@@ -38,6 +41,22 @@ def write_kept(connection: Connection) -> None:
 def forget_kept(info: dict[Any, Any]) -> None:
     """The transaction is over whose connection has this `info`."""
     info.pop(_LAST, None)
+
+
+def set_aside(connection: Connection) -> WrittenLast | None:
+    """What is kept so far: what comes from now on is kept apart from it."""
+    kept: WrittenLast | None = connection.info.pop(_LAST, None)
+    return kept
+
+
+def put_back(connection: Connection, before: WrittenLast | None) -> None:
+    """What was set aside, before whatever was kept since."""
+    if before is None:
+        return
+    since = set_aside(connection)
+    if since is not None:
+        before.add_later(since)
+    connection.info[_LAST] = before
 
 
 @contextmanager

@@ -82,8 +82,15 @@ class Settings(BaseSettings):
         default=2,
         ge=1,
         le=64,
-        description="Workers that `up` starts; each does one thing at a time. "
+        description="Workers that `up` starts; each does one thing at a time, or several rotations. "
         "Beside several, one more keeps nights going.",
+    )
+    rotations_at_once: int = Field(
+        default=4,
+        ge=1,
+        le=8,
+        description="Rotations that one worker drives side by side, at most: those that are due at the same "
+        "moment. What they do in the vault is committed together, and their calls to targets go out together.",
     )
     page_size: int = Field(default=500, ge=1, le=10_000, description="Rows read at a time.")
     lease_seconds: float = Field(

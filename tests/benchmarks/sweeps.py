@@ -23,14 +23,14 @@ NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 _AT_ONCE = 2_000
 
 
-def add_watching(services: Services, number: int) -> None:
+def add_watching(services: Services, number: int, now: datetime = NOW) -> None:
     """Rotations that look again in an hour."""
     policy = policy_to_json(Policy(mode=Mode.AUTO, rotator="random", stated=True))
     for start in range(0, number, _AT_ONCE):
         some = range(start, min(start + _AT_ONCE, number))
         with services.database.write() as connection:
             connection.execute(insert(items), [_item(n, policy) for n in some])
-            connection.execute(insert(rotations), [_rotation(n) for n in some])
+            connection.execute(insert(rotations), [_rotation(n, now + timedelta(hours=1)) for n in some])
 
 
 def _item(n: int, policy: dict[str, object]) -> dict[str, object]:
@@ -40,13 +40,13 @@ def _item(n: int, policy: dict[str, object]) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _rotation(n: int) -> dict[str, object]:
+def _rotation(n: int, next_at: datetime) -> dict[str, object]:
     return {
         "id": f"rot_{n:026d}", "item_id": f"vlt_{n:026d}", "item": f"prod-service-{n}", "rotator": "random",
         "state": "watching", "reason": store_reason(Reason.of(Code.BY_OWNER)), "asked_by": "bench",
         "old_number": 1, "attempts": 0, "waits_for": [], "fence": 0, "created_at": NOW, "emergency": False,
         "one_way": False, "old_dead": False,
-        "gated": False, "issuing": False, "next_at": NOW + timedelta(hours=1),
+        "gated": False, "issuing": False, "next_at": next_at,
     }  # fmt: skip
 
 

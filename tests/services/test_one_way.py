@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.faces import Face
 from tests.services.staging import (
     TOKEN,
     Staged,
+    begin_by_hand,
     drive_on,
     end_the_old,
+    get_rotation,
     rotate,
     start_organisation,
     step_to,
@@ -141,6 +144,25 @@ def test_an_old_value_that_had_lapsed_before_is_nothing_to_tell_of(staged: Stage
     rotation = rotate(staged, clock)
     assert (rotation.one_way, rotation.old_dead) == (False, True)
     assert told(organisation, "one-way") == []
+
+
+def test_an_answer_that_is_lost_has_ended_the_old_value_all_the_same(staged: Staged, clock: Any) -> None:
+    """Whatever fails then leads to a person and not back, and the person's retry on to a new value."""
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    service.fail_next("/v1/tokens", status=503, after_effect=True, method="POST")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    organisation.services.rotation.rotations.drive(rotation_id)
+    service.faces = frozenset({Face.ENDED})
+    stuck = step_to(organisation, clock, rotation_id, State.STUCK)
+    assert (stuck.stuck_in, stuck.one_way, stuck.old_dead) == (State.CREATED, True, False)
+    assert len(told(organisation, "one-way")) == 1
+    service.faces = frozenset()
+    organisation.services.rotation.decisions.retry(rotation_id, another=True, actor="test")
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, rotation_id).state is State.WATCHING
+    assert len(service.live_tokens("ticketing")) == 1
+    assert len(told(organisation, "one-way")) == 1
 
 
 def test_a_date_alone_ends_no_value_that_the_other_side_still_takes(staged: Staged, clock: Any) -> None:

@@ -172,14 +172,14 @@ def test_an_edited_run_is_not_begun_and_holds_up_no_other(staged: Staged, clock:
         else:
             spoil(services, runs, edited, name)
         clock.advance(timedelta(minutes=10))
-        assert set(services.runs.runs.waiting_runs(opened_before=clock())) == {edited, other}
+        assert set(services.runs.runs.find_waiting(opened_before=clock())) == {edited, other}
         before = len(service.requests)
         assert services.runs.runs.execute(edited, actor="test") is None
         assert len(service.requests) == before
         ran = services.runs.runs.execute(other, actor="test")
         assert ran is not None
         assert ran.status == "completed"
-        assert services.runs.runs.waiting_runs(opened_before=clock()) == []
+        assert services.runs.runs.find_waiting(opened_before=clock()) == []
         row = find(services, runs, edited)
         assert (row["status"], row["completed_at"] is None) == ("failed", False), name
         assert "accept-row runs" in row["error_message"]
@@ -195,7 +195,8 @@ def test_a_lost_run_ends_though_another_was_edited(staged: Staged, clock: Any) -
     lost, edited = open_run(services, FIRST, "manual"), open_run(services, SECOND, "manual")
     spoil(services, runs, edited, "depth")
     clock.advance(timedelta(hours=2))
-    assert services.runs.runs.waiting_runs(opened_before=clock()) == []
+    services.runs.runs.end_lost()
+    assert services.runs.runs.find_waiting(opened_before=clock()) == []
     assert [find(services, runs, one)["status"] for one in (lost, edited)] == ["failed", "failed"]
     assert wrong(services) == ["runs"]
 

@@ -61,12 +61,21 @@ def missing(found: object) -> list[str]:
         (POSTGRES | AGREES | {"ahead": timedelta(hours=-1)}, ["a"], ["clocks-differ"]),
         (POSTGRES | AGREES | {"most": 14}, ["a"] * 3, ["connections-few"]),
         (POSTGRES | AGREES | {"most": 15}, ["a"] * 3, []),
+        (POSTGRES | AGREES | {"most": 3, "pooled": True}, ["a"] * 3, []),
         ({"name": "SQLite", "version": "3.40.1", "revision": "0035"}, ["a", "a"], []),
         ({"name": "SQLite", "version": "3.40.1", "revision": "0035"}, ["a", "b"], ["one-machine"]),
     ],
 )
 def test_what_a_database_lacks(facts, hosts, lacks):
     assert missing(judge_database(DatabaseFacts(**facts), live(*hosts))) == lacks
+
+
+def test_behind_a_pooler_it_is_told_how_many_clients_that_one_has_to_take():
+    facts: dict[str, Any] = POSTGRES | AGREES | {"pooled": True}
+    found = judge_database(DatabaseFacts(**facts), live("a", "a", "b"))
+    (told,) = [one for one in found if one.symptom is Symptom.POOLED]
+    assert "takes 15 clients at least" in say_diagnosis(told)
+    assert "the 97 connections" in say_diagnosis(told)
 
 
 def test_a_folder_serves_one_machine():

@@ -4,6 +4,7 @@ What a part's own code refuses is told in its words, and the other parts are loo
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from vaultcore.errors import NightkeyError, RefusedError
@@ -89,7 +90,8 @@ class Doctor:
         database = self._services.database
         revision = database.revision() or ""
         with database.read() as connection:
-            return server_facts.read_facts(connection, revision=revision, now=self._services.clock())
+            facts = server_facts.read_facts(connection, revision=revision, now=self._services.clock())
+        return replace(facts, each=max(facts.each, self._settings.rotations_at_once + 1))
 
     def _broker(self, signs: list[SignOfLife]) -> Iterator[Diagnosis]:
         url = self._settings.broker_url

@@ -40,6 +40,7 @@ class Symptom(StrEnum):
     SCHEMA = "schema"
     CLOCKS_AGREE = "clocks-agree"
     CONNECTIONS = "connections"
+    POOLED = "pooled"
     BROKER_KIND = "broker-kind"
     QUEUE = "queue"
     QUEUE_TO_COME = "queue-to-come"
@@ -87,7 +88,8 @@ class Diagnosis:
 @dataclass(frozen=True, kw_only=True)
 class DatabaseFacts:
     """`settings` are those that a crash must not meet switched off, as the database says them. `ahead`: of this
-    machine's clock. `most`: connections that it allows to users, if it is a server.
+    machine's clock. `most`: connections that it allows to users, if it is a server. `each`: those that one
+    process may need. `pooled`: a pooler stands before it.
     """
 
     name: str
@@ -96,6 +98,8 @@ class DatabaseFacts:
     settings: Mapping[str, str] = field(default_factory=dict)
     ahead: timedelta | None = None
     most: int | None = None
+    each: int = CONNECTIONS_EACH
+    pooled: bool = False
 
 
 def judge_database(facts: DatabaseFacts, signs: Sequence[SignOfLife]) -> Iterator[Diagnosis]:
@@ -122,7 +126,10 @@ def judge_database(facts: DatabaseFacts, signs: Sequence[SignOfLife]) -> Iterato
         yield see(Symptom.CLOCKS_DIFFER, seconds=seconds, ahead=ahead)
     else:
         yield see(Symptom.CLOCKS_AGREE)
-    needed = max(len(signs), 1) * CONNECTIONS_EACH
+    needed = max(len(signs), 1) * facts.each
+    if facts.pooled:  # it is the pooler that may have too few, and it tells nobody who asks the server
+        yield see(Symptom.POOLED, needed=needed, most=facts.most)
+        return
     symptom = Symptom.CONNECTIONS if facts.most >= needed else Symptom.CONNECTIONS_FEW
     yield see(symptom, most=facts.most, needed=needed)
 

@@ -44,25 +44,35 @@ def lease_rotation(
 
 @cache
 def _take_due(dialect: str) -> ReturningUpdate[*tuple[Any, ...]]:
-    times, now = lease_times(dialect), bindparam("now", type_=UtcDateTime)
+    room = target_room.has_room(dialect)
+    return lease_those(dialect, rotations.c.id == bindparam("rotation"), *is_due(), is_free(dialect), room)
+
+
+def lease_those(dialect: str, *which: ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
+    """Whose parameters are `now` and those of `given_times`, with a lease."""
     return (
         update(rotations)
-        .where(
-            rotations.c.id == bindparam("rotation"),
-            rotations.c.finished_at.is_(None),
-            rotations.c.next_at <= now,
-            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < times.now),
-            target_room.has_room(dialect),
-        )
+        .where(*which)
         .values(
-            lease_until=times.end,
+            lease_until=lease_times(dialect).end,
             fence=rotations.c.fence + 1,
             leases_lost=_COUNT_LOST,
             attempts=rotations.c.attempts + 1,
-            touched_at=now,
+            touched_at=bindparam("now", type_=UtcDateTime),
         )
         .returning(*rotations.c)
     )
+
+
+def is_due() -> tuple[ColumnElement[bool], ...]:
+    """It is open, and its next step is due `now`."""
+    now = bindparam("now", type_=UtcDateTime)
+    return rotations.c.finished_at.is_(None), rotations.c.next_at <= now
+
+
+def is_free(dialect: str) -> ColumnElement[bool]:
+    """Nobody holds it."""
+    return or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_times(dialect).now)
 
 
 def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) -> Rotation:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from vaultcore.database import is_pooled
 from worker.domain.diagnosis import DatabaseFacts
 
 _FULL = 2
@@ -32,4 +33,5 @@ def read_facts(connection: Connection, *, revision: str, now: datetime) -> Datab
         settings={name: told[name] for name in _KEEPING},
         ahead=server - now,
         most=int(told["max_connections"]) - int(told["superuser_reserved_connections"]),
+        pooled=is_pooled(connection),
     )

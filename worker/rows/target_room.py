@@ -9,7 +9,19 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, literal, or_, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from vaultcore.damage import is_whole
 from vaultcore.tables import UtcDateTime
@@ -45,6 +57,12 @@ def has_room(dialect: str) -> ColumnElement[bool]:
     working = _count_working(dialect, at_target, _OTHERS.c.id != rotations.c.id)
     asking = _count_asking(dialect, rotations.c.target)
     return or_(rotations.c.target.is_(None), rotations.c.emergency, working + asking < bindparam("at_once"))
+
+
+def has_room_in_turn(dialect: str, due: Any) -> ColumnElement[bool]:  # noqa: ANN401  # columns by their names
+    """The same of one that nobody holds; `place`: its own among those that are leased at its target with it."""
+    at_target = _count_working(dialect, _OTHERS.c.target == due.target) + _count_asking(dialect, due.target)
+    return or_(due.target.is_(None), due.emergency, at_target + due.place <= bindparam("at_once"))
 
 
 def given_room(connection: Connection, *, at_once: int, now: datetime) -> dict[str, Any]:
@@ -84,6 +102,11 @@ def find_next(connection: Connection, target: str, *, most: int, now: datetime) 
             .limit(most)
         ).scalars()
     )
+
+
+def try_lock(target: ColumnElement[Any]) -> ColumnElement[bool]:
+    """As `lock_target`, on PostgreSQL and without waiting: false where somebody else has it."""
+    return func.pg_try_advisory_xact_lock(_SPACE, func.hashtext(target), type_=Boolean)
 
 
 def _lock(target: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -15,6 +15,10 @@ _SENTENCES: Final = {
     Symptom.SCHEMA: "schema {revision}, which is that of this release",
     Symptom.CLOCKS_AGREE: "its clock agrees with this machine's",
     Symptom.CONNECTIONS: "{most} connections are allowed; who is at work keeps {needed} of them at most",
+    Symptom.POOLED: (
+        "a pooler stands before it: see that it takes {needed} clients at least (PgBouncer: max_client_conn), "
+        "and keeps fewer than the {most} connections that the server allows (default_pool_size)"
+    ),
     Symptom.BROKER_KIND: "{name}",
     Symptom.QUEUE: "{queue}{how}: {waiting}",
     Symptom.QUEUE_TO_COME: "{queue} is not there yet: the first worker makes it",

@@ -42,6 +42,14 @@ sweeps = Table("sweeps", metadata, SweepColumns, PrimaryKeyConstraint("job", "sl
 """One row for each scheduled time of a job, and for each time that it was done `by_hand`. `problems`: what was
 wrong when it had ended."""
 
+Index(
+    "ix_sweeps_open",
+    sweeps.c.job,
+    sweeps.c.slot,
+    sqlite_where=text("done_at IS NULL"),
+    postgresql_where=text("done_at IS NULL"),
+)
+
 
 class FindingColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)

@@ -46,6 +46,13 @@ heartbeats = Table(
 )
 """What is said of each night to whoever would notice if nothing were said."""
 
+Index(
+    "ix_heartbeats_next",
+    heartbeats.c.next_at,
+    sqlite_where=text("state = 'waiting'"),
+    postgresql_where=text("state = 'waiting'"),
+)
+
 
 class NoticeColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)

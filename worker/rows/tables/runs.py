@@ -132,6 +132,18 @@ Index(
     sqlite_where=text("completed_at IS NULL"),
     postgresql_where=text("completed_at IS NULL"),
 )
+Index(
+    "ix_runs_pending",
+    runs.c.created_at,
+    sqlite_where=text("status = 'pending' AND completed_at IS NULL"),
+    postgresql_where=text("status = 'pending' AND completed_at IS NULL"),
+)
+Index(
+    "ix_runs_begun",
+    runs.c.started_at,
+    sqlite_where=text("completed_at IS NULL"),
+    postgresql_where=text("completed_at IS NULL"),
+)
 Index("ix_runs_by_created_at", *(runs.c[part] for part in ("created_at", "id", "status", "purpose")))
 Index(
     "ix_runs_of_workflow",

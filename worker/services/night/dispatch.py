@@ -7,7 +7,6 @@ from structlog.contextvars import bound_contextvars
 
 from worker.domain.rotation import Rotation
 from worker.domain.work import (
-    AtTarget,
     Task,
     Work,
     after_check,
@@ -23,8 +22,9 @@ from worker.services.night.nights import Nights
 from worker.services.night.resume_sweep import ResumeSweep
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
-from worker.services.rotation.advance import Advanced, Rotations, name_for_log
+from worker.services.rotation.advance import Advanced, name_for_log
 from worker.services.rotation.credential_checks import CredentialChecks
+from worker.services.rotation.side_by_side import SideBySide
 from worker.services.rotation.target_room import TargetRoom
 from worker.services.runs.runs import Runs
 
@@ -39,7 +39,7 @@ class Dispatch:
         night_schedule: NightSchedule,
         nights: Nights,
         resume_sweep: ResumeSweep,
-        rotations: Rotations,
+        side_by_side: SideBySide,
         target_room: TargetRoom,
         credential_checks: CredentialChecks,
         runs: Runs,
@@ -50,7 +50,7 @@ class Dispatch:
         self._night_schedule = night_schedule
         self._nights = nights
         self._resume_sweep = resume_sweep
-        self._rotations = rotations
+        self._side_by_side = side_by_side
         self._target_room = target_room
         self._credential_checks = credential_checks
         self._runs = runs
@@ -81,13 +81,11 @@ class Dispatch:
         return []
 
     def _advance(self, rotation_id: str) -> list[Work]:
-        with bound_contextvars(rotation=rotation_id):
-            advanced = self._rotations.drive(rotation_id, tell=_tell_moved)
-        if advanced is None:
-            return []
-        target = advanced.rotation.target
-        following = AtTarget() if target is None else self._target_room.find_next(target)
-        return [*follow(advanced, self._clock()), *call_next(following)]
+        advanced = self._side_by_side.drive(rotation_id, tell=_tell_moved)
+        targets = dict.fromkeys(one.rotation.target for one in advanced if one.rotation.target is not None)
+        following = [work for target in targets for work in call_next(self._target_room.find_next(target))]
+        now = self._clock()
+        return list(dict.fromkeys([*(work for one in advanced for work in follow(one, now)), *following]))
 
     def _run(self, run_id: str) -> list[Work]:
         with bound_contextvars(run=run_id):

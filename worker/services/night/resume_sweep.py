@@ -1,12 +1,19 @@
-"""The resume sweep: what is due and has no message under way. A lost bell costs a ring, never a rotation."""
+"""The resume sweep: what is due and has no message under way. A lost bell costs a ring, never a rotation.
+
+One select tells what kinds of work there may be, and only for these it looks further: while nothing is due,
+that select is all, however much is open.
+"""
 
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from vaultcore.database import Database
+from worker.domain.clocks import SKEW
+from worker.domain.pickups import REPEATS_FOR
 from worker.domain.work import Task, Work, after_sweep
 from worker.log import get_logger
+from worker.rows import due_work as due_rows
 from worker.rows import payloads as payload_rows
 from worker.rows import requests as request_rows
 from worker.rows import rotations as rotation_rows
@@ -17,7 +24,7 @@ from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.target_room import TargetRoom
-from worker.services.runs.runs import Runs
+from worker.services.runs.runs import LOST_AFTER, Runs
 from worker.services.upkeep.clock_repair import ClockRepair
 
 _log = get_logger(__name__)
@@ -55,21 +62,49 @@ class ResumeSweep:
         """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
         checks of credentials, deliveries, and runs that were opened a while ago and never begun.
         """
-        self._clock_repair.mend()
-        now = self._clock()
-        self._pickups.end_arrived(actor=ACTOR)
-        self._close_nights()
-        self._forget_old(now)
-        with self._database.read() as connection:
-            at_once = self._target_room.at_once
-            rotations = rotation_rows.due_rotations(connection, now, at_once=at_once)
+        due = self._find_due()
+        mended = self._clock_repair.mend_if_due(seen_ahead=due.ahead)
+        if mended:
+            due = self._find_due()
+        if due.arrived:
+            self._pickups.end_arrived(actor=ACTOR)
+        if due.nights:
+            self._close_nights()
+        if due.old or mended:
+            self._forget_old(self._clock())
+        if due.arrived or due.nights:  # what these have written may be due
+            due = self._find_due()
+        rotations = self._find_rotations() if due.rotations else []
+        checks = self._credential_checks.find_ready() if due.checks else []
+        if due.lost_runs:
+            self._runs.end_lost()
+        opened_before = self._clock() - _RUN_GRACE
         return after_sweep(
             rotations=rotations,
-            checks=self._credential_checks.find_ready(),
-            runs=self._runs.waiting_runs(opened_before=now - _RUN_GRACE),
-            heartbeats=self._heartbeat.waiting(),
-            notices=self._delivery.is_due(),
+            checks=checks,
+            runs=self._runs.find_waiting(opened_before=opened_before) if due.pending_runs else [],
+            heartbeats=self._heartbeat.waiting() if due.heartbeats else [],
+            notices=(due.deliveries or due.unrouted) and self._delivery.is_due(),
         )
+
+    def _find_due(self) -> due_rows.DueWork:
+        now = self._clock()
+        moments = due_rows.Moments(
+            now=now,
+            ahead=now + SKEW,
+            runs_opened=now - _RUN_GRACE,
+            runs_begun=now - LOST_AFTER,
+            keys_arrived=now - REPEATS_FOR,
+            requests_asked=now - request_rows.ASKED_ONCE,
+            messages_sent=now - taken_rows.KEPT,
+        )
+        with self._database.read() as connection:
+            return due_rows.find_due(connection, moments)
+
+    def _find_rotations(self) -> list[str]:
+        now = self._clock()
+        with self._database.read() as connection:
+            return rotation_rows.due_rotations(connection, now, at_once=self._target_room.at_once)
 
     def carry_on(self) -> None:
         """For who has no worker, before a night: the runs that a worker would do now, one after the other.

@@ -99,7 +99,7 @@ def build_night(
             night_schedule=night_schedule,
             nights=nights,
             resume_sweep=resume_sweep,
-            rotations=rotation.rotations,
+            side_by_side=rotation.side_by_side,
             target_room=rotation.target_room,
             credential_checks=rotation.credential_checks,
             runs=runs.runs,

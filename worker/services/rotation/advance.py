@@ -27,6 +27,7 @@ from vaultcore.errors import (
     UnreadableError,
 )
 from vaultcore.model import Item
+from vaultcore.shared_commits import SharedCommits
 from vaultcore.troubles import explain as explain_trouble
 from vaultcore.unit_of_work import UnitOfWork
 from worker.domain import saga
@@ -38,8 +39,6 @@ from worker.domain.tracks import NewStep
 from worker.log import get_logger
 from worker.outbound import held_at_most_until, permitted_by, sessions_kept
 from worker.rotators.catalog import find_target
-from worker.rows import rotation_changes as change_rows
-from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.admission import Admission
 from worker.services.rotation.comparison import Comparison
@@ -49,16 +48,12 @@ from worker.services.rotation.drive import Drive, StepsUndoneError
 from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lease import LeasedRotation, LeaseKeeper
+from worker.services.rotation.leasing import Leasing
 from worker.services.rotation.reasoned import ReasonedError, explain
 from worker.services.rotation.rollback import Rollback
-from worker.services.rotation.target_room import TargetRoom
 from worker.services.rotation.value_tests import ValueTests
-from worker.services.upkeep.anchors import Anchors
-from worker.services.upkeep.row_verification import RowVerification
 
 _log = get_logger(__name__)
-_TAMPERED_PAUSE = timedelta(hours=1)
-"""How long a rotation that was changed behind the vault's back is not looked at again."""
 _CUT_OFF_LIMIT = 10
 """How often a step may end its worker before it is taken for our own mistake."""
 _SHARE = timedelta(seconds=30)
@@ -100,12 +95,10 @@ class Rotations:
         rollback: Rollback,
         admission: Admission,
         conclusions: Conclusions,
-        anchors: Anchors,
         comparison: Comparison,
-        row_verification: RowVerification,
         jobs: Jobs,
+        leasing: Leasing,
         leases: LeaseKeeper,
-        target_room: TargetRoom,
         patience: timedelta,
         lease: timedelta,
         clock: Callable[[], datetime],
@@ -115,12 +108,10 @@ class Rotations:
         self._rollback = rollback
         self._admission = admission
         self._conclusions = conclusions
-        self._anchors = anchors
         self._comparison = comparison
-        self._row_verification = row_verification
         self._jobs = jobs
+        self._leasing = leasing
         self._leases = leases
-        self._target_room = target_room
         self._patience = patience
         self._lease = lease
         self._clock = clock
@@ -138,7 +129,11 @@ class Rotations:
         }
 
     def drive(
-        self, rotation_id: str, *, tell: Tell = _tell_nobody, stopped: Callable[[], bool] = lambda: False
+        self,
+        rotation_id: str,
+        *,
+        tell: Tell = _tell_nobody,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Advanced | None:
         """Does the step that is due, and goes on until the rotation waits, this worker is told to stop, or its
         time for it is over. None if no step is due, somebody else is at it, or there is no room at its target.
@@ -146,65 +141,47 @@ class Rotations:
 
         `RefusedError` on a database that is older than its anchors: what it says of this rotation may be past.
         """
+        leased = self._leasing.take(rotation_id)
+        return None if leased is None else self.drive_leased(leased, tell=tell, stopped=stopped)
+
+    def drive_leased(
+        self,
+        leased: Rotation,
+        *,
+        tell: Tell = _tell_nobody,
+        stopped: Callable[[], bool] = lambda: False,
+        shared: SharedCommits | None = None,
+    ) -> Advanced:
+        """As `drive`, one that was taken. `shared`: it commits together with other threads."""
         until = self._clock() + _SHARE
-        return self._go(rotation_id, tell, goes_on=lambda: not stopped() and self._clock() < until)
+        return self._go(leased, tell, shared, goes_on=lambda: not stopped() and self._clock() < until)
 
     def advance(self, rotation_id: str) -> Advanced | None:
         """As `drive`, for one step."""
-        return self._go(rotation_id, _tell_nobody, goes_on=lambda: False)
+        leased = self._leasing.take(rotation_id)
+        return None if leased is None else self._go(leased, _tell_nobody, None, goes_on=lambda: False)
 
-    def _go(self, rotation_id: str, tell: Tell, *, goes_on: Callable[[], bool]) -> Advanced | None:
-        self._anchors.refuse_older()
-        leased = self._take(rotation_id)
-        if leased is None:
-            return None
+    def _go(
+        self, leased: Rotation, tell: Tell, shared: SharedCommits | None, *, goes_on: Callable[[], bool]
+    ) -> Advanced:
         drive = Drive(leased, database=self._database, audit=self._audit, lease=self._lease, clock=self._clock)
         try:
             with (
                 self._leases.hold(LeasedRotation(leased), self._lease),
                 permitted_by(drive.check),
                 sessions_kept(),
-                self._database.unit(drive) as unit,
+                self._database.unit(drive, shared) as unit,
             ):
                 self._take_steps(drive, unit, tell, goes_on)
             now = drive.stored
         except ConflictError as error:
             _log.warning("rotation.conflict", **name_for_log(leased), problem=str(error))
-            now = self._release(leased)
+            now = self._leasing.release(leased)
         except (KeyboardInterrupt, SystemExit):  # this process is told to stop in the middle of a step
             if not drive.has_acted:  # else what is left of the lease is its time to arrive
-                self._release(leased)
+                self._leasing.release(leased)
             raise
         return Advanced(rotation=now, moved=now.state is not leased.state)
-
-    def _take(self, rotation_id: str) -> Rotation | None:
-        try:
-            with self._database.write() as connection:
-                return lease_rows.lease_rotation(
-                    connection,
-                    rotation_id,
-                    now=self._clock(),
-                    lease=self._lease,
-                    at_once=self._target_room.at_once,
-                )
-        except TamperedError as error:
-            self._refuse(rotation_id, error)
-        except UnreadableError:  # nothing was written: the scan makes a finding of it
-            _log.error("rotation.unreadable", rotation=rotation_id)
-        return None
-
-    def _release(self, leased: Rotation) -> Rotation:
-        with self._database.write() as connection:
-            lease_rows.release_lease(connection, leased)
-            return rotation_rows.get_rotation(connection, leased.id)
-
-    def _refuse(self, rotation_id: str, error: TamperedError) -> None:
-        """None of us wrote the rotation so: nothing is done by it before a person has looked. That is told."""
-        _log.error("rotation.tampered", rotation=rotation_id, table=error.table)
-        now = self._clock()
-        with self._database.write() as connection:
-            self._row_verification.record(connection, error)
-            change_rows.put_off(connection, rotation_id, now + _TAMPERED_PAUSE)
 
     def _take_steps(self, drive: Drive, unit: UnitOfWork, tell: Tell, goes_on: Callable[[], bool]) -> None:
         """Until the next one is not due yet; then the rotation is given back.

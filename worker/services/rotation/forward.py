@@ -81,9 +81,10 @@ class ForwardSteps:
         parse_settings(rotation.rotator, item.policy.settings)  # what is wrong with them asks nobody
         job = self._jobs.make(rotation, item)
         old_dead = rotation.old_dead or self._is_dead_before(rotation, item, rotator, job)
-        number = self._begin_pending(drive, issuing=rotator.issues)
+        number = self._begin_pending(drive, issuing=rotator.issues, old_dead=old_dead)
         if rotation.issuing:
             rotator.undo(job)
+            self._look_back(drive, item, rotator, job)
         candidate = self._ask(drive, rotator, job, rotation)
         _check_value(candidate.value, item)
         expires_at = decide_end(
@@ -101,7 +102,7 @@ class ForwardSteps:
                 actor=rotation.id,
             )
             late = late_after_answer(rotation, self._clock())
-            drive.change(issuing=False, late_until=late, old_dead=old_dead)
+            drive.change(issuing=False, late_until=late)
 
         return Done(said=(Reason.of(Code.PENDING, version=number),), record=record)
 
@@ -122,10 +123,7 @@ class ForwardSteps:
             return Done(said=(said,))
 
         def record(connection: Connection) -> None:
-            drive.change(one_way=True)
-            self._rotation_notices.tell_one_way(
-                connection, rotation, Reason.failed(str(refusal)), renew=item.policy.renew
-            )
+            self._lose_way_back(connection, drive, item, refusal)
 
         return Done(said=(said, Reason.of(Code.NO_WAY_BACK)), record=record)
 
@@ -198,6 +196,21 @@ class ForwardSteps:
                 raise
             return _has_lapsed(item, self._clock())
 
+    def _look_back(self, drive: Drive, item: Item, rotator: Rotator, job: Job) -> None:
+        """Whether what was issued without an answer has ended the old value: then there is only the way on."""
+        if job.old is None or drive.rotation.one_way or drive.rotation.old_dead:
+            return
+        refusal = _find_refusal(rotator, job, job.old)
+        if refusal is not None:
+            with self._database.write() as connection:
+                self._lose_way_back(connection, drive, item, refusal)
+
+    def _lose_way_back(self, connection: Connection, drive: Drive, item: Item, refusal: TargetError) -> None:
+        drive.change(one_way=True)
+        self._rotation_notices.tell_one_way(
+            connection, drive.rotation, Reason.failed(str(refusal)), renew=item.policy.renew
+        )
+
     def _wait_for_check(self, rotation: Rotation) -> Done:
         """The old value stays: nothing that can refuse a value has accepted the new one."""
         check = stand_check(waived=False)
@@ -212,7 +225,7 @@ class ForwardSteps:
             waits_for=(check.why,),
         )
 
-    def _begin_pending(self, drive: Drive, *, issuing: bool) -> int:
+    def _begin_pending(self, drive: Drive, *, issuing: bool, old_dead: bool) -> int:
         """The intent, which is stored, and with the rotation, before anybody outside is asked for a value.
 
         A pending version that another rotation left behind does not stand in the way.
@@ -227,7 +240,7 @@ class ForwardSteps:
                         connection, rotation.item_id, left, actor=rotation.id, reason="left behind"
                     )
                 number = self._versions.begin_pending(connection, rotation.item_id, actor=rotation.id)
-            drive.change(new_number=number, issuing=issuing)
+            drive.change(new_number=number, issuing=issuing, old_dead=old_dead)
         return number
 
     def _find_pending(self, connection: Connection, item_id: str) -> int | None:

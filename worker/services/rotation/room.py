@@ -15,6 +15,7 @@ from worker.services.rotation.decisions import Decisions
 from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lease import LeaseKeeper
+from worker.services.rotation.leasing import Leasing
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.offboarding import Offboarding
 from worker.services.rotation.opening import Opening
@@ -23,6 +24,7 @@ from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.retirement import Retirement
 from worker.services.rotation.rollback import Rollback
+from worker.services.rotation.side_by_side import SideBySide
 from worker.services.rotation.target_room import TargetRoom
 from worker.services.rotation.target_search import TargetSearch
 from worker.services.rotation.value_tests import ValueTests
@@ -41,6 +43,7 @@ class RotationRoom:
     credential_checks: CredentialChecks
     opening: Opening
     rotations: Rotations
+    side_by_side: SideBySide
     target_room: TargetRoom
     decisions: Decisions
     offboarding: Offboarding
@@ -140,6 +143,14 @@ def build_rotation(
     )
     leases = LeaseKeeper(database, clock=clock)
     target_room = TargetRoom(database=database, at_once=settings.target_at_once, clock=clock)
+    leasing = Leasing(
+        database=database,
+        anchors=upkeep.anchors,
+        row_verification=upkeep.row_verification,
+        target_room=target_room,
+        lease=settings.lease,
+        clock=clock,
+    )
     rotations = Rotations(
         database=database,
         audit=audit,
@@ -157,12 +168,10 @@ def build_rotation(
             limits=settings.limits,
             clock=clock,
         ),
-        anchors=upkeep.anchors,
         comparison=comparison,
-        row_verification=upkeep.row_verification,
         jobs=jobs,
+        leasing=leasing,
         leases=leases,
-        target_room=target_room,
         patience=settings.limits.patience,
         lease=settings.lease,
         clock=clock,
@@ -201,6 +210,12 @@ def build_rotation(
         ),
         opening=opening,
         rotations=rotations,
+        side_by_side=SideBySide(
+            database=database,
+            leasing=leasing,
+            rotations=rotations,
+            at_once=settings.rotations_at_once,
+        ),
         target_room=target_room,
         decisions=Decisions(
             database=database,

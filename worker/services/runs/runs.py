@@ -42,7 +42,7 @@ from worker.workflows.schedule import next_run
 from worker.workflows.workflow import Workflow
 
 _log = get_logger(__name__)
-_LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
+LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,15 +178,16 @@ class Runs:
             connection, due.id, due.name, purpose=RunPurpose.PRODUCTION, trigger="schedule", at=now
         )
 
-    def waiting_runs(self, *, opened_before: datetime) -> list[str]:
-        """Runs that were opened and never begun: their message was lost.
-
-        Ends those whose worker died, and wakes the rotations that waited for them.
-        """
+    def end_lost(self) -> None:
+        """Ends runs whose worker died, and wakes the rotations that waited for them."""
         now = self._clock()
         with self._database.write() as connection:
-            lost = run_rows.fail_lost_runs(connection, begun_before=now - _LOST_AFTER, at=now)
+            lost = run_rows.fail_lost_runs(connection, begun_before=now - LOST_AFTER, at=now)
             self._wake_for(connection, lost, now)
+
+    def find_waiting(self, *, opened_before: datetime) -> list[str]:
+        """Runs that were opened and never begun: their message was lost."""
+        with self._database.read() as connection:
             return run_rows.pending_runs(connection, opened_before=opened_before)
 
     def due_runs(self) -> list[str]:

@@ -25,10 +25,12 @@ from worker.services.upkeep.row_verification import RowVerification
 def hold_still(database: Database) -> Iterator[Connection]:
     """Until the block ends nobody writes to the vault, whoever they are, and neither do we.
 
-    `RefusedError` where somebody is connected to its server, `LockedError` where somebody writes.
+    `RefusedError` where somebody is connected to its server, `LockedError` where somebody writes,
+    `ConfigurationError` where a pooler hides who is.
     """
     with database.write() as connection:
         if not database.is_sqlite:
+            postgres_copy.refuse_pooler(database, connection)
             others = postgres_copy.count_other_sessions(connection)
             if others:
                 raise RefusedError(

@@ -132,6 +132,7 @@ class Restores:
         kept = f"nightkey_before_{stamp.lower()}"
         dump = self._home / f".restoring-{secrets.token_hex(4)}"
         with target.write() as connection:
+            postgres_copy.refuse_pooler(target, connection)
             postgres_copy.check_client(connection, "pg_restore")
             tables = postgres_copy.list_tables(connection)
             if tables and not replace:

@@ -1,0 +1,160 @@
+"""One worker drives together what is due together: what is written then, what is called, and what falls out."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, update
+
+from nightkey_demo.loopback import Answer, Incoming
+from tests.faults.vault_copy import let_leases_lapse
+from tests.services.staging import Staged, begin_by_hand, get_rotation, stage
+from worker.domain.saga import State
+from worker.domain.work import Task, Work
+from worker.rows.tables import rotations
+
+AT_ONCE = 4
+PATIENCE = 120.0
+
+
+@pytest.fixture
+def staged(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Staged]:
+    with stage(tmp_path, database_url, clock, rotations_at_once=AT_ONCE, target_at_once=AT_ONCE) as made:
+        yield made
+
+
+def open_tokens(staged: Staged, number: int) -> list[str]:
+    for place in range(number):
+        staged[0].add_token(f"prod-token-{place}", f"account{place}")
+    return [begin_by_hand(staged[0], f"prod-token-{place}") for place in range(number)]
+
+
+def open_passwords(staged: Staged, number: int, *, after: int = 0) -> list[str]:
+    names = [f"prod-password-{place}" for place in range(after, after + number)]
+    for name in names:
+        staged[0].add_item(name, "a-first-value", days=3, mode="auto", rotator="random", lead="14d")
+    return [begin_by_hand(staged[0], name) for name in names]
+
+
+def ring(staged: Staged, rotation_id: str) -> list[Work]:
+    return staged[0].services.night.dispatch.do(Work(Task.ROTATE, rotation_id))
+
+
+def states(staged: Staged, ids: list[str]) -> list[State]:
+    return [get_rotation(staged[0], one).state for one in ids]
+
+
+class Meeting:
+    """A request of each of several rotations, which are answered once all have come."""
+
+    def __init__(self, number: int, method: str) -> None:
+        self._barrier = threading.Barrier(number)
+        self._method = method
+
+    def __call__(self, incoming: Incoming) -> Answer | None:
+        if incoming.method == self._method:
+            self._barrier.wait(PATIENCE)
+        return None
+
+
+@pytest.mark.both
+def test_their_calls_go_out_together(staged: Staged) -> None:
+    ids = open_tokens(staged, AT_ONCE)
+    staged[1].script = Meeting(AT_ONCE, "POST")
+    ring(staged, ids[0])
+    assert states(staged, ids) == [State.WATCHING] * AT_ONCE
+
+
+def test_no_more_are_driven_than_the_setting_says_and_the_one_that_is_asked_for_is_among_them(
+    staged: Staged,
+) -> None:
+    ids = open_passwords(staged, AT_ONCE + 2)
+    ring(staged, ids[-1])
+    driven = [one for one in ids if get_rotation(staged[0], one).state is State.WATCHING]
+    assert driven == [*ids[: AT_ONCE - 1], ids[-1]]
+
+
+def test_they_are_taken_by_one_commit_and_what_they_write_is_committed_together(staged: Staged) -> None:
+    commits: list[str] = []
+    event.listen(staged[0].services.database.engine, "commit", lambda _: commits.append("commit"))
+    (alone,) = open_passwords(staged, 1)
+    commits.clear()
+    ring(staged, alone)
+    of_one = len(commits) - 1  # the first is what takes it
+    ids = open_passwords(staged, AT_ONCE, after=1)
+    commits.clear()
+    ring(staged, ids[0])
+    assert states(staged, ids) == [State.WATCHING] * AT_ONCE
+    assert len(commits) <= 1 + AT_ONCE * of_one
+
+
+@pytest.mark.both
+def test_one_whose_target_fails_waits_and_the_others_go_on(staged: Staged) -> None:
+    ids = open_tokens(staged, AT_ONCE)
+    staged[1].script = lambda incoming: (
+        Answer(status=503, body={}) if incoming.method == "POST" and b'"account1"' in incoming.body else None
+    )
+    ring(staged, ids[0])
+    assert states(staged, ids) == [State.WATCHING, State.PLANNED, State.WATCHING, State.WATCHING]
+    assert get_rotation(staged[0], ids[1]).failing_since is not None
+    assert all(get_rotation(staged[0], one).lease_until is None for one in ids)
+
+
+@pytest.mark.both
+def test_one_that_none_of_us_wrote_so_falls_out_and_the_others_go_on(staged: Staged) -> None:
+    ids = open_passwords(staged, AT_ONCE)
+    with staged[0].services.database.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE rotations SET asked_by = 'somebody' WHERE id = '{ids[1]}'")
+    ring(staged, ids[0])
+    with staged[0].services.database.engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT state FROM rotations ORDER BY id").scalars().all()
+    assert found == ["watching", "planned", "watching", "watching"]
+
+
+@pytest.mark.both
+def test_one_that_another_worker_took_over_changes_nothing_and_the_others_go_on(
+    staged: Staged, clock: Any
+) -> None:
+    """Its lease lapses while all of them are called for."""
+    organisation, service = staged
+    ids = open_tokens(staged, AT_ONCE)
+    meeting, taken = Meeting(AT_ONCE, "POST"), threading.Event()
+
+    def take_over(incoming: Incoming) -> Answer | None:
+        meeting(incoming)
+        if incoming.method == "POST" and b'"account2"' in incoming.body:
+            let_leases_lapse(organisation.services, ids[2])
+            with organisation.services.database.engine.begin() as connection:
+                connection.execute(
+                    update(rotations).where(rotations.c.id == ids[2]).values(fence=rotations.c.fence + 1)
+                )
+            taken.set()
+        return None
+
+    service.script = take_over
+    ring(staged, ids[0])
+    assert taken.is_set()
+    found = states(staged, ids)
+    assert (found[2], found[:2] + found[3:]) == (State.PLANNED, [State.WATCHING] * 3)
+
+
+def test_who_is_told_to_stop_leaves_nothing_under_way(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the second SIGTERM, in the thread that the signal comes to: the others end the step they are at."""
+    ids = open_tokens(staged, AT_ONCE)
+    meeting, main = Meeting(AT_ONCE, "POST"), threading.current_thread()
+    staged[1].script = meeting
+    rotator = staged[0].services.rotation.jobs.load_rotator("http")
+
+    def verify(self: Any, job: Any, *given: Any) -> str:
+        if threading.current_thread() is main and job.new is not None:
+            raise SystemExit(1)
+        return str(before(self, job, *given))
+
+    before = type(rotator).verify
+    monkeypatch.setattr(type(rotator), "verify", verify)
+    with pytest.raises(SystemExit):
+        ring(staged, ids[0])
+    assert [one.name for one in threading.enumerate() if one.name.startswith("rotation")] == []
+    assert all(get_rotation(staged[0], one).lease_until is None for one in ids[1:])
