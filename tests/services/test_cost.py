@@ -13,8 +13,8 @@ from worker.domain.saga import State
 from worker.rows import rotation_steps as step_rows
 
 STEPS = ["create", "install", "verify", "node test", "workflow test", "activate", "watch"]
-NOTHING_OUTSIDE = {"sqlite": (2, 31), "postgresql": (3, 40)}
-WITH_A_TARGET = {"sqlite": (10, 121), "postgresql": (11, 136)}
+NOTHING_OUTSIDE = {"sqlite": (2, 29), "postgresql": (3, 40)}
+WITH_A_TARGET = {"sqlite": (10, 110), "postgresql": (11, 135)}
 """Commits and statements at most, from its plan until it watches, with its lease. Where writers do not take
 turns, rows are locked before what is written for them, and an activation begins a transaction.
 """
