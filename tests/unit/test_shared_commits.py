@@ -224,3 +224,43 @@ def test_nothing_is_begun_twice_where_it_cannot_be_begun(shared: SharedCommits, 
     with shared.join() as connection:
         connection.execute(insert(ROWS).values(id=2))
     assert stored(database) == [2]
+
+
+def test_a_part_that_cannot_begin_takes_nothing_of_the_others_along(database: Database, queue: Queue) -> None:
+    """As where it is told to stop in that moment: what others wrote keeps what is written last, or is undone."""
+    begun: list[str] = []
+
+    def stop(_connection: Connection, name: str) -> None:
+        begun.append(name)
+        if len(begun) == 2:
+            raise KilledError
+
+    event.listen(database.engine, "savepoint", stop)
+    queue.begin(lambda connection: write(connection, 1))
+    queue.add(lambda connection: write(connection, 2))
+    first, second = queue.go()
+    assert isinstance(first, ConflictError)
+    assert isinstance(second, KilledError)
+    assert stored(database) == stored(database, LAST) == []
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_part_that_cannot_be_released_undoes_all(database: Database, queue: Queue, lost: bool) -> None:
+    """Told to stop in that moment, or the database had undone everything, which nobody had noticed."""
+
+    def stop(connection: Connection, _name: str, _context: None) -> None:
+        if lost:
+            connection.exec_driver_sql("ROLLBACK")
+        else:
+            raise KilledError
+
+    def write_last(connection: Connection) -> None:
+        write(connection, 2)
+        event.listen(database.engine, "release_savepoint", stop)
+
+    queue.begin(lambda connection: write(connection, 1))
+    queue.add(write_last)
+    first, second = queue.go()
+    assert isinstance(first, ConflictError)
+    assert isinstance(second, NightkeyError if lost else KilledError)
+    assert stored(database) == stored(database, LAST) == []
