@@ -112,18 +112,19 @@ class _SharedTransaction:
     @contextmanager
     def part(self, begin: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
         connection = self._enter(begin)
-        before = set_aside(connection)
+        info = connection.info  # one that is lost gives it no more
+        before = set_aside(info)
         nested: NestedTransaction | None = None
         try:
             nested = connection.begin_nested()
             yield connection
             nested.commit()
         except BaseException as error:
-            set_aside(connection)
+            set_aside(info)
             self._undo(nested, error)
             raise
         finally:
-            put_back(connection, before)
+            put_back(info, before)
 
     def end(self) -> None:
         """Commits it, or undoes all of it where it is broken."""
@@ -153,7 +154,7 @@ class _SharedTransaction:
         the database may have undone everything.
         """
         self._broken = error
-        if nested is not None and nested.is_active:
+        if nested is not None and nested.is_active and not nested.connection.invalidated:
             with suppress(SQLAlchemyError):
                 nested.rollback()
                 self._broken = None

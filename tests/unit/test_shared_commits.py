@@ -227,7 +227,7 @@ def test_nothing_is_begun_twice_where_it_cannot_be_begun(shared: SharedCommits, 
 
 
 def test_a_part_that_cannot_begin_takes_nothing_of_the_others_along(database: Database, queue: Queue) -> None:
-    """As where it is told to stop in that moment: what others wrote keeps what is written last, or is undone."""
+    """As where it is told to stop in that moment: what others wrote is undone, or keeps its last rows."""
     begun: list[str] = []
 
     def stop(_connection: Connection, name: str) -> None:
@@ -263,4 +263,24 @@ def test_a_part_that_cannot_be_released_undoes_all(database: Database, queue: Qu
     first, second = queue.go()
     assert isinstance(first, ConflictError)
     assert isinstance(second, NightkeyError if lost else KilledError)
+    assert stored(database) == stored(database, LAST) == []
+
+
+def test_who_is_told_to_stop_in_a_statement_undoes_all(database: Database, queue: Queue) -> None:
+    """SQLAlchemy gives a connection up then."""
+
+    def kill(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement == "SELECT 2":
+            raise KilledError
+
+    def stop(connection: Connection) -> None:
+        write(connection, 2)
+        connection.exec_driver_sql("SELECT 2")
+
+    event.listen(database.engine, "before_cursor_execute", kill)
+    queue.begin(lambda connection: write(connection, 1))
+    queue.add(stop)
+    first, second = queue.go()
+    assert isinstance(first, ConflictError)
+    assert isinstance(second, KilledError)
     assert stored(database) == stored(database, LAST) == []
