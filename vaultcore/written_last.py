@@ -44,9 +44,7 @@ def forget_kept(info: dict[Any, Any]) -> None:
 
 
 def set_aside(info: dict[Any, Any]) -> WrittenLast | None:
-    """What is kept so far in a transaction whose connection has this `info`: what comes from now on is kept apart
-    from it.
-    """
+    """What is kept so far where the connection has this `info`: what comes from now on is kept apart."""
     kept: WrittenLast | None = info.pop(_LAST, None)
     return kept
 
