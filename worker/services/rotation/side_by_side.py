@@ -35,8 +35,12 @@ class SideBySide:
         """That one if it is due, and others that are, as many as there is room for: each that was driven."""
         if self._at_once == 1:
             alone = self._leasing.take(rotation_id)
-            return [] if alone is None else [self._drive(alone, tell, None, lambda: False)]
-        return self._drive_all(self._leasing.take_due(most=self._at_once, first=rotation_id), tell)
+            leased = [] if alone is None else [alone]
+        else:
+            leased = self._leasing.take_due(most=self._at_once, first=rotation_id)
+        driven = self._drive_all(leased, tell)
+        self._database.scrub_again()  # those side by side hold up each other's
+        return driven
 
     def _drive_all(self, leased: list[Rotation], tell: Tell) -> list[Advanced]:
         if len(leased) < 2:
