@@ -157,7 +157,8 @@ class Database:
         see `UnitOfWork`. What is not committed when the block raises is undone. `shared`: the transactions are
         shared with the units of other threads.
         """
-        unit = UnitOfWork(self._transaction if shared is None else shared.join, holder)
+        begin = self._transaction if shared is None else shared.join
+        unit = UnitOfWork(begin, holder, alone=self._transaction)
         self._of_thread.unit = unit
         try:
             yield unit

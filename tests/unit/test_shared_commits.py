@@ -284,3 +284,37 @@ def test_who_is_told_to_stop_in_a_statement_undoes_all(database: Database, queue
     assert isinstance(first, ConflictError)
     assert isinstance(second, KilledError)
     assert stored(database) == stored(database, LAST) == []
+
+
+class Holder:
+    """Of a unit that stores nothing of its own."""
+
+    is_ahead = False
+
+    def begin(self, connection: Connection) -> None: ...
+    def store(self, connection: Connection) -> None: ...
+    def settle(self, *, kept: bool) -> None: ...
+
+
+def test_what_is_committed_one_by_one_is_shared_with_nobody(
+    database: Database, shared: SharedCommits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what another thread writes, and the commit refuses, would be held against it once more."""
+    joined: list[int] = []
+    join = shared.join
+
+    def watch() -> Any:
+        joined.append(len(stored(database)))
+        return join()
+
+    monkeypatch.setattr(shared, "join", watch)
+    with database.unit(Holder(), shared) as unit:
+        with database.write() as connection:
+            write(connection, 1)
+        unit.leave()
+        unit.one_by_one = True
+        for number in (2, 3):
+            with database.write() as connection:
+                write(connection, number)
+            assert stored(database, LAST) == list(range(1, number + 1))
+    assert joined == [0]
