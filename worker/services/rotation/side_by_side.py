@@ -29,15 +29,15 @@ class SideBySide:
         self._database = database
         self._leasing = leasing
         self._rotations = rotations
-        self._at_once = at_once
+        self.at_once = at_once
 
     def drive(self, rotation_id: str, *, tell: Tell) -> list[Advanced]:
         """That one if it is due, and others that are, as many as there is room for: each that was driven."""
-        if self._at_once == 1:
+        if self.at_once == 1:
             alone = self._leasing.take(rotation_id)
             leased = [] if alone is None else [alone]
         else:
-            leased = self._leasing.take_due(most=self._at_once, first=rotation_id)
+            leased = self._leasing.take_due(most=self.at_once, first=rotation_id)
         driven = self._drive_all(leased, tell)
         self._database.scrub_again()  # those side by side hold up each other's
         return driven
