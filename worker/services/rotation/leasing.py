@@ -61,20 +61,20 @@ class Leasing:
     def take_due(self, *, most: int, first: str) -> list[Rotation]:
         """That one if it may be had, and as many others that are due, in one transaction.
 
-        What was cut off is taken alone: if it is what ends its worker, that is held against nobody else.
+        What was cut off twice is taken alone: if it is what ends its worker, that is held against nobody else.
         """
         self._anchors.refuse_older()
         with self._database.write() as connection:
             wanted = self._lease_due(connection, [first], most=1)
-            cut_off = any(one.cut_off for one in wanted.leased)
+            cut_off = any(one.cut_off > 1 for one in wanted.leased)
             left = 0 if cut_off else most - len(wanted.leased)
-            others = self._lease_due(connection, None, most=left, given_back=True)
+            others = self._lease_due(connection, None, most=left, steady=True)
         for rotation_id, error in (wanted.refused | others.refused).items():
             self._refuse(rotation_id, error)
         return [*wanted.leased, *others.leased]
 
     def _lease_due(
-        self, connection: Connection, ids: list[str] | None, *, most: int, given_back: bool = False
+        self, connection: Connection, ids: list[str] | None, *, most: int, steady: bool = False
     ) -> due_rows.DueLeases:
         return due_rows.lease_due(
             connection,
@@ -83,7 +83,7 @@ class Leasing:
             now=self._clock(),
             lease=self._lease,
             at_once=self._target_room.at_once,
-            given_back=given_back,
+            steady=steady,
         )
 
     def release(self, leased: Rotation) -> Rotation:
