@@ -139,7 +139,7 @@ def _take_due_of(dialect: str, of_ids: bool, steady: bool) -> ReturningUpdate[*t
 
 
 def _is_among(of_ids: bool, steady: bool) -> list[ColumnElement[bool]]:
-    among = [rotations.c.id.in_(bindparam("ids", expanding=True))] if of_ids else []
+    among: list[ColumnElement[bool]] = [rotations.c.id.in_(bindparam("ids", expanding=True))] if of_ids else []
     began = rotations.c.attempts - rotations.c.outages - rotations.c.polls
     among += [began <= 1] if steady else []
     return [*among, rotations.c.id.not_in(bindparam("besides", expanding=True))]
