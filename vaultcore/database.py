@@ -96,6 +96,7 @@ class Database:
         self.where = f"the database {_name_place(parsed)}"
         """What it is called in a sentence: its file, or its host and name, and never who logs in."""
         self._of_thread = threading.local()
+        self._owes_scrub = False
         self.engine = _make_engine(url, is_sqlite=self.is_sqlite, setting=setting)
 
     def keep_macs(self, macs: RowMacs) -> None:
@@ -156,7 +157,8 @@ class Database:
         see `UnitOfWork`. What is not committed when the block raises is undone. `shared`: the transactions are
         shared with the units of other threads.
         """
-        unit = UnitOfWork(self._transaction if shared is None else shared.join, holder)
+        begin = self._transaction if shared is None else shared.join
+        unit = UnitOfWork(begin, holder, alone=self._transaction)
         self._of_thread.unit = unit
         try:
             yield unit
@@ -245,17 +247,26 @@ class Database:
     def scrub(self) -> None:
         """After a value was destroyed: no copy of it stays behind in the write-ahead log.
 
-        SQLite overwrites deleted bytes (`secure_delete`) and here empties its log; readers may
-        hold that up, then the next scrub does it: it never waits, since it would keep all writers
-        waiting, too. PostgreSQL keeps dead rows until vacuum.
+        SQLite overwrites deleted bytes (`secure_delete`) and here empties its log; readers and writers
+        may hold that up, then the next scrub does it, or `scrub_again`: it never waits, since it would
+        keep all writers waiting, too. PostgreSQL keeps dead rows until vacuum.
         """
         if self.is_sqlite:
+            self._owes_scrub = False
+            held_up = True
             with self._edge(), self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA busy_timeout=0")
                 try:
-                    connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                    held_up = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar() != 0
                 finally:
+                    if held_up:
+                        self._owes_scrub = True
                     connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+
+    def scrub_again(self) -> None:
+        """What held up a scrub of this process may be over."""
+        if self._owes_scrub:
+            self.scrub()
 
     def ping(self) -> bool:
         """Whether it answers; if not, it may as well raise."""

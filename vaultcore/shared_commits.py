@@ -9,7 +9,7 @@ A part that fails is undone alone, and the others stand. If the transaction itse
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from sqlalchemy import Connection, NestedTransaction
 from sqlalchemy.exc import SQLAlchemyError
@@ -112,17 +112,19 @@ class _SharedTransaction:
     @contextmanager
     def part(self, begin: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
         connection = self._enter(begin)
-        before = set_aside(connection)
-        nested = connection.begin_nested()
+        info = connection.info  # one that is lost gives it no more
+        before = set_aside(info)
+        nested: NestedTransaction | None = None
         try:
+            nested = connection.begin_nested()
             yield connection
             nested.commit()
         except BaseException as error:
-            set_aside(connection)
+            set_aside(info)
             self._undo(nested, error)
             raise
         finally:
-            put_back(connection, before)
+            put_back(info, before)
 
     def end(self) -> None:
         """Commits it, or undoes all of it where it is broken."""
@@ -147,11 +149,15 @@ class _SharedTransaction:
             self._transaction = transaction
         return self._connection
 
-    def _undo(self, nested: NestedTransaction, error: BaseException) -> None:
-        try:
-            nested.rollback()
-        except SQLAlchemyError:  # the database has undone all of it
-            self._broken = error
+    def _undo(self, nested: NestedTransaction | None, error: BaseException) -> None:
+        """The part alone; where that cannot be, all of it: one that was released stands as the others do, and
+        the database may have undone everything.
+        """
+        self._broken = error
+        if nested is not None and nested.is_active and not nested.connection.invalidated:
+            with suppress(SQLAlchemyError):
+                nested.rollback()
+                self._broken = None
 
 
 def _make_conflict() -> ConflictError:

@@ -41,10 +41,17 @@ class Holder(Protocol):
 
 
 class UnitOfWork:
-    """One thread's. `begin` opens a transaction."""
+    """One thread's. `begin` opens a transaction, which may be shared, `alone` one that is not."""
 
-    def __init__(self, begin: Callable[[], AbstractContextManager[Connection]], holder: Holder) -> None:
+    def __init__(
+        self,
+        begin: Callable[[], AbstractContextManager[Connection]],
+        holder: Holder,
+        *,
+        alone: Callable[[], AbstractContextManager[Connection]],
+    ) -> None:
         self._begin = begin
+        self._alone = alone
         self._holder = holder
         self._transaction: AbstractContextManager[Connection] | None = None
         self._connection: Connection | None = None
@@ -54,7 +61,9 @@ class UnitOfWork:
         self._blocks = 0
         self._wrote = False
         self.one_by_one = False
-        """Each write is committed by itself, as outside of a unit: one that fails undoes nothing else."""
+        """Each write is committed by itself, as outside of a unit: one that fails undoes nothing else, and what
+        other threads write does not make it fail.
+        """
 
     def leave(self) -> None:
         """What was written stands now, and others see it; so does what its holder stores. Nothing is open."""
@@ -110,7 +119,7 @@ class UnitOfWork:
 
     def _join(self) -> Connection:
         if self._connection is None:
-            transaction = self._begin()
+            transaction = self._alone() if self.one_by_one else self._begin()
             self._connection = transaction.__enter__()
             self._transaction = transaction
             self._info = self._connection.info  # a connection that is lost gives it no more

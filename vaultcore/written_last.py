@@ -43,20 +43,20 @@ def forget_kept(info: dict[Any, Any]) -> None:
     info.pop(_LAST, None)
 
 
-def set_aside(connection: Connection) -> WrittenLast | None:
-    """What is kept so far: what comes from now on is kept apart from it."""
-    kept: WrittenLast | None = connection.info.pop(_LAST, None)
+def set_aside(info: dict[Any, Any]) -> WrittenLast | None:
+    """What is kept so far where the connection has this `info`: what comes from now on is kept apart."""
+    kept: WrittenLast | None = info.pop(_LAST, None)
     return kept
 
 
-def put_back(connection: Connection, before: WrittenLast | None) -> None:
+def put_back(info: dict[Any, Any], before: WrittenLast | None) -> None:
     """What was set aside, before whatever was kept since."""
     if before is None:
         return
-    since = set_aside(connection)
+    since = set_aside(info)
     if since is not None:
         before.add_later(since)
-    connection.info[_LAST] = before
+    info[_LAST] = before
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """One worker drives together what is due together: what is written then, what is called, and what falls out."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.services.staging import Staged, begin_by_hand, get_rotation, stage
 from worker.domain.saga import State
 from worker.domain.work import Task, Work
 from worker.rows.tables import rotations
+from worker.services.rotation.advance import Advanced, Rotations
 
 AT_ONCE = 4
 PATIENCE = 120.0
@@ -114,6 +117,23 @@ def test_one_that_none_of_us_wrote_so_falls_out_and_the_others_go_on(staged: Sta
 
 
 @pytest.mark.both
+def test_what_was_cut_off_twice_is_driven_alone(staged: Staged) -> None:
+    """One of them has killed their worker, perhaps: that is held against no other for long."""
+    services = staged[0].services
+    ids = open_passwords(staged, AT_ONCE)
+    leasing = services.rotation.side_by_side._leasing
+    for _ in range(2):
+        assert len(leasing.take_due(most=AT_ONCE, first=ids[0])) == AT_ONCE
+        let_leases_lapse(services)
+    fresh = open_passwords(staged, 2, after=AT_ONCE)
+    ring(staged, fresh[0])
+    assert states(staged, [*ids, *fresh]) == [State.PLANNED] * AT_ONCE + [State.WATCHING] * 2
+    for number, one in enumerate(ids, start=1):
+        ring(staged, one)
+        assert states(staged, ids) == [State.WATCHING] * number + [State.PLANNED] * (AT_ONCE - number)
+
+
+@pytest.mark.both
 def test_one_that_another_worker_took_over_changes_nothing_and_the_others_go_on(
     staged: Staged, clock: Any
 ) -> None:
@@ -140,21 +160,42 @@ def test_one_that_another_worker_took_over_changes_nothing_and_the_others_go_on(
     assert (found[2], found[:2] + found[3:]) == (State.PLANNED, [State.WATCHING] * 3)
 
 
-def test_who_is_told_to_stop_leaves_nothing_under_way(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As at the second SIGTERM, in the thread that the signal comes to: the others end the step they are at."""
+def test_who_is_told_to_stop_leaves_nothing_under_way(staged: Staged) -> None:
+    """As at the second SIGTERM, while all are called for: each ends the step that it is at."""
     ids = open_tokens(staged, AT_ONCE)
-    meeting, main = Meeting(AT_ONCE, "POST"), threading.current_thread()
-    staged[1].script = meeting
-    rotator = staged[0].services.rotation.jobs.load_rotator("http")
+    meeting = Meeting(AT_ONCE, "POST")
 
-    def verify(self: Any, job: Any, *given: Any) -> str:
-        if threading.current_thread() is main and job.new is not None:
-            raise SystemExit(1)
-        return str(before(self, job, *given))
+    def stop(*_: object) -> None:
+        raise SystemExit(1)
 
-    before = type(rotator).verify
-    monkeypatch.setattr(type(rotator), "verify", verify)
-    with pytest.raises(SystemExit):
-        ring(staged, ids[0])
+    def tell_to_stop(incoming: Incoming) -> Answer | None:
+        answer = meeting(incoming)
+        if incoming.method == "POST" and b'"account0"' in incoming.body:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return answer
+
+    staged[1].script = tell_to_stop
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        with pytest.raises(SystemExit):
+            ring(staged, ids[0])
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     assert [one.name for one in threading.enumerate() if one.name.startswith("rotation")] == []
-    assert all(get_rotation(staged[0], one).lease_until is None for one in ids[1:])
+    assert all(get_rotation(staged[0], one).lease_until is None for one in ids)
+
+
+def test_the_thread_that_signals_come_to_drives_none_of_several(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they raise there would keep a turn from the others for ever."""
+    ids, main, seen = open_passwords(staged, AT_ONCE), threading.current_thread(), []
+    drive = Rotations.drive_leased
+
+    def watch(*given: Any, **named: Any) -> Advanced:
+        seen.append(threading.current_thread() is main)
+        return drive(*given, **named)
+
+    monkeypatch.setattr(Rotations, "drive_leased", watch)
+    ring(staged, ids[0])
+    assert seen == [False] * AT_ONCE

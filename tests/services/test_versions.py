@@ -382,6 +382,19 @@ def test_a_deleted_item_leaves_no_sealed_value_in_the_files(moves: Moves, tmp_pa
     ]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_held_up_a_scrub_is_made_up_for_by_the_next_look(moves: Moves, tmp_path: Path) -> None:
+    item, database = moves.add(value="v" * 1500).item, moves.services.database
+    end = _sealed(moves, item.id, 1)["record"][-32:]
+    moves.delete(TOKEN)
+    with database.engine.connect() as reader:
+        reader.exec_driver_sql("SELECT * FROM items").all()
+        database.scrub()
+        assert end in _files(tmp_path)
+    database.scrub_again()
+    assert end not in _files(tmp_path)
+
+
 def _files(folder: Path) -> bytes:
     """All that the database has on the disk: its file, its write-ahead log and its shared memory."""
     files = sorted(folder.glob("test.db*"))

@@ -224,3 +224,97 @@ def test_nothing_is_begun_twice_where_it_cannot_be_begun(shared: SharedCommits, 
     with shared.join() as connection:
         connection.execute(insert(ROWS).values(id=2))
     assert stored(database) == [2]
+
+
+def test_a_part_that_cannot_begin_takes_nothing_of_the_others_along(database: Database, queue: Queue) -> None:
+    """As where it is told to stop in that moment: what others wrote is undone, or keeps its last rows."""
+    begun: list[str] = []
+
+    def stop(_connection: Connection, name: str) -> None:
+        begun.append(name)
+        if len(begun) == 2:
+            raise KilledError
+
+    event.listen(database.engine, "savepoint", stop)
+    queue.begin(lambda connection: write(connection, 1))
+    queue.add(lambda connection: write(connection, 2))
+    first, second = queue.go()
+    assert isinstance(first, ConflictError)
+    assert isinstance(second, KilledError)
+    assert stored(database) == stored(database, LAST) == []
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_part_that_cannot_be_released_undoes_all(database: Database, queue: Queue, lost: bool) -> None:
+    """Told to stop in that moment, or the database had undone everything, which nobody had noticed."""
+
+    def stop(connection: Connection, _name: str, _context: None) -> None:
+        if lost:
+            connection.exec_driver_sql("ROLLBACK")
+        else:
+            raise KilledError
+
+    def write_last(connection: Connection) -> None:
+        write(connection, 2)
+        event.listen(database.engine, "release_savepoint", stop)
+
+    queue.begin(lambda connection: write(connection, 1))
+    queue.add(write_last)
+    first, second = queue.go()
+    assert isinstance(first, ConflictError)
+    assert isinstance(second, NightkeyError if lost else KilledError)
+    assert stored(database) == stored(database, LAST) == []
+
+
+def test_who_is_told_to_stop_in_a_statement_undoes_all(database: Database, queue: Queue) -> None:
+    """SQLAlchemy gives a connection up then."""
+
+    def kill(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement == "SELECT 2":
+            raise KilledError
+
+    def stop(connection: Connection) -> None:
+        write(connection, 2)
+        connection.exec_driver_sql("SELECT 2")
+
+    event.listen(database.engine, "before_cursor_execute", kill)
+    queue.begin(lambda connection: write(connection, 1))
+    queue.add(stop)
+    first, second = queue.go()
+    assert isinstance(first, ConflictError)
+    assert isinstance(second, KilledError)
+    assert stored(database) == stored(database, LAST) == []
+
+
+class Holder:
+    """Of a unit that stores nothing of its own."""
+
+    is_ahead = False
+
+    def begin(self, connection: Connection) -> None: ...
+    def store(self, connection: Connection) -> None: ...
+    def settle(self, *, kept: bool) -> None: ...
+
+
+def test_what_is_committed_one_by_one_is_shared_with_nobody(
+    database: Database, shared: SharedCommits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what another thread writes, and the commit refuses, would be held against it once more."""
+    joined: list[int] = []
+    join = shared.join
+
+    def watch() -> Any:
+        joined.append(len(stored(database)))
+        return join()
+
+    monkeypatch.setattr(shared, "join", watch)
+    with database.unit(Holder(), shared) as unit:
+        with database.write() as connection:
+            write(connection, 1)
+        unit.leave()
+        unit.one_by_one = True
+        for number in (2, 3):
+            with database.write() as connection:
+                write(connection, number)
+            assert stored(database, LAST) == list(range(1, number + 1))
+    assert joined == [0]

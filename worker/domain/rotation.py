@@ -70,6 +70,11 @@ class Rotation:
         """The old value does not work: since another was issued, or since before that."""
         return self.one_way or self.old_dead
 
+    @property
+    def cut_off(self) -> int:
+        """Of one that is leased: how often its present step began before, and did not end."""
+        return self.attempts - self.outages - self.polls - 1
+
     def is_overtaken(self, version: int | None) -> bool:
         """Whether a person has given another value since: `version` of the item is current."""
         return version not in (None, self.old_number, self.new_number)

@@ -50,8 +50,10 @@ def lease_due(
     now: datetime,
     lease: timedelta,
     at_once: int,
+    steady: bool = False,
 ) -> DueLeases:
     """Takes up to `most` rotations that are due, of these or of any, each as `lease_rotation` takes one.
+    `steady`: none whose present step was cut off more than once.
 
     Where it takes none, there are none to be had; where it takes some, there may be more: those that are looked
     at first may be of one target. It waits for nobody: where others hold a row, or lease at a target, in this
@@ -71,7 +73,7 @@ def lease_due(
     goes_on = True
     while goes_on and len(leased) < most:
         asked = {**given, "most": most - len(leased), "besides": list(refused)}
-        taken = _take_some(connection, ids, asked)
+        taken = _take_some(connection, ids, asked, steady)
         found = {row.id: _read_or_refuse(connection, row) for row in taken}
         leased += [one for one in found.values() if isinstance(one, Rotation)]
         wrong = {key: one for key, one in found.items() if isinstance(one, UnreadableError)}
@@ -83,14 +85,14 @@ def lease_due(
 
 
 def _take_some(
-    connection: Connection, ids: Collection[str] | None, given: Mapping[str, Any]
+    connection: Connection, ids: Collection[str] | None, given: Mapping[str, Any], steady: bool
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     dialect, of_ids = connection.dialect.name, ids is not None
     among = {} if ids is None else {"ids": list(ids)}
     if dialect != "postgresql":
-        return connection.execute(_take_due_of(dialect, of_ids), {**given, **among}).all()
-    while locked := connection.execute(_lock_due(of_ids), {**given, **among}).scalars().all():
-        taken = connection.execute(_take_due_of(dialect, True), {**given, "ids": locked}).all()
+        return connection.execute(_take_due_of(dialect, of_ids, steady), {**given, **among}).all()
+    while locked := connection.execute(_lock_due(of_ids, steady), {**given, **among}).scalars().all():
+        taken = connection.execute(_take_due_of(dialect, True, steady), {**given, "ids": locked}).all()
         if taken:  # else somebody took the last room there, and gave its lock back, just before
             return taken
     return []
@@ -104,7 +106,7 @@ def _read_or_refuse(connection: Connection, row: Row[*tuple[Any, ...]]) -> Rotat
 
 
 @cache
-def _lock_due(of_ids: bool) -> Select[str]:
+def _lock_due(of_ids: bool, steady: bool) -> Select[str]:
     """The first that may be leased, with their targets: rows and targets that others have locked are passed by.
 
     No target is locked for a row that is not taken: a CASE decides in its order, and few rows are looked at, as
@@ -112,16 +114,20 @@ def _lock_due(of_ids: bool) -> Select[str]:
     """
     free = or_(rotations.c.target.is_(None), rotations.c.emergency, target_room.try_lock(rotations.c.target))
     may_be = case((and_(*_may_be_leased("postgresql")), free), else_=false())
-    first = select(rotations.c.id).where(*is_due(), *_is_among(of_ids), may_be).order_by(rotations.c.next_at)
+    first = (
+        select(rotations.c.id)
+        .where(*is_due(), *_is_among(of_ids, steady), may_be)
+        .order_by(rotations.c.next_at)
+    )
     return first.limit(bindparam("most")).with_for_update(skip_locked=True)
 
 
 @cache
-def _take_due_of(dialect: str, of_ids: bool) -> ReturningUpdate[*tuple[Any, ...]]:
+def _take_due_of(dialect: str, of_ids: bool, steady: bool) -> ReturningUpdate[*tuple[Any, ...]]:
     """The first that may be leased, as far as each has room at its target after those before it."""
     due = (
         select(rotations.c.id, rotations.c.target, rotations.c.emergency, rotations.c.next_at)
-        .where(*is_due(), *_is_among(of_ids), *_may_be_leased(dialect))
+        .where(*is_due(), *_is_among(of_ids, steady), *_may_be_leased(dialect))
         .order_by(rotations.c.next_at, rotations.c.id)
         .limit(bindparam("most"))
         .subquery()
@@ -132,8 +138,10 @@ def _take_due_of(dialect: str, of_ids: bool) -> ReturningUpdate[*tuple[Any, ...]
     return lease_those(dialect, rotations.c.id.in_(with_room))
 
 
-def _is_among(of_ids: bool) -> list[ColumnElement[bool]]:
-    among = [rotations.c.id.in_(bindparam("ids", expanding=True))] if of_ids else []
+def _is_among(of_ids: bool, steady: bool) -> list[ColumnElement[bool]]:
+    among: list[ColumnElement[bool]] = [rotations.c.id.in_(bindparam("ids", expanding=True))] if of_ids else []
+    began = rotations.c.attempts - rotations.c.outages - rotations.c.polls
+    among += [began <= 1] if steady else []
     return [*among, rotations.c.id.not_in(bindparam("besides", expanding=True))]
 
 

@@ -334,10 +334,9 @@ class Rotations:
         """
         problem = None
         leads_to = find_target(item.policy)
-        cut_off = leased.attempts - leased.outages - leased.polls - 1
         before = leased.state in saga.BEFORE_ACTIVATION
-        if cut_off > _CUT_OFF_LIMIT:
-            problem = Reason.of(Code.CUT_OFF, times=cut_off)
+        if leased.cut_off > _CUT_OFF_LIMIT:
+            problem = Reason.of(Code.CUT_OFF, times=leased.cut_off)
         elif before and leased.request_digest is not None and leased.request_digest != digest_request(item):
             problem = Reason.of(Code.CHANGED_SINCE_APPROVAL)
         elif None not in (leased.target, leads_to) and leased.target != leads_to:

@@ -59,16 +59,23 @@ class Leasing:
         return None
 
     def take_due(self, *, most: int, first: str) -> list[Rotation]:
-        """That one if it may be had, and as many others that are due, in one transaction."""
+        """That one if it may be had, and as many others that are due, in one transaction.
+
+        What was cut off twice is taken alone: if it is what ends its worker, that is held against nobody else.
+        """
         self._anchors.refuse_older()
         with self._database.write() as connection:
             wanted = self._lease_due(connection, [first], most=1)
-            others = self._lease_due(connection, None, most=most - len(wanted.leased))
+            cut_off = any(one.cut_off > 1 for one in wanted.leased)
+            left = 0 if cut_off else most - len(wanted.leased)
+            others = self._lease_due(connection, None, most=left, steady=True)
         for rotation_id, error in (wanted.refused | others.refused).items():
             self._refuse(rotation_id, error)
         return [*wanted.leased, *others.leased]
 
-    def _lease_due(self, connection: Connection, ids: list[str] | None, *, most: int) -> due_rows.DueLeases:
+    def _lease_due(
+        self, connection: Connection, ids: list[str] | None, *, most: int, steady: bool = False
+    ) -> due_rows.DueLeases:
         return due_rows.lease_due(
             connection,
             ids,
@@ -76,6 +83,7 @@ class Leasing:
             now=self._clock(),
             lease=self._lease,
             at_once=self._target_room.at_once,
+            steady=steady,
         )
 
     def release(self, leased: Rotation) -> Rotation:

@@ -3,10 +3,13 @@
 Each goes its own way, under its own lease. What they write is committed together, and their calls go out
 together: see `vaultcore.shared_commits`. One that fails, or waits, holds up no other. Those of one target share
 the logins that stay open there.
+
+The thread that a signal comes to drives none of them: what it raises, wherever that is, may neither keep a turn
+from the others nor forget to wake them. Once told to stop, each ends the step that it is at.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from threading import Event
 
@@ -32,25 +35,28 @@ class SideBySide:
         """That one if it is due, and others that are, as many as there is room for: each that was driven."""
         if self.at_once == 1:
             alone = self._leasing.take(rotation_id)
-            return [] if alone is None else [self._drive(alone, tell, None, lambda: False)]
-        return self._drive_all(self._leasing.take_due(most=self.at_once, first=rotation_id), tell)
+            leased = [] if alone is None else [alone]
+        else:
+            leased = self._leasing.take_due(most=self.at_once, first=rotation_id)
+        driven = self._drive_all(leased, tell)
+        self._database.scrub_again()  # those side by side hold up each other's
+        return driven
 
     def _drive_all(self, leased: list[Rotation], tell: Tell) -> list[Advanced]:
         if len(leased) < 2:
             return [self._drive(one, tell, None, lambda: False) for one in leased]
         shared, stopping = self._database.share_commits(), Event()
-        first, *others = leased
-        with sessions_kept(), ThreadPoolExecutor(len(others), thread_name_prefix="rotation") as pool:
-            beside = [
-                pool.submit(copy_context().run, self._drive, one, tell, shared, stopping.is_set)
-                for one in others
-            ]
+        with sessions_kept(), ThreadPoolExecutor(len(leased), thread_name_prefix="rotation") as pool:
             try:
-                own = self._drive(first, tell, shared, stopping.is_set)
-            except BaseException:  # this process is told to stop, or its database is away
+                driven = [
+                    pool.submit(copy_context().run, self._drive, one, tell, shared, stopping.is_set)
+                    for one in leased
+                ]
+                wait(driven)
+            except BaseException:  # this process is told to stop
                 stopping.set()
                 raise
-        return [own, *(one.result() for one in beside)]
+        return [one.result() for one in driven]
 
     def _drive(
         self, leased: Rotation, tell: Tell, shared: SharedCommits | None, stopped: Callable[[], bool]
