@@ -26,6 +26,8 @@ from worker.bootstrap import Services
 from worker.domain.work import RESUME, Task, Work, after_night
 
 _numbers = itertools.count(1)
+DRIVING = "rotation"
+"""How the names of threads begin that drive rotations side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,30 +60,39 @@ class Stopping:
 
 
 class Fuse:
-    """Burns down by a moment each. A worker is stopped only where it holds no transaction open."""
+    """Burns down by a moment each, in whichever thread drives a rotation. A worker is stopped only where it holds
+    no transaction open: in the thread that takes them, while no other is at work.
+    """
 
     def __init__(self, line: Connection) -> None:
         self._line = line
         self._left = 0
         self._what = signal.SIGKILL
         self._thread = threading.get_ident()
+        self._burning = threading.Lock()
 
     def light(self, strike: Strike | None) -> None:
         self._left = 0 if strike is None else strike.after
         self._what = signal.SIGKILL if strike is None else strike.what
 
     def note(self, moment: Moment, _about: str) -> None:
-        if self._left == 0 or threading.get_ident() != self._thread:
+        if self._left == 0 or not self._burns(moment):
             return
-        if self._what is signal.SIGSTOP and moment is Moment.BEFORE_COMMIT:
-            return
-        self._left -= 1
-        if self._left == 0:
-            if self._what is signal.SIGSTOP:
-                self._line.send(Stopping())
-                self._line.recv()
-            else:
-                os.kill(os.getpid(), self._what)
+        with self._burning:
+            self._left -= 1
+            if self._left != 0:
+                return
+        if self._what is signal.SIGSTOP:
+            self._line.send(Stopping())
+            self._line.recv()
+        else:
+            os.kill(os.getpid(), self._what)
+
+    def _burns(self, moment: Moment) -> bool:
+        is_first = threading.get_ident() == self._thread
+        if self._what is signal.SIGSTOP:
+            return is_first and moment is not Moment.BEFORE_COMMIT
+        return is_first or threading.current_thread().name.startswith(DRIVING)
 
 
 def _begin_night(services: Services, slot: str) -> list[Work]:
