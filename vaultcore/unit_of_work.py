@@ -74,8 +74,8 @@ class UnitOfWork:
                 pass
         if self._wrote:
             self._commit()
-        else:
-            self.undo()
+        else:  # where it is shared, what was read of others stands by then, too
+            self._end(None)
 
     def undo(self) -> None:
         """As if the transaction had never begun."""

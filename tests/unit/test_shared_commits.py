@@ -318,3 +318,33 @@ def test_what_is_committed_one_by_one_is_shared_with_nobody(
                 write(connection, number)
             assert stored(database, LAST) == list(range(1, number + 1))
     assert joined == [0]
+
+
+def test_who_has_read_what_is_not_committed_goes_on_when_it_is(
+    database: Database, shared: SharedCommits, queue: Queue
+) -> None:
+    """Else it would act outside on what may yet be undone."""
+    seen: list[tuple[list[int], list[int]]] = []
+    has_left = threading.Event()
+
+    def end_last(connection: Connection) -> None:
+        has_left.wait(0.2)  # it does not, before this ends
+        write(connection, 2)
+
+    def look() -> None:
+        with database.unit(Holder(), shared) as unit:
+            with database.read() as connection:
+                found = sorted(connection.execute(select(ROWS.c.id)).scalars())
+                queue.add(end_last)
+            unit.leave()
+            seen.append((found, stored(database)))
+            has_left.set()
+
+    queue.begin(lambda connection: write(connection, 1))
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        while not shared._waiting:
+            threading.Event().wait(0.001)
+        assert queue.go()[0] is None
+        looking.result(PATIENCE)
+    assert seen == [([1], [1, 2])]
