@@ -60,7 +60,7 @@ class Stopping:
 
 
 class Fuse:
-    """Burns down by a moment each, in whichever thread drives a rotation. A worker is stopped only where it holds
+    """Burns down by a moment each, in any thread that drives a rotation. A worker is stopped only where it holds
     no transaction open: in the thread that takes them, while no other is at work.
     """
 
