@@ -9,7 +9,7 @@ from the others nor forget to wake them. Once told to stop, each ends the step t
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from threading import Event
 
@@ -18,9 +18,12 @@ from structlog.contextvars import bound_contextvars
 from vaultcore.database import Database
 from vaultcore.shared_commits import SharedCommits
 from worker.domain.rotation import Rotation
+from worker.log import get_logger
 from worker.outbound import sessions_kept
-from worker.services.rotation.advance import Advanced, Rotations, Tell
+from worker.services.rotation.advance import Advanced, Rotations, Tell, name_for_log
 from worker.services.rotation.leasing import Leasing
+
+_log = get_logger(__name__)
 
 
 class SideBySide:
@@ -56,10 +59,22 @@ class SideBySide:
             except BaseException:  # this process is told to stop
                 stopping.set()
                 raise
-        return [one.result() for one in driven]
+        return _collect(leased, driven)
 
     def _drive(
         self, leased: Rotation, tell: Tell, shared: SharedCommits | None, stopped: Callable[[], bool]
     ) -> Advanced:
         with bound_contextvars(rotation=leased.id):
             return self._rotations.drive_leased(leased, tell=tell, stopped=stopped, shared=shared)
+
+
+def _collect(leased: list[Rotation], driven: list[Future[Advanced]]) -> list[Advanced]:
+    """What those came to that went well. An error is no step's: it is told, and raised where nothing went well."""
+    errors = [one.exception() for one in driven]
+    failed = [error for error in errors if error is not None]
+    if len(failed) == len(driven):
+        raise failed[0]
+    for rotation, error in zip(leased, errors, strict=True):
+        if error is not None:
+            _log.error("rotation.failed", **name_for_log(rotation), error=type(error).__name__)
+    return [one.result() for one in driven if one.exception() is None]
