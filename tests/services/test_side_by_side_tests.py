@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nightkey_demo.loopback import Answer, Incoming
 from tests.chains import apply, chain, each, post
 from tests.counting import count_on
 from tests.faults.vault_copy import let_leases_lapse
+from tests.forking import processes
 from tests.services.staging import (
     REFUSED,
     TOKEN,
@@ -22,14 +24,17 @@ from tests.services.staging import (
     bearer_of,
     begin_by_hand,
     get_rotation,
+    reopen,
     stage,
     step_to,
 )
+from worker.bootstrap import Services
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
 from worker.rows.tables import rotations, runs
 from worker.services.rotation.side_by_side_tests import AT_ONCE_MAX
+from worker.settings import Settings
 from worker.wording import say_all
 
 pytestmark = pytest.mark.rules
@@ -46,7 +51,7 @@ def on_stage(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Stage]:
 
     @contextmanager
     def open_stage(at_once: int) -> Iterator[Staged]:
-        with stage(tmp_path / str(len(opened)), database_url, clock, target_at_once=at_once) as made:
+        with stage(tmp_path, database_url, clock, target_at_once=at_once) as made:
             made[0].add_token(TOKEN, "ticketing")
             yield made
 
@@ -174,14 +179,19 @@ def test_a_check_that_several_share_is_asked_once_with_a_made_up_value(on_stage:
 
 def test_side_by_side_takes_fewer_commits_than_one_after_the_other(on_stage: Stage) -> None:
     """What is opened together is committed together."""
+    organisation, _ = on_stage(AT_ONCE_MAX)
     commits = []
-    for at_once in (1, AT_ONCE_MAX):
-        staged = on_stage(at_once)
-        use(staged, 3)
-        with count_on(staged[0].services.database.engine) as counted:
-            assert drive(staged).state is State.WATCHING
+    for at_once, name in ((AT_ONCE_MAX, "prod-first-token"), (1, "prod-second-token")):
+        organisation.add_token(name, name)
+        for place in range(3):
+            organisation.add_workflow(f"{name}-{place}", name, path=f"/v1/account?of={place}")
+        rotation_id = begin_by_hand(organisation, name)
+        with reopen(organisation, target_at_once=at_once) as services:
+            with count_on(services.database.engine) as counted:
+                services.rotation.rotations.drive(rotation_id)
+            assert get_rotation(organisation, rotation_id).state is State.WATCHING
         commits.append(counted.commits)
-    assert commits[1] < commits[0]
+    assert commits[0] < commits[1]
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -276,6 +286,52 @@ def test_whoever_lost_the_rotation_makes_no_further_call_in_any_of_them(on_stage
     assert get_rotation(organisation, rotation_id).state is State.NODE_TESTED
     assert test_runs(staged) == ["running"] * 3, "whoever took over knows nothing of them"
     assert [one.name for one in threading.enumerate() if one.name.startswith("test-")] == []
+
+
+def kill_together(worker: Any, number: int) -> Callable[[Incoming], None]:
+    """Once so many of its calls have come."""
+    meeting = meet(number)
+
+    def kill(incoming: Incoming) -> None:
+        meeting(incoming)
+        worker.kill()
+
+    return kill
+
+
+def drive_apart(settings: Settings, now: datetime, rotation_id: str) -> None:
+    """By a process of its own."""
+    Services(settings, lambda: now).rotation.rotations.drive(rotation_id)
+
+
+def test_a_worker_killed_while_they_are_under_way_leaves_what_the_next_one_brings_to_its_end(
+    on_stage: Stage, clock: Any
+) -> None:
+    """Killed among the nodes' tests; then another among those of the workflows."""
+    staged = on_stage(AT_ONCE_MAX)
+    organisation, service = staged
+    use(staged, 3)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    for at in (State.ACCEPTED, State.NODE_TESTED):
+        step_to(organisation, clock, rotation_id, at)
+        given = (organisation.services.settings, clock(), rotation_id)
+        worker = processes.Process(target=drive_apart, args=given, daemon=True)
+        service.script = calls = Calls(kill_together(worker, 3))
+        worker.start()
+        worker.join(PATIENCE)
+        assert worker.exitcode == -signal.SIGKILL
+        service.script = lambda _: None
+        assert len(calls.came) == 3
+        assert get_rotation(organisation, rotation_id).state is at
+        let_leases_lapse(organisation.services)
+    assert test_runs(staged) == ["running"] * 3
+    organisation.services.rotation.rotations.drive(rotation_id)
+    assert get_rotation(organisation, rotation_id).state is State.WATCHING
+    assert sorted(test_runs(staged)) == ["completed"] * 3 + ["running"] * 3
+    clock.now += timedelta(hours=2)
+    organisation.services.runs.runs.end_lost()
+    assert sorted(test_runs(staged)) == ["completed"] * 3 + ["failed"] * 3
+    assert organisation.services.upkeep.anchors.verify().whole
 
 
 @contextmanager
