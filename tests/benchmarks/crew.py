@@ -17,7 +17,7 @@ from worker.bootstrap import Services
 from worker.broker.sealing import Seals
 from worker.domain.messages import name_of
 from worker.domain.saga import State
-from worker.domain.work import Task
+from worker.domain.work import after_night
 from worker.rows.tables import rotations
 
 _READY = "worker.ready"
@@ -76,11 +76,11 @@ def put_off(services: Services, rotation_ids: Collection[str], until: datetime) 
 
 
 def ring_each(services: Services, rotation_ids: Sequence[str]) -> None:
-    """A message for each of them, as a night sends it."""
+    """As a night calls for them."""
     seals = Seals(services.keyring, deployment_id=services.deployment_id, clock=services.clock)
     app = make_app(services.settings, seals)
-    for rotation_id in rotation_ids:
-        app.send_task(name_of(Task.ROTATE), args=[rotation_id])
+    for work in after_night(rotation_ids, [], at_once=services.rotation.side_by_side.at_once):
+        app.send_task(name_of(work.task), args=[work.about] if work.about else [])
 
 
 def wait_for_rest(services: Services, rotation_ids: Collection[str]) -> None:

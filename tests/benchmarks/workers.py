@@ -1,7 +1,7 @@
 """What it costs that rotations come by messages, and what more worker processes bring.
 
-Rotations without a target are driven in this process, one after the other, and by two worker processes that get
-a message for each: by the folder, by Valkey and by RabbitMQ; then by 1, 2 and 4 workers by the folder.
+Rotations without a target are driven in this process, one after the other, and by two worker processes that are
+called as by a night: through the folder, Valkey and RabbitMQ; then by 1, 2 and 4 workers through the folder.
 The vault is on PostgreSQL, which waits for the disk. Both kinds of work are counted on the same vault.
 """
 

@@ -86,7 +86,8 @@ class Fuse:
 
 def _begin_night(services: Services, slot: str) -> list[Work]:
     opened = services.night.nights.begin(datetime.fromisoformat(slot)) or ()
-    return after_night(opened, services.rotation.credential_checks.find_ready())
+    checks = services.rotation.credential_checks.find_ready()
+    return after_night(opened, checks, at_once=services.rotation.side_by_side.at_once)
 
 
 def _request(services: Services, name: str) -> list[Work]:

@@ -22,7 +22,7 @@ from vaultcore.errors import Cause, ConflictError, TargetError
 from vaultcore.secret import Secret
 from worker.domain.guard import build_guard
 from worker.outbound import HttpClient, Network, permitted_by, sessions, sessions_kept
-from worker.outbound.sessions import AT_ONE_TARGET_MAX, MAX
+from worker.outbound.sessions import AT_ONE_TARGET_MAX, MAX, SessionKey, forget_sessions_of, share
 from worker.outbound.transport import HttpLine
 from worker.rotators.base import Job
 from worker.rotators.discreet import make_discreet
@@ -263,6 +263,40 @@ def test_few_are_kept_for_each_target_and_in_all(server: KeepAlive) -> None:
         assert all(target.open for target in targets)
     for target in targets:
         target.__exit__()
+
+
+class KeptDouble:
+    """A session that says whether it is closed."""
+
+    idle_seconds = 600.0
+
+    def __init__(self) -> None:
+        self.opened_at = time.monotonic()
+        self.is_closed = False
+
+    def begin(self) -> None:
+        """Nothing is to be made ready."""
+
+    def is_usable(self) -> bool:
+        return not self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize(("forgotten", "ends"), [("admin", True), ("orders", False)])
+def test_one_that_is_at_work_while_its_principal_is_forgotten_is_not_kept(
+    forgotten: str, *, ends: bool
+) -> None:
+    key = SessionKey(kind="ssh", way=NETWORK, host="a", port=22, principal="admin", credential=b"")
+    with sessions_kept():
+        with share(key, KeptDouble, KeptDouble.begin) as session:
+            forget_sessions_of("ssh", forgotten)
+        assert session.is_closed is ends
+        with share(key, KeptDouble, KeptDouble.begin) as again:
+            pass
+        assert (again is session, again.is_closed) == (not ends, False)
+    assert again.is_closed
 
 
 # What breaks

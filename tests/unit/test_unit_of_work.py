@@ -22,6 +22,9 @@ class Kept:
     def flush(self, connection: Connection) -> None:
         connection.execute(insert(audit_head).values(**HEAD))
 
+    def add_later(self, later: "Kept") -> None:
+        """It says all in one row."""
+
 
 class Heard:
     """What the unit says to its holder."""

@@ -49,8 +49,20 @@ def test_a_step_is_followed_by_the_next_or_by_those_who_waited(
 
 def test_a_night_is_followed_by_its_rotations_and_a_sweep() -> None:
     rotations = [Work(Task.ROTATE, "rot_1"), Work(Task.ROTATE, "rot_2")]
-    assert after_night(["rot_1", "rot_2"], ["vlt_1"]) == [*rotations, Work(Task.CHECK, "vlt_1"), RESUME]
-    assert after_night([], []) == [RESUME]
+    assert after_night(["rot_1", "rot_2"], ["vlt_1"], at_once=1) == [
+        *rotations,
+        Work(Task.CHECK, "vlt_1"),
+        RESUME,
+    ]
+    assert after_night([], [], at_once=1) == [RESUME]
+
+
+def test_whoever_is_called_takes_others_along() -> None:
+    opened = [f"rot_{number}" for number in range(5)]
+    rung = [work.about for work in after_night(opened, [], at_once=4)]
+    assert rung == ["rot_0", "rot_4", ""]
+    sweep = after_sweep(rotations=opened, checks=[], runs=[], heartbeats=[], notices=False, at_once=2)
+    assert [work.about for work in sweep] == ["rot_0", "rot_2", "rot_4"]
 
 
 def test_a_check_is_followed_by_the_next_of_its_target_and_the_last_one_by_a_sweep() -> None:
@@ -65,7 +77,7 @@ def test_a_run_is_followed_by_those_that_it_began() -> None:
 
 def test_a_sweep_calls_for_each_row_once_and_for_the_notices_together() -> None:
     found = after_sweep(
-        rotations=["rot"], checks=["vlt"], runs=["run"], heartbeats=["2026 start"], notices=True
+        rotations=["rot"], checks=["vlt"], runs=["run"], heartbeats=["2026 start"], notices=True, at_once=1
     )
     assert found == [
         Work(Task.ROTATE, "rot"),
@@ -74,4 +86,4 @@ def test_a_sweep_calls_for_each_row_once_and_for_the_notices_together() -> None:
         Work(Task.BEAT, "2026 start"),
         Work(Task.DELIVER),
     ]
-    assert after_sweep(rotations=[], checks=[], runs=[], heartbeats=[], notices=False) == []
+    assert after_sweep(rotations=[], checks=[], runs=[], heartbeats=[], notices=False, at_once=1) == []

@@ -21,7 +21,7 @@ class Task(StrEnum):
     SCHEDULE = "schedule"
     """Begin the runs whose workflows' schedules are due."""
     ROTATE = "rotate"
-    """One step of a rotation."""
+    """A rotation as far as it goes, and others that are due."""
     CHECK = "check"
     """Whether one credential still works."""
     RUN = "run"
@@ -52,11 +52,16 @@ class AtTarget:
 RESUME = Work(Task.RESUME)
 
 
-def after_night(opened: Sequence[str], checks: Sequence[str]) -> list[Work]:
+def after_night(opened: Sequence[str], checks: Sequence[str], *, at_once: int) -> list[Work]:
     """A night was begun, and opened these rotations; `checks`: the items whose turn it is at their targets.
-    What it found besides is the sweep's.
+    What it found besides is the sweep's. `at_once`: how many rotations a worker drives together.
     """
-    return [*(Work(Task.ROTATE, one) for one in opened), *(Work(Task.CHECK, one) for one in checks), RESUME]
+    return [*_rotate_all(opened, at_once), *(Work(Task.CHECK, one) for one in checks), RESUME]
+
+
+def _rotate_all(due: Sequence[str], at_once: int) -> list[Work]:
+    """Whoever is called for one takes others along that are due: so it is called once for so many."""
+    return [Work(Task.ROTATE, one) for one in due[::at_once]]
 
 
 def after_check(following: AtTarget) -> list[Work]:
@@ -77,10 +82,11 @@ def after_sweep(
     runs: Sequence[str],
     heartbeats: Sequence[str],
     notices: bool,
+    at_once: int,
 ) -> list[Work]:
-    """What a sweep found due. `notices`: whether any could leave."""
+    """What a sweep found due. `notices`: whether any could leave; `at_once`: as in `after_night`."""
     return [
-        *(Work(Task.ROTATE, one) for one in rotations),
+        *_rotate_all(rotations, at_once),
         *(Work(Task.CHECK, one) for one in checks),
         *after_schedule(runs),
         *(Work(Task.BEAT, one) for one in heartbeats),

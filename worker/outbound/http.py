@@ -59,8 +59,9 @@ _FAILURES = (
 class HttpClient:
     """Sends one request within a deadline for the whole call and a cap on the decompressed body.
 
-    It holds no connection between calls, so that it may cross a fork and be shared by threads. `proxy` is a
-    URL, perhaps with a login. Of `pace`, it keeps to what each place has asked for, and tells it what one asks.
+    It holds no connection between calls, so that it may cross a fork and be shared by threads; those that stay
+    open are kept by who drives (`sessions_kept`). `proxy` is a URL, perhaps with a login. Of `pace`, it keeps
+    to what each place has asked for, and tells it what one asks.
     """
 
     def __init__(

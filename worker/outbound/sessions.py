@@ -84,7 +84,9 @@ class SessionStore:
         self._changed = threading.Condition()
         self._closing: threading.Thread | None = None
         self._is_over = False
-        self._forgotten = 0
+        self._moment = 0
+        self._forgotten: dict[tuple[str, str], int] = {}
+        """When a principal's were, last."""
         self._pid = os.getpid()
 
     @property
@@ -100,9 +102,9 @@ class SessionStore:
         return None
 
     def mark(self) -> int:
-        """For `keep`: what is forgotten from here on."""
+        """For `keep`, by which it knows who was forgotten meanwhile."""
         with self._changed:
-            return self._forgotten
+            return self._moment
 
     def keep(self, key: SessionKey, session: KeptSession, *, since: int) -> None:
         """It is whole and of no use to its caller any more; closed at once where it may not stay."""
@@ -111,7 +113,7 @@ class SessionStore:
         surplus = [session]
         if now < until and _is_usable(session):
             with self._changed:
-                if not self._is_over and since == self._forgotten:
+                if not self._is_over and self._forgotten.get((key.kind, key.principal), 0) <= since:
                     self._idle.append(_Idle(key, session, until))
                     surplus = self._make_room(key)
                     self._begin_closing()
@@ -121,7 +123,8 @@ class SessionStore:
     def forget(self, kind: str, principal: str) -> None:
         """Sessions of this principal end, at every target; those that are at work, when they are given back."""
         with self._changed:
-            self._forgotten += 1  # whatever is at work: one more login is cheap
+            self._moment += 1
+            self._forgotten[kind, principal] = self._moment
         self._drop(lambda one: (one.key.kind, one.key.principal) == (kind, principal))
 
     def close(self) -> None:

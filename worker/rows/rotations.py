@@ -117,7 +117,7 @@ def due_rotations(
             is_whole(connection, rotations),
             *with_room,
         )
-        .order_by(rotations.c.next_at)
+        .order_by(rotations.c.next_at, rotations.c.id)
         .limit(limit),
         given,
     ).all()

@@ -101,7 +101,8 @@ class Dispatch:
         if slot is None or opened is None:
             return []
         _log.info("night.begun", night=slot.isoformat(), rotations=len(opened))
-        return after_night(opened, self._credential_checks.find_ready())
+        checks = self._credential_checks.find_ready()
+        return after_night(opened, checks, at_once=self._side_by_side.at_once)
 
 
 def _tell_moved(rotation: Rotation) -> None:

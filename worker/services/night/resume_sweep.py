@@ -45,8 +45,10 @@ class ResumeSweep:
         delivery: Delivery,
         heartbeat: Heartbeat,
         clock_repair: ClockRepair,
+        at_once: int,
         clock: Callable[[], datetime],
     ) -> None:
+        """`at_once`: how many rotations a worker drives together."""
         self._database = database
         self._runs = runs
         self._pickups = pickups
@@ -56,6 +58,7 @@ class ResumeSweep:
         self._delivery = delivery
         self._heartbeat = heartbeat
         self._clock_repair = clock_repair
+        self._at_once = at_once
         self._clock = clock
 
     def find_work(self) -> list[Work]:
@@ -85,6 +88,7 @@ class ResumeSweep:
             runs=self._runs.find_waiting(opened_before=opened_before) if due.pending_runs else [],
             heartbeats=self._heartbeat.waiting() if due.heartbeats else [],
             notices=(due.deliveries or due.unrouted) and self._delivery.is_due(),
+            at_once=self._at_once,
         )
 
     def _find_due(self) -> due_rows.DueWork:

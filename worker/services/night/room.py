@@ -70,6 +70,7 @@ def build_night(
         delivery=notices.delivery,
         heartbeat=notices.heartbeat,
         clock_repair=upkeep.clock_repair,
+        at_once=rotation.side_by_side.at_once,
         clock=clock,
     )
     night_schedule = NightSchedule(

@@ -26,14 +26,14 @@ class SideBySide:
         self._database = database
         self._leasing = leasing
         self._rotations = rotations
-        self._at_once = at_once
+        self.at_once = at_once
 
     def drive(self, rotation_id: str, *, tell: Tell) -> list[Advanced]:
         """That one if it is due, and others that are, as many as there is room for: each that was driven."""
-        if self._at_once == 1:
+        if self.at_once == 1:
             alone = self._leasing.take(rotation_id)
             return [] if alone is None else [self._drive(alone, tell, None, lambda: False)]
-        return self._drive_all(self._leasing.take_due(most=self._at_once, first=rotation_id), tell)
+        return self._drive_all(self._leasing.take_due(most=self.at_once, first=rotation_id), tell)
 
     def _drive_all(self, leased: list[Rotation], tell: Tell) -> list[Advanced]:
         if len(leased) < 2:
