@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         default=2,
         ge=1,
         description="Rotations and checks that are worked on at one target system at the same moment, over all "
-        "workers, at most.",
+        "workers, at most. One such rotation tests as many workflows at once, and never more than 4.",
     )
     breaker_failures: int = Field(
         default=5,

@@ -15,6 +15,7 @@ from worker.domain.made_up import make_up
 from worker.domain.states import NodeStatus
 from worker.rotators.base import Job, Rotator
 from worker.rows import checks as check_rows
+from worker.services.runs.calls import Calls
 from worker.services.runs.runs import Runs
 from worker.workflows.workflow import Workflow
 
@@ -28,51 +29,59 @@ class CounterChecks:
     def of_verification(self, name: str, rotator: Rotator, job: Job, value: Secret) -> Sight:
         """Whether the rotator's `verify`, which has accepted `value`, refuses one that was made up."""
         digest = digest_check("verify", name, job.item, job.settings.model_dump(mode="json"))
-
-        def ask(made: Secret) -> Sight:
-            try:
-                rotator.verify(job, made)
-            except TargetError as error:
-                return Sight.SEES if error.cause is Cause.REJECTED else Sight.UNKNOWN
-            return Sight.BLIND
-
-        return self._look(digest, f"rotator {name}", value, ask)
+        known, made = self._find(digest), make_up(value)
+        if known is not None or made is None:
+            return known or Sight.UNKNOWN
+        found = Sight.BLIND
+        try:
+            rotator.verify(job, made)
+        except TargetError as error:
+            found = _sight_of(error.cause)
+        return self._keep(digest, f"rotator {name}", found)
 
     def of_node(
         self, workflow: Workflow, node_id: str, item: Item, value: Secret, *, number: int, actor: str
-    ) -> Sight:
+    ) -> Calls[Sight]:
         """Whether the node's test, which has passed with `value` (version `number`), fails with a made-up one.
 
         A key that callers present to us is looked up by us, and that tells every other apart.
         """
         if item.kind is Kind.API_KEY:
             return Sight.SEES
+        digest = self.digest_node(workflow, node_id, item)
+        known, made = self._find(digest), make_up(value)
+        if known is not None or made is None:
+            return known or Sight.UNKNOWN
+        result = yield from self._runs.testing_node(
+            workflow, node_id, overrides={item.id: number}, stand_ins={item.id: made}, actor=actor
+        )
+        found = Sight.BLIND if result.status == NodeStatus.SUCCESS else _sight_of(result.cause)
+        return self._keep(digest, f"{workflow.id} {node_id}", found)
+
+    def digest_node(self, workflow: Workflow, node_id: str, item: Item) -> str:
+        """Of its check: that of an equal node is the same, and is not asked beside it."""
         definition = workflow.definition
         node = definition.nodes[node_id]
-        digest = digest_check("node", item.id, node.model_dump(mode="json"), definition.sample_context)
+        return digest_check("node", item.id, node.model_dump(mode="json"), definition.sample_context)
 
-        def ask(made: Secret) -> Sight:
-            result = self._runs.test_node(
-                workflow, node_id, overrides={item.id: number}, stand_ins={item.id: made}, actor=actor
-            )
-            if result.status == NodeStatus.SUCCESS:
-                return Sight.BLIND
-            return Sight.SEES if result.cause is Cause.REJECTED else Sight.UNKNOWN
-
-        return self._look(digest, f"{workflow.id} {node_id}", value, ask)
-
-    def _look(self, digest: str, subject: str, value: Secret, ask: Callable[[Secret], Sight]) -> Sight:
-        """As it is known, or is found now. A failure that judges nothing (an outage, a call that could not be
-        made) is no refusal, and is not kept.
-        """
+    def _find(self, digest: str) -> Sight | None:
+        """What is known of it to this day."""
         with self._database.read() as connection:
             known = check_rows.find(connection, digest)
-        if known is not None and known.holds(self._clock()):
-            return Sight.SEES if known.tells_apart else Sight.BLIND
-        made = make_up(value)
-        found = Sight.UNKNOWN if made is None else ask(made)
+        if known is None or not known.holds(self._clock()):
+            return None
+        return Sight.SEES if known.tells_apart else Sight.BLIND
+
+    def _keep(self, digest: str, subject: str, found: Sight) -> Sight:
         if found is not Sight.UNKNOWN:
             with self._database.write() as connection:
                 told = found is Sight.SEES
                 check_rows.record(connection, digest, subject=subject, tells_apart=told, at=self._clock())
         return found
+
+
+def _sight_of(cause: Cause | None) -> Sight:
+    """Of a check that failed. A failure that judges nothing (an outage, a call that could not be made) is no
+    refusal, and is not kept.
+    """
+    return Sight.SEES if cause is Cause.REJECTED else Sight.UNKNOWN

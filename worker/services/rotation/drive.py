@@ -64,9 +64,14 @@ class Drive:
         """What came of its step, or is about to be asked for: stored before anything leaves."""
         self.rotation = replace(self.rotation, **changes)  # type: ignore[arg-type]  # fields of a rotation
 
+    @property
+    def is_undone(self) -> bool:
+        """Whether anything was undone since the step began, so that this is to be done again."""
+        return self._undone and not self.is_careful
+
     def refuse_undone(self) -> None:
         """`StepsUndoneError` if anything was undone since the step began: also what nobody was told of."""
-        if self._undone and not self.is_careful:
+        if self.is_undone:
             raise StepsUndoneError(f"what was written for {self.rotation.id} was undone")
 
     def move(self, connection: Connection, after: Rotation, step: NewStep | None) -> None:

@@ -96,6 +96,7 @@ def build_rotation(
         runs=runs.runs,
         counter_checks=counter_checks,
         jobs=jobs,
+        target_at_once=settings.target_at_once,
         clock=clock,
     )
     forward = ForwardSteps(

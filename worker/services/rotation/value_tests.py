@@ -6,6 +6,7 @@ Each is believed only where it was shown able to fail: see `worker.services.rota
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -24,12 +25,16 @@ from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.done import Done, say_so
 from worker.services.rotation.drive import Drive
 from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.side_by_side_tests import AT_ONCE_MAX, Test, do_tests
 from worker.services.rotation.value_end import ask_end, note_end
+from worker.services.runs.calls import Calls, do_alone
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.runs import Runs
+from worker.services.runs.subworkflows import find_lanes
 from worker.workflows.results import NodeResult
 from worker.workflows.workflow import Workflow
 
+T = TypeVar("T")
 _SHOWN_MAX = 250
 _SAID = {
     Sight.SEES: Code.TOLD_APART,
@@ -51,6 +56,7 @@ class ValueTests:
         runs: Runs,
         counter_checks: CounterChecks,
         jobs: Jobs,
+        target_at_once: int,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -60,6 +66,7 @@ class ValueTests:
         self._runs = runs
         self._counter_checks = counter_checks
         self._jobs = jobs
+        self._target_at_once = target_at_once
         self._clock = clock
 
     def verify(self, drive: Drive) -> Done:
@@ -129,55 +136,100 @@ class ValueTests:
         for workflow, node_id in self._consuming_nodes(item):
             if workflow.why_untested(node_id) is not None:
                 continue
-            sight = self._sight(rotation, item, workflow, node_id, new)
-            if (
-                sight is Sight.SEES
-                and self._test_node(rotation, item, workflow, node_id).status == NodeStatus.SUCCESS
-            ):
+            sight = do_alone(self._database, self._sight(rotation, item, workflow, node_id, new))
+            if sight is not Sight.SEES:
+                continue
+            result = do_alone(self._database, self._testing_node(rotation, item, workflow, node_id))
+            if result.status == NodeStatus.SUCCESS:
                 return _node_test(workflow, node_id)
         return None
 
-    def _sight(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, new: Secret) -> Sight:
+    def _sight(
+        self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, new: Secret
+    ) -> Calls[Sight]:
         number = rotation.new_number or 0
         return self._counter_checks.of_node(workflow, node_id, item, new, number=number, actor=rotation.id)
 
-    def _test_node(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str) -> NodeResult:
-        return self._runs.test_node(
+    def _testing_node(
+        self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str
+    ) -> Calls[NodeResult]:
+        return self._runs.testing_node(
             workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
         )
 
     def test_nodes(self, drive: Drive) -> Done:
-        """Each node that uses it works with the new value, alone."""
+        """Each node that uses it works with the new value, alone; those of several workflows side by side."""
         rotation = drive.rotation
         item, _ = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
+        consuming = self._consuming_nodes(item)
+        results = self._do_tests(
+            drive,
+            [
+                Test(lane=workflow.id, work=self._judge_node(rotation, item, workflow, node_id))
+                for workflow, node_id in consuming
+            ],
+        )
+        passed = [node for node, skipped in zip(consuming, results, strict=True) if skipped is None]
+        telling = self._find_telling(drive, item, passed, job)
         tested: list[str] = []
         unproven: list[str] = []
         skipped: list[str] = []
-        shown_by = rotation.shown_by
-        for workflow, node_id in self._consuming_nodes(item):
-            untested = workflow.why_untested(node_id)
-            if untested is not None:
-                skipped.append(f"{workflow.name}/{node_id} (it runs elsewhere, and {untested})")
-                continue
-            result = self._test_node(rotation, item, workflow, node_id)
-            if result.status == NodeStatus.SKIPPED:
-                skipped.append(f"{workflow.name}/{node_id} ({result.error_message})")
-                continue
-            if result.status != NodeStatus.SUCCESS:
-                raise TargetError(
-                    f"node {node_id} of workflow {workflow.name}: {result.error_message}",
-                    cause=result.cause or Cause.MISTAKE,
-                    retry_at=result.retry_at,
-                )
-            telling = job.new is None or self._sight(rotation, item, workflow, node_id, job.new) is Sight.SEES
-            (tested if telling else unproven).append(f"{workflow.name}/{node_id}")
-            shown_by = shown_by or (_node_test(workflow, node_id) if telling else None)
+        for (workflow, node_id), why in zip(consuming, results, strict=True):
+            where = f"{workflow.name}/{node_id}"
+            if why is not None:
+                skipped.append(f"{where} ({why})")
+            else:
+                (tested if (workflow.id, node_id) in telling else unproven).append(where)
+        first = next(((one, node_id) for one, node_id in passed if (one.id, node_id) in telling), None)
+        shown_by = rotation.shown_by or (None if first is None else _node_test(*first))
         said = _tell_tests(tested, unproven, skipped, others=Code.NOT_TESTED_ALONE, nobody=Code.NO_NODE_USES_IT)
         return Done(said=said, record=lambda _: drive.change(shown_by=shown_by))
 
+    def _judge_node(
+        self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str
+    ) -> Calls[str | None]:
+        """Why it was not tried; None: it passed."""
+        untested = workflow.why_untested(node_id)
+        if untested is not None:
+            return f"it runs elsewhere, and {untested}"
+        result = yield from self._testing_node(rotation, item, workflow, node_id)
+        if result.status == NodeStatus.SKIPPED:
+            return str(result.error_message)
+        if result.status != NodeStatus.SUCCESS:
+            raise TargetError(
+                f"node {node_id} of workflow {workflow.name}: {result.error_message}",
+                cause=result.cause or Cause.MISTAKE,
+                retry_at=result.retry_at,
+            )
+        return None
+
+    def _find_telling(
+        self, drive: Drive, item: Item, nodes: list[tuple[Workflow, str]], job: Job
+    ) -> set[tuple[str, str]]:
+        """Which of these, by ids, would have failed with a wrong value; a digest is told apart by us. Each
+        check is asked once, although several nodes share it.
+        """
+        new = job.new
+        if new is None:
+            return {(workflow.id, node_id) for workflow, node_id in nodes}
+        known = [(workflow, node_id) for workflow, node_id in nodes if workflow.why_untested(node_id) is None]
+        sights = self._do_tests(
+            drive,
+            [
+                Test(
+                    lane=self._counter_checks.digest_node(workflow, node_id, item),
+                    work=self._sight(drive.rotation, item, workflow, node_id, new),
+                )
+                for workflow, node_id in known
+            ],
+        )
+        seen = zip(known, sights, strict=True)
+        return {(workflow.id, node_id) for (workflow, node_id), sight in seen if sight is Sight.SEES}
+
     def test_workflows(self, drive: Drive) -> Done:
-        """Each workflow that uses it and runs here runs whole, with its sample context and the new value.
+        """Each workflow that uses it and runs here runs whole, with its sample context and the new value; side
+        by side where they have nothing to do with each other.
 
         One whose nodes take every value runs well with any.
         """
@@ -185,46 +237,51 @@ class ValueTests:
         item, _ = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         consuming = self._consuming_nodes(item)
-        nodes = {(workflow.id, node_id) for workflow, node_id in consuming}
-        telling = {
-            workflow.id
-            for workflow, node_id in consuming
-            if self._tells(rotation, item, workflow, node_id, job)
-        }
-        tested: list[str] = []
-        unproven: list[str] = []
-        away: list[str] = []
-        for workflow in self._consuming_workflows(item):
-            if not workflow.runs_here:
-                away.append(workflow.name)
-                continue
-            outcome = self._runs.test_workflow(
-                workflow,
-                overrides={item.id: rotation.new_number or 0},
-                rotation_id=rotation.id,
-                actor=rotation.id,
-            )
-            if outcome.status != RunStatus.COMPLETED:
-                where = f", node {outcome.error_node}" if outcome.error_node else ""
-                cause = outcome.cause or Cause.MISTAKE
-                if cause is Cause.REJECTED and (workflow.id, outcome.error_node) not in nodes:
-                    cause = Cause.MISTAKE  # another credential was refused, not this candidate
-                raise TargetError(
-                    f"workflow {workflow.name}{where}: {outcome.error_message}",
-                    cause=cause,
-                    retry_at=outcome.retry_at,
-                )
-            (tested if workflow.id in telling else unproven).append(workflow.name)
+        nodes = frozenset((workflow.id, node_id) for workflow, node_id in consuming)
+        telling = {workflow_id for workflow_id, _ in self._find_telling(drive, item, consuming, job)}
+        workflows = list({workflow.id: workflow for workflow, _ in consuming}.values())
+        here = [workflow for workflow in workflows if workflow.runs_here]
+        away = [workflow.name for workflow in workflows if not workflow.runs_here]
+        lanes = find_lanes(here)
+        self._do_tests(
+            drive,
+            [
+                Test(lane=lanes[workflow.id], work=self._judge_workflow(rotation, item, workflow, nodes))
+                for workflow in here
+            ],
+        )
+        tested = [workflow.name for workflow in here if workflow.id in telling]
+        unproven = [workflow.name for workflow in here if workflow.id not in telling]
         return Done(
             said=_tell_tests(tested, unproven, away, others=Code.RUN_ELSEWHERE, nobody=Code.NO_WORKFLOW_USES_IT)
         )
 
-    def _tells(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, job: Job) -> bool:
-        """Whether a wrong value would have failed the workflow at this node; a digest is told apart by us."""
-        if job.new is None:
-            return True
-        known = workflow.why_untested(node_id) is None
-        return known and self._sight(rotation, item, workflow, node_id, job.new) is Sight.SEES
+    def _judge_workflow(
+        self, rotation: Rotation, item: Item, workflow: Workflow, nodes: frozenset[tuple[str, str]]
+    ) -> Calls[None]:
+        """`nodes`: those that use the item, with their workflows."""
+        outcome = yield from self._runs.testing_workflow(
+            workflow,
+            overrides={item.id: rotation.new_number or 0},
+            rotation_id=rotation.id,
+            actor=rotation.id,
+        )
+        if outcome.status == RunStatus.COMPLETED:
+            return
+        where = f", node {outcome.error_node}" if outcome.error_node else ""
+        cause = outcome.cause or Cause.MISTAKE
+        if cause is Cause.REJECTED and (workflow.id, outcome.error_node) not in nodes:
+            cause = Cause.MISTAKE  # another credential was refused, not this candidate
+        raise TargetError(
+            f"workflow {workflow.name}{where}: {outcome.error_message}",
+            cause=cause,
+            retry_at=outcome.retry_at,
+        )
+
+    def _do_tests(self, drive: Drive, tests: list[Test[T]]) -> list[T]:
+        """Who has a target system works there as one; its tests call it as often as it may be worked on."""
+        at_once = AT_ONCE_MAX if drive.rotation.target is None else self._target_at_once
+        return do_tests(self._database, drive, tests, at_once=at_once)
 
     def _consuming_nodes(self, item: Item) -> list[tuple[Workflow, str]]:
         with self._database.read() as connection:
@@ -238,9 +295,6 @@ class ValueTests:
                 }
             )
             return [(self._definitions.get(connection, workflow_id), node_id) for workflow_id, node_id in pairs]
-
-    def _consuming_workflows(self, item: Item) -> list[Workflow]:
-        return list({workflow.id: workflow for workflow, _ in self._consuming_nodes(item)}.values())
 
 
 def _tell_tests(

@@ -22,6 +22,7 @@ from worker.domain.states import RunPurpose, RunStatus
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
+from worker.services.runs.calls import Calls, do_alone
 from worker.services.runs.kept_payloads import KeptPayloads
 from worker.services.runs.subworkflows import Subworkflows
 from worker.services.runs.suspended_runs import SuspendedRuns
@@ -106,7 +107,14 @@ class RunExecution:
         self, run: UnderWay, start: Mapping[str, Any] | Given | Resumption, *, hidden: tuple[Secret, ...] = ()
     ) -> RunOutcome:
         """From its trigger on, with a context, or with what another run gave; or behind what one had done."""
-        return self._execute(run, start, hidden=hidden)[0]
+        return do_alone(self._database, self.executing(run, start, hidden=hidden))
+
+    def executing(
+        self, run: UnderWay, start: Mapping[str, Any] | Given | Resumption, *, hidden: tuple[Secret, ...] = ()
+    ) -> Calls[RunOutcome]:
+        """As `execute`, in parts."""
+        outcome, _ = yield from self._executing(run, start, hidden=hidden)
+        return outcome
 
     def go_on(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved) -> RunOutcome:
         """After it has waited, with the values that it had, for what is left of its hour."""
@@ -127,7 +135,7 @@ class RunExecution:
         """A run that waited cannot go on: it has failed."""
         return self._end(run, resolved, self._runner.give_up(run.workflow.definition, kept["run"], why))
 
-    def _execute(
+    def _executing(
         self,
         run: UnderWay,
         start: Mapping[str, Any] | Given | Resumption,
@@ -135,7 +143,7 @@ class RunExecution:
         hidden: tuple[Secret, ...] = (),
         within: bool = False,
         seconds: float = RUN_SECONDS,
-    ) -> tuple[RunOutcome, Ended | None]:
+    ) -> Calls[tuple[RunOutcome, Ended | None]]:
         """Beside the outcome how it ended; None where its values could not be resolved, or where it waits."""
         resolved, problem = Resolved(), ""
         try:
@@ -154,19 +162,18 @@ class RunExecution:
         if problem:
             return self._end(run, resolved, RunResult.not_begun(problem)), None
         others = _Others(self, self._subworkflows, run)
-        with self._database.apart():  # it takes its time
-            ended = self._runner.begin(
-                run.workflow.definition,
-                start=start,
-                values=resolved.values,
-                beside=resolved.beside,
-                hidden=hidden,
-                is_test=run.is_test,
-                others=others,
-                cannot_wait=NO_DELAY_WITHIN if within else None,
-                seconds=seconds,
-                clock=self._clock,
-            )
+        ended: Ended | Paused = yield lambda: self._runner.begin(
+            run.workflow.definition,
+            start=start,
+            values=resolved.values,
+            beside=resolved.beside,
+            hidden=hidden,
+            is_test=run.is_test,
+            others=others,
+            cannot_wait=NO_DELAY_WITHIN if within else None,
+            seconds=seconds,
+            clock=self._clock,
+        )
         return self._conclude(run, resolved, ended, others), ended if isinstance(ended, Ended) else None
 
     def _conclude(
@@ -317,7 +324,7 @@ class RunExecution:
             depth=run.depth + 1,
             level=run.level + 1,
         )
-        outcome, ended = self._execute(within, given, within=True, seconds=seconds)
+        outcome, ended = do_alone(self._database, self._executing(within, given, within=True, seconds=seconds))
         ran = Ran(
             workflow=workflow.name,
             status=outcome.status,

@@ -28,6 +28,7 @@ from worker.rows import states as state_rows
 from worker.rows import workflows as workflow_rows
 from worker.rows.workflows import DueWorkflow, UnreadDue
 from worker.services.runs.caller_keys import CallerKeys
+from worker.services.runs.calls import Calls, do_alone
 from worker.services.runs.definitions import Definitions, refuse_elsewhere
 from worker.services.runs.execution import RUN_LIMIT, RunExecution, RunOutcome, UnderWay
 from worker.services.runs.subworkflows import explain_unfit
@@ -255,6 +256,24 @@ class Runs:
         """One node, really executed, alone, with its sample context and the overriding versions; `stand_ins`,
         by the item's id, are given to it instead of what the vault holds.
         """
+        return do_alone(
+            self._database,
+            self.testing_node(
+                workflow, node_id, overrides=overrides, stand_ins=stand_ins, context=context, actor=actor
+            ),
+        )
+
+    def testing_node(
+        self,
+        workflow: Workflow,
+        node_id: str,
+        *,
+        overrides: Mapping[str, int],
+        stand_ins: Mapping[str, Secret] | None = None,
+        context: Mapping[str, Any] | None = None,
+        actor: str,
+    ) -> Calls[NodeResult]:
+        """As `test_node`, in parts."""
         if node_id not in workflow.definition.node_ids():
             raise InvalidInputError(
                 f"workflow {workflow.name} has no node {node_id!r}: "
@@ -267,14 +286,14 @@ class Runs:
             resolved = self._template_values.resolve(
                 connection, workflow, overrides, node_id=node_id, purpose=Purpose.TEST, actor=actor
             )
-        with self._database.apart():
-            return self._runner.test_node(
-                workflow.definition,
-                node_id,
-                context=workflow.definition.sample_context if context is None else context,
-                values=resolved.stand_in(stand_ins or {}),
-                beside=resolved.beside,
-            )
+        result: NodeResult = yield lambda: self._runner.test_node(
+            workflow.definition,
+            node_id,
+            context=workflow.definition.sample_context if context is None else context,
+            values=resolved.stand_in(stand_ins or {}),
+            beside=resolved.beside,
+        )
+        return result
 
     def test_workflow(
         self,
@@ -286,6 +305,23 @@ class Runs:
         actor: str,
     ) -> RunOutcome:
         """The whole workflow, really executed, with its sample context; it proves no production run."""
+        return do_alone(
+            self._database,
+            self.testing_workflow(
+                workflow, overrides=overrides, rotation_id=rotation_id, context=context, actor=actor
+            ),
+        )
+
+    def testing_workflow(
+        self,
+        workflow: Workflow,
+        *,
+        overrides: Mapping[str, int],
+        rotation_id: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        actor: str,
+    ) -> Calls[RunOutcome]:
+        """As `test_workflow`, in parts."""
         refuse_elsewhere(workflow)
         with self._database.write() as connection:
             run = self._open(
@@ -297,7 +333,8 @@ class Runs:
                 overrides=overrides,
                 rotation_id=rotation_id,
             )
-        return self._execution.execute(run, workflow.definition.sample_context if context is None else context)
+        given = workflow.definition.sample_context if context is None else context
+        return (yield from self._execution.executing(run, given))
 
     def run_controlled(
         self, workflow: Workflow, *, overrides: Mapping[str, int], rotation_id: str, actor: str

@@ -1,6 +1,6 @@
 """Workflows that others start: which may be, and the runs that are opened for whoever comes to execute them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +12,7 @@ from worker.rows import states as state_rows
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.workflows.masking import Masker
-from worker.workflows.nodes.starting import SUBFLOW_TRIGGER
+from worker.workflows.nodes.starting import SUBFLOW_TRIGGER, WORKFLOW_TRIGGER
 from worker.workflows.others import Given
 from worker.workflows.workflow import Workflow
 
@@ -20,6 +20,9 @@ LEVELS_MAX: Final = 5
 """How deep iterators may run each other."""
 CHAIN_MAX: Final = 20
 """How many runs may begin each other, one after the other."""
+
+
+_LINKED: Final = "linked"
 
 
 class Subworkflows:
@@ -81,6 +84,21 @@ class Subworkflows:
         if problem:
             raise TargetError(problem, cause=Cause.MISTAKE)
         return run_id
+
+
+def find_lanes(workflows: Collection[Workflow]) -> dict[str, str]:
+    """By id, in which lane each is: those of several have nothing to do with each other. All that start others,
+    or are started by others, are in one: at the end of a chain they may run the same.
+    """
+    if len(workflows) < 2:
+        return {one.id: one.id for one in workflows}
+    return {one.id: _LINKED if _is_linked(one) else one.id for one in workflows}
+
+
+def _is_linked(workflow: Workflow) -> bool:
+    definition = workflow.definition
+    begins_with = definition.nodes[definition.trigger_id()].component_id
+    return begins_with in (SUBFLOW_TRIGGER, WORKFLOW_TRIGGER) or bool(definition.starts())
 
 
 def explain_unfit(workflow: Workflow, trigger: str) -> str:
