@@ -60,8 +60,8 @@ class Stopping:
 
 
 class Fuse:
-    """Burns down by a moment each, in any thread that drives a rotation. A worker is stopped only where it has no
-    transaction open: in the thread that takes them, while no other is at work.
+    """Burns down by a moment each, in any thread that drives a rotation. A worker is stopped only where it has
+    no transaction open: in the thread that takes them, while no other is at work.
     """
 
     def __init__(self, line: Connection) -> None:

@@ -69,7 +69,7 @@ class SideBySide:
 
 
 def _collect(leased: list[Rotation], driven: list[Future[Advanced]]) -> list[Advanced]:
-    """What those came to that went well. An error is no step's: it is told, and raised where nothing went well."""
+    """What those came to that went well. An error is no step's: it is told, and raised where none went well."""
     errors = [one.exception() for one in driven]
     failed = [error for error in errors if error is not None]
     if len(failed) == len(driven):
