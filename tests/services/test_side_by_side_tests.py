@@ -94,7 +94,7 @@ def test_runs(staged: Staged) -> list[str]:
 test_runs.__test__ = False  # type: ignore[attr-defined]  # it is a look
 
 
-class Calls:
+class SeenCalls:
     """Of tests, as the service sees them: which came, and how many were there at the same moment, at most."""
 
     def __init__(self, script: Callable[[Incoming], Answer | None] = lambda _: None) -> None:
@@ -143,7 +143,7 @@ def test_those_of_several_workflows_are_under_way_at_once(on_stage: Stage) -> No
     """Their nodes' tests, the same with a made-up value, and then the workflows."""
     staged = on_stage(AT_ONCE_MAX)
     use(staged, 3)
-    staged[1].script = calls = Calls(meet(3))
+    staged[1].script = calls = SeenCalls(meet(3))
     rotation = drive(staged)
     assert rotation.state is State.WATCHING
     assert len(calls.came) == 9
@@ -155,7 +155,7 @@ def test_those_of_several_workflows_are_under_way_at_once(on_stage: Stage) -> No
 def test_no_more_than_may_work_at_the_target_and_never_more_than_four(on_stage: Stage, at_once: int) -> None:
     staged, expected = on_stage(at_once), min(at_once, AT_ONCE_MAX)
     use(staged, 2 * AT_ONCE_MAX)
-    staged[1].script = calls = Calls(meet(expected))
+    staged[1].script = calls = SeenCalls(meet(expected))
     assert drive(staged).state is State.WATCHING
     assert calls.most == expected
     assert len(calls.came) == 3 * 2 * AT_ONCE_MAX
@@ -164,7 +164,7 @@ def test_no_more_than_may_work_at_the_target_and_never_more_than_four(on_stage: 
 def test_one_workflow_is_tested_by_who_drives(on_stage: Stage) -> None:
     staged = on_stage(AT_ONCE_MAX)
     use(staged, 1)
-    staged[1].script = calls = Calls()
+    staged[1].script = calls = SeenCalls()
     assert drive(staged).state is State.WATCHING
     assert (len(calls.came), calls.threads) == (3, set())
 
@@ -172,7 +172,7 @@ def test_one_workflow_is_tested_by_who_drives(on_stage: Stage) -> None:
 def test_a_check_that_several_share_is_asked_once_with_a_made_up_value(on_stage: Stage) -> None:
     staged = on_stage(AT_ONCE_MAX)
     use(staged, 3, paths="/v1/account?of=all")
-    staged[1].script = calls = Calls()
+    staged[1].script = calls = SeenCalls()
     assert drive(staged).state is State.WATCHING
     assert [staged[1].is_known(bearer_of(one)) for one in calls.came].count(False) == 1
 
@@ -222,7 +222,7 @@ def test_the_first_failure_in_order_is_told_whichever_comes_first(
         return answers.get(place)
 
     meeting = meet(3)
-    staged[1].script = Calls(answer)
+    staged[1].script = SeenCalls(answer)
     rotation_id = begin_by_hand(staged[0], TOKEN)
     rotation = step_to(staged[0], None, rotation_id, State.ACCEPTED)
     staged[0].services.rotation.rotations.advance(rotation_id)
@@ -249,7 +249,7 @@ def test_those_behind_one_that_failed_do_not_begin_and_those_under_way_come_to_t
         end_thread("test-0")
         return None
 
-    staged[1].script = calls = Calls(answer)
+    staged[1].script = calls = SeenCalls(answer)
     staged[0].services.rotation.rotations.advance(rotation_id)
     assert sorted(one.query for one in calls.came) == sorted(order[:AT_ONCE_MAX])
     assert sorted(test_runs(staged)) == ["completed"] * (AT_ONCE_MAX - 1) + ["failed"]
@@ -280,7 +280,7 @@ def test_whoever_lost_the_rotation_makes_no_further_call_in_any_of_them(on_stage
         meeting(incoming)
         return None
 
-    service.script = calls = Calls(take_over)
+    service.script = calls = SeenCalls(take_over)
     organisation.services.rotation.rotations.advance(rotation_id)
     assert sorted(one.query for one in calls.came) == ["of=left-first", "of=middle-first", "of=right-first"]
     assert get_rotation(organisation, rotation_id).state is State.NODE_TESTED
@@ -316,7 +316,7 @@ def test_a_worker_killed_while_they_are_under_way_leaves_what_the_next_one_bring
         step_to(organisation, clock, rotation_id, at)
         given = (organisation.services.settings, clock(), rotation_id)
         worker = processes.Process(target=drive_apart, args=given, daemon=True)
-        service.script = calls = Calls(kill_together(worker, 3))
+        service.script = calls = SeenCalls(kill_together(worker, 3))
         worker.start()
         worker.join(PATIENCE)
         assert worker.exitcode == -signal.SIGKILL
@@ -363,7 +363,7 @@ def test_who_is_told_to_stop_waits_for_none_of_them_and_they_call_no_more(on_sta
         assert stopped.wait(PATIENCE)
         return None
 
-    staged[1].script = calls = Calls(answer)
+    staged[1].script = calls = SeenCalls(answer)
     with stopped_by_signal() as signal_to_stop, pytest.raises(SystemExit):
         staged[0].services.rotation.rotations.advance(rotation_id)
     stopped.set()
@@ -391,7 +391,7 @@ def test_workflows_that_may_run_the_same_one_come_one_after_the_other(on_stage: 
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, None, rotation_id, State.NODE_TESTED)
     began: list[int] = []
-    service.script = Calls(lambda _: began.append(test_runs(staged).count("running")))
+    service.script = SeenCalls(lambda _: began.append(test_runs(staged).count("running")))
     organisation.services.rotation.rotations.advance(rotation_id)
     assert (began[0], len(began)) == ((1, 5) if linked else (3, 3))
     assert max(began) == (2 if linked else 3), "one, and the one that it runs"

@@ -24,14 +24,14 @@ AT_ONCE_MAX: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Test(Generic[T]):
+class CandidateTest(Generic[T]):
     """`lane`: those of one lane come one after the other, in their order."""
 
     lane: Hashable
     work: Calls[T]
 
 
-def do_tests(database: Database, drive: Drive, tests: Sequence[Test[T]], *, at_once: int) -> list[T]:
+def do_tests(database: Database, drive: Drive, tests: Sequence[CandidateTest[T]], *, at_once: int) -> list[T]:
     """What each comes to, in their order; or what the first of them raised that failed. No test begins, or
     calls again, once one before it has failed.
 
@@ -39,11 +39,11 @@ def do_tests(database: Database, drive: Drive, tests: Sequence[Test[T]], *, at_o
     """
     if min(at_once, len({test.lane for test in tests})) < 2:
         return [do_alone(database, test.work) for test in tests]
-    return _SideBySide(database, drive, tests, min(at_once, AT_ONCE_MAX)).do_all()
+    return _TestsTogether(database, drive, tests, min(at_once, AT_ONCE_MAX)).do_all()
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Answer:
+class _CallEnded:
     """Of the call of the test at this place."""
 
     place: int
@@ -51,8 +51,10 @@ class _Answer:
     error: BaseException | None = None
 
 
-class _SideBySide(Generic[T]):
-    def __init__(self, database: Database, drive: Drive, tests: Sequence[Test[T]], at_once: int) -> None:
+class _TestsTogether(Generic[T]):
+    def __init__(
+        self, database: Database, drive: Drive, tests: Sequence[CandidateTest[T]], at_once: int
+    ) -> None:
         self._database = database
         self._drive = drive
         self._tests = tests
@@ -63,7 +65,7 @@ class _SideBySide(Generic[T]):
         self._under_way = 0
         self._ended: dict[int, T] = {}
         self._failed: dict[int, Exception] = {}
-        self._answers = SimpleQueue[_Answer]()
+        self._answers = SimpleQueue[_CallEnded]()
         self._turn = Lock()
         """Of who uses the drive: its own thread, or a call that asks it for permission."""
         self._is_over = False
@@ -88,7 +90,7 @@ class _SideBySide(Generic[T]):
             raise self._failed[min(self._failed)]
         return [self._ended[place] for place in range(len(self._tests))]
 
-    def _go_on(self, answer: _Answer | None) -> list[tuple[int, Call]]:
+    def _go_on(self, answer: _CallEnded | None) -> list[tuple[int, Call]]:
         """The calls that are to be made now; what was written before them is committed."""
         with self._turn:
             calls = [] if answer is None else [*self._take_up(answer)]
@@ -98,7 +100,7 @@ class _SideBySide(Generic[T]):
                     pass
             return calls
 
-    def _take_up(self, answer: _Answer) -> Iterable[tuple[int, Call]]:
+    def _take_up(self, answer: _CallEnded) -> Iterable[tuple[int, Call]]:
         """The next call of that test, if it goes on."""
         self._calling.discard(answer.place)
         if answer.error is not None:
@@ -148,9 +150,9 @@ class _SideBySide(Generic[T]):
     def _call(self, place: int, call: Call) -> None:
         try:
             with permitted_by(self._check):
-                answer = _Answer(place=place, made=call())
+                answer = _CallEnded(place=place, made=call())
         except BaseException as error:  # noqa: BLE001  # for whoever waits to raise
-            answer = _Answer(place=place, error=error)
+            answer = _CallEnded(place=place, error=error)
         self._answers.put(answer)
 
     def _check(self) -> None:
@@ -159,7 +161,7 @@ class _SideBySide(Generic[T]):
                 raise ConflictError(f"the tests of {self._drive.rotation.id} were given up")
             self._drive.check()
 
-    def _wait(self) -> _Answer:
+    def _wait(self) -> _CallEnded:
         answer = self._answers.get()
         self._under_way -= 1
         return answer

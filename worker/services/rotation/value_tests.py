@@ -25,7 +25,7 @@ from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.done import Done, say_so
 from worker.services.rotation.drive import Drive
 from worker.services.rotation.jobs import Jobs
-from worker.services.rotation.side_by_side_tests import AT_ONCE_MAX, Test, do_tests
+from worker.services.rotation.side_by_side_tests import AT_ONCE_MAX, CandidateTest, do_tests
 from worker.services.rotation.value_end import ask_end, note_end
 from worker.services.runs.calls import Calls, do_alone
 from worker.services.runs.definitions import Definitions
@@ -166,7 +166,7 @@ class ValueTests:
         results = self._do_tests(
             drive,
             [
-                Test(lane=workflow.id, work=self._judge_node(rotation, item, workflow, node_id))
+                CandidateTest(lane=workflow.id, work=self._judge_node(rotation, item, workflow, node_id))
                 for workflow, node_id in consuming
             ],
         )
@@ -217,7 +217,7 @@ class ValueTests:
         sights = self._do_tests(
             drive,
             [
-                Test(
+                CandidateTest(
                     lane=self._counter_checks.digest_node(workflow, node_id, item),
                     work=self._sight(drive.rotation, item, workflow, node_id, new),
                 )
@@ -246,7 +246,9 @@ class ValueTests:
         self._do_tests(
             drive,
             [
-                Test(lane=lanes[workflow.id], work=self._judge_workflow(rotation, item, workflow, nodes))
+                CandidateTest(
+                    lane=lanes[workflow.id], work=self._judge_workflow(rotation, item, workflow, nodes)
+                )
                 for workflow in here
             ],
         )
@@ -278,7 +280,7 @@ class ValueTests:
             retry_at=outcome.retry_at,
         )
 
-    def _do_tests(self, drive: Drive, tests: list[Test[T]]) -> list[T]:
+    def _do_tests(self, drive: Drive, tests: list[CandidateTest[T]]) -> list[T]:
         """Who has a target system works there as one; its tests call it as often as it may be worked on."""
         at_once = AT_ONCE_MAX if drive.rotation.target is None else self._target_at_once
         return do_tests(self._database, drive, tests, at_once=at_once)
