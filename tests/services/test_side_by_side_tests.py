@@ -268,16 +268,17 @@ def test_whoever_lost_the_rotation_makes_no_further_call_in_any_of_them(on_stage
         apply(organisation.services, chain(name, *nodes))
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, None, rotation_id, State.NODE_TESTED)
-    meeting = meet(3)
+    all_came, is_taken = meet(3), meet(3)
 
     def take_over(incoming: Incoming) -> Answer | None:
+        all_came(incoming)
         if incoming.query == "of=middle-first":
             let_leases_lapse(organisation.services, rotation_id)
             with organisation.services.database.engine.begin() as connection:
                 connection.execute(
                     update(rotations).where(rotations.c.id == rotation_id).values(fence=rotations.c.fence + 1)
                 )
-        meeting(incoming)
+        is_taken(incoming)
         return None
 
     service.script = calls = SeenCalls(take_over)
