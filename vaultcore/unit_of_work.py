@@ -52,6 +52,7 @@ class UnitOfWork:
     ) -> None:
         self._begin = begin
         self._alone = alone
+        self._shares = begin != alone
         self._holder = holder
         self._transaction: AbstractContextManager[Connection] | None = None
         self._connection: Connection | None = None
@@ -74,8 +75,10 @@ class UnitOfWork:
                 pass
         if self._wrote:
             self._commit()
-        else:  # where it is shared, what was read of others stands by then, too
-            self._end(None)
+        elif self._shares and not self.one_by_one:
+            self._end(None)  # what was read of others stands by then, too
+        else:
+            self.undo()
 
     def undo(self) -> None:
         """As if the transaction had never begun."""

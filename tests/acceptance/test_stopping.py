@@ -36,6 +36,9 @@ def vault(nightkey: Nightkey, service: ScriptedService, tmp_path: Path) -> Night
           "headers": {"Authorization": f"Bearer {{{{ vault.{TOKEN} }}}}"}}],
     )  # fmt: skip
     nightkey("workflow", "apply", str(file))
+    nightkey.settings["NIGHTKEY_HTTP_TIMEOUT_SECONDS"] = (
+        "300"  # a call waits here for what a test does meanwhile
+    )
     _, token = service.issue("ticketing")
     policy = write_token_policy(tmp_path, service.url, "ticketing", overlap="1d")
     nightkey("item", "create", TOKEN, "--owner", "support", "--expires-at", "5d", "--policy", str(policy),
