@@ -94,6 +94,9 @@ class Rotation:
         )
 
 
+STEADY_CUT_OFFS: Final = 1
+"""How often its present step was cut off at most, of one that is driven beside others."""
+
 _NO_TRIES: Final[Mapping[str, Any]] = {
     "attempts": 0,
     "outages": 0,

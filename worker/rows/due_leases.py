@@ -24,7 +24,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from vaultcore.damage import is_whole_for
 from vaultcore.errors import UnreadableError
-from worker.domain.rotation import Rotation
+from worker.domain.rotation import STEADY_CUT_OFFS, Rotation
 from worker.rows import target_room
 from worker.rows.lease_clock import given_times
 from worker.rows.rotation_leases import is_due, is_free, lease_those
@@ -141,7 +141,7 @@ def _take_due_of(dialect: str, of_ids: bool, steady: bool) -> ReturningUpdate[*t
 def _is_among(of_ids: bool, steady: bool) -> list[ColumnElement[bool]]:
     among: list[ColumnElement[bool]] = [rotations.c.id.in_(bindparam("ids", expanding=True))] if of_ids else []
     began = rotations.c.attempts - rotations.c.outages - rotations.c.polls
-    among += [began <= 1] if steady else []
+    among += [began <= STEADY_CUT_OFFS] if steady else []
     return [*among, rotations.c.id.not_in(bindparam("besides", expanding=True))]
 
 

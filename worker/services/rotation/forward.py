@@ -116,9 +116,7 @@ class ForwardSteps:
         job = self._jobs.make(rotation, item)
         check_ahead(job.expires_at, self._clock())
         said = say_so(rotator.install(job))
-        if not rotator.issues or job.old is None or rotation.one_way or rotation.old_dead:
-            return Done(said=(said,))
-        refusal = _find_refusal(rotator, job, job.old)
+        refusal = _find_way_lost(rotation, rotator, job)
         if refusal is None:
             return Done(said=(said,))
 
@@ -198,9 +196,7 @@ class ForwardSteps:
 
     def _look_back(self, drive: Drive, item: Item, rotator: Rotator, job: Job) -> None:
         """Whether what was issued without an answer has ended the old value: then there is only the way on."""
-        if job.old is None or drive.rotation.one_way or drive.rotation.old_dead:
-            return
-        refusal = _find_refusal(rotator, job, job.old)
+        refusal = _find_way_lost(drive.rotation, rotator, job)
         if refusal is not None:
             with self._database.write() as connection:
                 self._lose_way_back(connection, drive, item, refusal)
@@ -348,6 +344,15 @@ def _is_gone(rotator: Rotator, job: Job) -> bool:
         return _find_refusal(rotator, job, job.old) is not None
     except TargetError:
         return False
+
+
+def _find_way_lost(rotation: Rotation, rotator: Rotator, job: Job) -> TargetError | None:
+    """How the old value is refused that worked before another was issued. None: it works, or nobody asks any
+    more.
+    """
+    if not rotator.issues or job.old is None or rotation.is_old_dead:
+        return None
+    return _find_refusal(rotator, job, job.old)
 
 
 def _find_refusal(rotator: Rotator, job: Job, value: Secret) -> TargetError | None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import TamperedError, UnreadableError
-from worker.domain.rotation import Rotation
+from worker.domain.rotation import STEADY_CUT_OFFS, Rotation
 from worker.log import get_logger
 from worker.rows import due_leases as due_rows
 from worker.rows import rotation_changes as change_rows
@@ -66,7 +66,7 @@ class Leasing:
         self._anchors.refuse_older()
         with self._database.write() as connection:
             wanted = self._lease_due(connection, [first], most=1)
-            cut_off = any(one.cut_off > 1 for one in wanted.leased)
+            cut_off = any(one.cut_off > STEADY_CUT_OFFS for one in wanted.leased)
             left = 0 if cut_off else most - len(wanted.leased)
             others = self._lease_due(connection, None, most=left, steady=True)
         for rotation_id, error in (wanted.refused | others.refused).items():
