@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import URL, make_url
 
+from tests.integration.starting import wait_until_reached
 from tests.ports import choose_port
 
 _PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -40,7 +40,10 @@ def start_pgbouncer(folder: Path, server: str) -> Iterator[str]:
         )
     at = f"postgres@127.0.0.1:{port}/{url.database}"
     try:
-        _wait(process, f"postgresql://{at}", log)
+        wait_until_reached(
+            process, lambda: psycopg.connect(f"postgresql://{at}", connect_timeout=5),
+            away=(psycopg.OperationalError,), name="PgBouncer", log=log, patience=_PATIENCE, pause=0.05,
+        )  # fmt: skip
         yield f"postgresql+psycopg://{at}"
     finally:
         process.terminate()
@@ -61,15 +64,3 @@ pool_mode = transaction
 default_pool_size = {SERVER_CONNECTIONS}
 max_client_conn = 100
 """
-
-
-def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        assert process.poll() is None, f"PgBouncer ended:\n{log.read_text()}"
-        assert time.monotonic() < deadline, f"PgBouncer did not begin:\n{log.read_text()}"
-        try:
-            with psycopg.connect(address, connect_timeout=5):
-                return
-        except psycopg.OperationalError:
-            time.sleep(0.05)

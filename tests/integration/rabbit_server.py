@@ -4,13 +4,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import amqp
 
+from tests.integration.starting import wait_until_reached
 from tests.ports import choose_port
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -60,7 +60,10 @@ class RabbitServer:
                 cwd=self._folder,
                 start_new_session=True,
             )
-        _wait(self._process, self.address, log)
+        wait_until_reached(
+            self._process, lambda: amqp.Connection(self.address),
+            away=(OSError, amqp.exceptions.AMQPError), name="RabbitMQ", log=log, patience=_PATIENCE, pause=0.3,
+        )  # fmt: skip
 
     def kill(self) -> None:
         """Together with Erlang's port mapper, which outlives whom it was begun for."""
@@ -90,15 +93,3 @@ def start_rabbit(folder: Path) -> Iterator[str]:
         yield server.address
     finally:
         server.kill()
-
-
-def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        assert process.poll() is None, f"RabbitMQ ended:\n{log.read_text()}"
-        assert time.monotonic() < deadline, f"RabbitMQ did not begin:\n{log.read_text()}"
-        try:
-            with amqp.Connection(address):
-                return
-        except (OSError, amqp.exceptions.AMQPError):
-            time.sleep(0.3)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any, ClassVar, TypeVar
@@ -17,12 +17,17 @@ from tests.organisation import Organisation
 from tests.services.staging import Staged, make_services, stage, start_organisation
 from vaultcore.audit import Anchor, Verification
 from vaultcore.database import SCHEMA_REVISION
+from vaultcore.ids import new_id
 from vaultcore.model import ConsumerKind, Item, NodeReference, Policy
 from vaultcore.secret import Secret
 from vaultcore.tables import audit, deployment
 from vaultcore.vault import Created
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
+from worker.domain.reasons import Code, Reason
+from worker.domain.rotation import Rotation
+from worker.domain.saga import State
+from worker.rows import rotation_changes as change_rows
 from worker.services.rotation.pickups import Collected
 
 TOKEN = "prod-ticketing-api-token"
@@ -131,6 +136,27 @@ class Moves:
                 now=self.services.clock(),
             )
         return consumer_id
+
+    def insert_due(self, next_at: datetime, target: str | None, *, emergency: bool = False) -> str:
+        """A rotation by hand of an item that is none, due then; its id."""
+        now = self.services.clock()
+        rotation = Rotation(
+            id=new_id("rot", now),
+            item_id=new_id("vlt", now),
+            item=TOKEN,
+            rotator="http",
+            target=target,
+            state=State.PLANNED,
+            reason=Reason.of(Code.BY_HAND),
+            asked_by="test",
+            emergency=emergency,
+            old_number=1,
+            next_at=next_at,
+            created_at=now,
+        )
+        with self.services.database.write() as connection:
+            change_rows.insert_rotation(connection, rotation)
+        return rotation.id
 
     def begin(self, item_id: str) -> int:
         with self.services.database.write() as connection:

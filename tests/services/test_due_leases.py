@@ -14,12 +14,9 @@ from tests.counting import count_on
 from tests.faults.vault_copy import let_leases_lapse
 from tests.services.conftest import Moves, race
 from vaultcore.errors import TamperedError
-from vaultcore.ids import new_id
-from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import due_leases as due_rows
-from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.tables import rotations
@@ -33,7 +30,7 @@ NEVER_WAITS = text("SET LOCAL lock_timeout = '1ms'")
 
 def test_many_workers_lease_each_once_leave_none_and_keep_to_the_room(moves: Moves, clock: Any) -> None:
     targets = [None, *(f"target-{number}.example" for number in range(4))]
-    opened = [_open(moves, clock(), targets[number % len(targets)]) for number in range(60)]
+    opened = [moves.insert_due(clock(), targets[number % len(targets)]) for number in range(60)]
     lock, at_work, most_seen, leased = threading.Lock(), Counter[str](), Counter[str](), list[str]()
 
     def work(_: int) -> None:
@@ -55,8 +52,8 @@ def test_many_workers_lease_each_once_leave_none_and_keep_to_the_room(moves: Mov
 
 
 def test_it_is_leased_as_one_alone_is(moves: Moves, clock: Any) -> None:
-    opened = [_open(moves, clock() - number * MINUTE, None) for number in range(3)]
-    _open(moves, clock() + MINUTE, None)
+    opened = [moves.insert_due(clock() - number * MINUTE, None) for number in range(3)]
+    moves.insert_due(clock() + MINUTE, None)
     first = _lease(moves, clock(), most=2)
     assert [one.id for one in first.leased] == [opened[2], opened[1]]
     assert {(one.fence, one.attempts, one.leases_lost) for one in first.leased} == {(1, 1, 0)}
@@ -73,7 +70,7 @@ def test_it_is_leased_as_one_alone_is(moves: Moves, clock: Any) -> None:
 
 def test_it_takes_one_statement_however_many_there_are(moves: Moves, clock: Any) -> None:
     for number in range(40):
-        _open(moves, clock(), f"target-{number % 10}.example" if number % 2 else None)
+        moves.insert_due(clock(), f"target-{number % 10}.example" if number % 2 else None)
     with count_on(moves.services.database.engine) as counted:
         assert len(_lease(moves, clock(), most=30, at_once=9).leased) == 30
     updates = [statement for statement in counted.statements if statement.startswith("UPDATE")]
@@ -82,7 +79,7 @@ def test_it_takes_one_statement_however_many_there_are(moves: Moves, clock: Any)
 
 
 def test_of_given_ones_only_those_are_leased(moves: Moves, clock: Any) -> None:
-    opened = [_open(moves, clock(), SLOW) for _ in range(4)]
+    opened = [moves.insert_due(clock(), SLOW) for _ in range(4)]
     asked = [opened[3], opened[1], "rot_' OR '1'='1", ""]
     assert {one.id for one in _lease(moves, clock(), ids=asked).leased} == {opened[1], opened[3]}
     assert _lease(moves, clock(), ids=asked).leased == []
@@ -91,9 +88,13 @@ def test_of_given_ones_only_those_are_leased(moves: Moves, clock: Any) -> None:
 
 
 def test_a_full_target_holds_up_nobody_else(moves: Moves, clock: Any) -> None:
-    slow = [_open(moves, clock() - (60 - number) * MINUTE, SLOW) for number in range(20)]
-    leaked = _open(moves, clock() - MINUTE, SLOW, emergency=True)
-    others = [_open(moves, clock(), OTHER), _open(moves, clock(), None), _open(moves, clock(), None)]
+    slow = [moves.insert_due(clock() - (60 - number) * MINUTE, SLOW) for number in range(20)]
+    leaked = moves.insert_due(clock() - MINUTE, SLOW, emergency=True)
+    others = [
+        moves.insert_due(clock(), OTHER),
+        moves.insert_due(clock(), None),
+        moves.insert_due(clock(), None),
+    ]
     assert [one.id for one in _lease(moves, clock(), most=5, at_once=2).leased] == slow[:2]
     rest = {one.id for one in _lease(moves, clock(), most=5, at_once=2).leased}
     assert rest == {leaked, *others}
@@ -102,14 +103,14 @@ def test_a_full_target_holds_up_nobody_else(moves: Moves, clock: Any) -> None:
 
 
 def test_one_of_which_the_value_is_known_takes_room_from_those_after_it(moves: Moves, clock: Any) -> None:
-    leaked = [_open(moves, clock() - MINUTE, SLOW, emergency=True) for _ in range(3)]
-    _open(moves, clock(), SLOW)
+    leaked = [moves.insert_due(clock() - MINUTE, SLOW, emergency=True) for _ in range(3)]
+    moves.insert_due(clock(), SLOW)
     assert {one.id for one in _lease(moves, clock(), at_once=2).leased} == set(leaked)
 
 
 def test_rows_that_nobody_may_act_by_fall_out_and_hold_up_nobody(moves: Moves, clock: Any) -> None:
-    bad = [_open(moves, clock() - (60 - number) * MINUTE, SLOW) for number in range(5)]
-    good = [_open(moves, clock() - MINUTE, SLOW), _open(moves, clock(), None)]
+    bad = [moves.insert_due(clock() - (60 - number) * MINUTE, SLOW) for number in range(5)]
+    good = [moves.insert_due(clock() - MINUTE, SLOW), moves.insert_due(clock(), None)]
     for one in bad[:4]:
         moves.sql("UPDATE rotations SET asked_by = 'somebody else' WHERE id = :id", id=one)
     moves.sql("UPDATE rotations SET polls = -1 WHERE id = :id", id=bad[4])
@@ -126,9 +127,9 @@ def test_nobody_waits_for_a_batch_that_is_being_leased(moves: Moves, clock: Any)
     database = moves.services.database
     if database.is_sqlite:
         pytest.skip("writers take turns there")
-    first = [_open(moves, clock() - MINUTE, SLOW), _open(moves, clock() - MINUTE, None)]
-    second = [_open(moves, clock(), OTHER), _open(moves, clock(), None)]
-    behind, by_person = _open(moves, clock(), SLOW), _open(moves, clock(), OTHER)
+    first = [moves.insert_due(clock() - MINUTE, SLOW), moves.insert_due(clock() - MINUTE, None)]
+    second = [moves.insert_due(clock(), OTHER), moves.insert_due(clock(), None)]
+    behind, by_person = moves.insert_due(clock(), SLOW), moves.insert_due(clock(), OTHER)
     with database.write() as a_worker, database.write() as a_person:
         assert {one.id for one in _lease_in(a_worker, clock(), most=2).leased} == set(first)
         lease_rows.take_rotation(a_person, by_person, now=clock())
@@ -137,27 +138,6 @@ def test_nobody_waits_for_a_batch_that_is_being_leased(moves: Moves, clock: Any)
             assert {one.id for one in _lease_in(another, clock()).leased} == set(second)
             assert _lease_in(another, clock()).leased == []
     assert {one.id for one in _lease(moves, clock()).leased} == {behind, by_person}
-
-
-def _open(moves: Moves, next_at: datetime, target: str | None, *, emergency: bool = False) -> str:
-    now = moves.services.clock()
-    rotation = Rotation(
-        id=new_id("rot", now),
-        item_id=new_id("vlt", now),
-        item="prod-ticketing-api-token",
-        rotator="http",
-        target=target,
-        state=State.PLANNED,
-        reason=Reason.of(Code.BY_HAND),
-        asked_by="test",
-        emergency=emergency,
-        old_number=1,
-        next_at=next_at,
-        created_at=now,
-    )
-    with moves.services.database.write() as connection:
-        change_rows.insert_rotation(connection, rotation)
-    return rotation.id
 
 
 def _lease(

@@ -10,14 +10,11 @@ import pytest
 from tests.faults.vault_copy import let_leases_lapse
 from tests.services.conftest import Moves, race
 from tests.services.staging import Staged, begin_by_hand, reopen
-from vaultcore.ids import new_id
-from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.domain.work import Task, Work
 from worker.rows import check_turns as turn_rows
 from worker.rows import credential_checks as check_rows
-from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
 
@@ -27,8 +24,8 @@ PATIENCE = 120.0
 
 
 def test_no_more_are_at_a_target_than_may_be_however_many_begin_at_once(moves: Moves, clock: Any) -> None:
-    slow = [_open(moves, clock(), SLOW) for _ in range(6)]
-    others = [_open(moves, clock(), OTHER), _open(moves, clock(), None), _open(moves, clock(), None)]
+    slow = [moves.insert_due(clock(), SLOW) for _ in range(6)]
+    others = [moves.insert_due(clock(), target) for target in (OTHER, None, None)]
     for _ in range(3):  # it is the same each time that their workers are killed
         got = race(len(slow), lambda number: _lease(moves, slow[number], clock(), at_once=2))
         assert sum(isinstance(one, Rotation) for one in got) == 2, got
@@ -38,15 +35,15 @@ def test_no_more_are_at_a_target_than_may_be_however_many_begin_at_once(moves: M
 
 
 def test_one_whose_value_somebody_knows_does_not_wait_for_room(moves: Moves, clock: Any) -> None:
-    first, second = _open(moves, clock(), SLOW), _open(moves, clock(), SLOW)
-    leaked = _open(moves, clock(), SLOW, emergency=True)
+    first, second = moves.insert_due(clock(), SLOW), moves.insert_due(clock(), SLOW)
+    leaked = moves.insert_due(clock(), SLOW, emergency=True)
     assert _lease(moves, first, clock(), at_once=1) is not None
     assert _lease(moves, second, clock(), at_once=1) is None
     assert _lease(moves, leaked, clock(), at_once=1) is not None
 
 
 def test_checks_and_rotations_of_a_target_share_its_room(moves: Moves, clock: Any) -> None:
-    first, second = _open(moves, clock(), SLOW), _open(moves, clock(), SLOW)
+    first, second = moves.insert_due(clock(), SLOW), moves.insert_due(clock(), SLOW)
     assert _take_turn(moves, "trn_1", clock(), at_once=1)
     assert _lease(moves, first, clock(), at_once=1) is None
     assert _lease(moves, first, clock(), at_once=2) is not None
@@ -58,8 +55,8 @@ def test_checks_and_rotations_of_a_target_share_its_room(moves: Moves, clock: An
 
 
 def test_a_sweep_finds_no_more_of_a_target_than_have_room(moves: Moves, clock: Any) -> None:
-    slow = [_open(moves, clock() - timedelta(minutes=60 - number), SLOW) for number in range(4)]
-    free = _open(moves, clock(), None)
+    slow = [moves.insert_due(clock() - timedelta(minutes=60 - number), SLOW) for number in range(4)]
+    free = moves.insert_due(clock(), None)
     assert _find_due(moves, clock(), at_once=2) == [*slow[:2], free]
     for one in slow[:2]:
         assert _lease(moves, one, clock(), at_once=2) is not None
@@ -120,26 +117,6 @@ def test_a_check_waits_for_room_and_is_called_by_the_rotation_that_ends(narrow: 
     thread.join(PATIENCE)
     assert Work(Task.CHECK, checked) in followed
     assert do(Work(Task.CHECK, checked)) == [Work(Task.RESUME)]
-
-
-def _open(moves: Moves, next_at: datetime, target: str | None, *, emergency: bool = False) -> str:
-    rotation = Rotation(
-        id=new_id("rot", moves.services.clock()),
-        item_id=new_id("vlt", moves.services.clock()),
-        item="prod-ticketing-api-token",
-        rotator="http",
-        target=target,
-        state=State.PLANNED,
-        reason=Reason.of(Code.BY_HAND),
-        asked_by="test",
-        emergency=emergency,
-        old_number=1,
-        next_at=next_at,
-        created_at=moves.services.clock(),
-    )
-    with moves.services.database.write() as connection:
-        change_rows.insert_rotation(connection, rotation)
-    return rotation.id
 
 
 def _lease(moves: Moves, rotation_id: str, now: datetime, *, at_once: int) -> Rotation | None:
