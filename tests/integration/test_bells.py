@@ -10,18 +10,19 @@ import pytest
 
 from tests.faults.turning import TurnedClock
 from tests.forged import OURS
+from tests.integration.hearing import Heard
 from worker.app import make_app
 from worker.broker.queues import QUEUES
 from worker.config import load_settings
 from worker.domain.lines import Line
 from worker.domain.pulses import Sign
 from worker.supervision.bells import FULL, Bells
-from worker.supervision.pulse import Pulse
 
 RINGING = """
 import sys, time
 from pathlib import Path
 from tests.forged import OURS
+from tests.integration.hearing import Heard
 from worker.app import make_app
 from worker.broker.queues import QUEUES
 from worker.config import load_settings
@@ -44,15 +45,6 @@ def home(tmp_path: Path) -> Path:
     (folder / "beat-schedule.dat").write_bytes(bytes(100))
     (folder / "beat-schedule.dir").write_text("'entries', (0, 40)\n")
     return tmp_path / "home"
-
-
-class Heard(Pulse):
-    def __init__(self) -> None:
-        super().__init__(None)
-        self.signs: list[Sign] = []
-
-    def say(self, sign: Sign) -> None:
-        self.signs.append(sign)
 
 
 def messages(home: Path) -> list[str]:

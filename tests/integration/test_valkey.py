@@ -15,6 +15,7 @@ from tests.acceptance.absent_broker import outlive
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
 from tests.forged import OURS, ROTATION, Sealer, contents, genuine
+from tests.integration.hearing import Heard
 from tests.ports import choose_port
 from worker.app import make_app
 from worker.broker import aside_folder
@@ -26,7 +27,8 @@ from worker.doctor.redis import look_at_redis
 from worker.domain.diagnosis import Symptom, judge_redis
 from worker.domain.lines import Line
 from worker.domain.messages import MessageFault
-from worker.domain.pulses import Patience
+from worker.domain.pulses import Patience, Sign
+from worker.supervision.bells import Bells
 from worker.tasks import register_tasks
 
 QUEUE = QUEUES[Line.NIGHT]
@@ -202,6 +204,32 @@ def test_one_that_cannot_be_acknowledged_holds_up_no_other(tmp_path: Path) -> No
             with pytest.raises(redis.ConnectionError):
                 taken[0].ack()
             assert channel.qos.can_consume()
+    finally:
+        server.kill()
+
+
+def test_bells_ring_again_after_one_that_was_lost(tmp_path: Path) -> None:
+    """As soon as the server is back: who rings for nights is not to wait until `up` takes it for hung."""
+    server = StoppableValkey(tmp_path)
+    server.start()
+    (tmp_path / "home").mkdir(mode=0o700)
+    url = f"redis://127.0.0.1:{server.port}/0"
+    heard = Heard()
+    settings = load_settings(tmp_path / "home", broker_url=url, ring_seconds=0.001)
+    bells = Bells(make_app(settings, OURS.seals()), pulse=heard)
+    try:
+        bells.tick()
+        assert Sign.RANG in heard.signs
+        server.kill()
+        for _ in range(3):  # the first may not know yet
+            heard.signs.clear()
+            bells.tick()
+        assert heard.signs == [Sign.AWAY]
+        server.start()
+        heard.signs.clear()
+        bells.tick()
+        assert heard.signs.count(Sign.RANG) == len(bells.schedule)
+        bells.close()
     finally:
         server.kill()
 

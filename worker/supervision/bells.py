@@ -5,6 +5,7 @@ hears the ring, from the rows: so there is nothing to remember here.
 """
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from celery import beat
@@ -42,13 +43,12 @@ class Bells(_Scheduler):  # type: ignore[misc]  # as above
         """Rings what is due, if the broker can be reached; in how many seconds to come again."""
         if not self._is_reached():
             return LOOK_SECONDS
-        waiting = {line: self._count_waiting(name) for line, name in QUEUES.items()}
-        self._pulse.say(_SIGNS[frozenset(line for line, number in waiting.items() if number)])
-        for name, entry in self.schedule.items():
-            if self._due.get(name, 0) <= time.monotonic():
-                self._ring(entry, waiting[Line.NIGHT])
-                self._due[name] = time.monotonic() + entry.schedule.run_every.total_seconds()
-        return max(min(min(self._due.values()) - time.monotonic(), LOOK_SECONDS), 0.0)
+        try:
+            return self._ring_what_is_due()
+        except Exception as error:  # noqa: BLE001  # whatever the broker's library raises: the next ring comes
+            _log.warning("beat.not-rung", error=type(error).__name__)
+        self._begin_anew()
+        return LOOK_SECONDS
 
     def _is_reached(self) -> bool:
         url, problem = self.app.conf.broker_url, ""
@@ -64,19 +64,30 @@ class Bells(_Scheduler):  # type: ignore[misc]  # as above
             self._absence.end()
         return not problem
 
-    def _ring(self, entry: Any, waiting: int) -> None:  # noqa: ANN401  # Celery's
-        try:
-            if waiting < FULL:
-                self.apply_async(entry, producer=self.producer, advance=False)
-        except Exception as error:  # noqa: BLE001  # whatever the broker's library raises: the next ring comes
-            _log.warning("beat.not-rung", bell=entry.name, error=type(error).__name__)
-        else:
-            self._pulse.say(Sign.RANG)
+    def _ring_what_is_due(self) -> float:
+        waiting = {line: self._count_waiting(name) for line, name in QUEUES.items()}
+        self._pulse.say(_SIGNS[frozenset(line for line, number in waiting.items() if number)])
+        for name, entry in self.schedule.items():
+            if self._due.get(name, 0) <= time.monotonic():
+                if waiting[Line.NIGHT] < FULL:
+                    self.apply_async(entry, producer=self.producer, advance=False)
+                self._pulse.say(Sign.RANG)
+                self._due[name] = time.monotonic() + entry.schedule.run_every.total_seconds()
+        return max(min(min(self._due.values()) - time.monotonic(), LOOK_SECONDS), 0.0)
 
     def _count_waiting(self, queue: str) -> int:
         """Messages that nobody has taken yet; 0 where the broker does not say, or has no queue yet."""
         try:
             with self.connection.channel() as channel:
                 return int(channel.queue_declare(queue, passive=True).message_count)
-        except Exception:  # noqa: BLE001  # as above
+        except self.connection.channel_errors:
             return 0
+
+    def _begin_anew(self) -> None:
+        """With a connection that the next tick makes. One that broke is never used again: at Redis it counts as
+        connected for ever, and what sends goes on with its channel, which is closed.
+        """
+        lost = self.__dict__.pop("connection", None)
+        self.__dict__.pop("producer", None)
+        with suppress(Exception):
+            lost.release()
