@@ -20,6 +20,7 @@ from sqlalchemy import BigInteger, Connection, LargeBinary, Row, bindparam, func
 
 from vaultcore.database import DECISIVE
 from vaultcore.errors import AuditError, InvalidInputError, UnreadableError
+from vaultcore.known_items import knows
 from vaultcore.paging import walk_keyset
 from vaultcore.stored import UNREADABLE, Unread, read_apart, unreadable_fields
 from vaultcore.tables import audit, audit_head
@@ -123,8 +124,6 @@ class AuditLog:
             rows.add(at=at, actor=actor, action=action, subject=subject, details=details)
         if kept is None:
             rows.flush(connection)
-        if action in _DECISIVE:
-            connection.info[DECISIVE] = True
 
     def _begin(self, connection: Connection) -> "_NewRows":
         return _NewRows(self._key, connection, self._guess)
@@ -185,6 +184,10 @@ class AuditLog:
             raise AuditError
         return Anchor(seq=head.seq, hash=head.hash, at=at)
 
+    def make_anchor_of(self, head: "Head", at: datetime) -> "Anchor":
+        """Of where a transaction that is committed has left the log."""
+        return Anchor(seq=head.seq, hash=head.hash, at=at)
+
     def sign(self, anchor: "Anchor") -> str:
         """The anchor as one line of JSON, signed with Ed25519, to be kept in another place."""
         body = anchor.body()
@@ -225,41 +228,47 @@ _MOVE_HEAD = (
 """On from where it is thought to stand, if it stands there, on the last row of the log."""
 
 
-class _Head(NamedTuple):
+class Head(NamedTuple):
     seq: int
     hash: bytes
 
 
-def _read_head(connection: Connection) -> _Head:
+def _read_head(connection: Connection) -> Head:
     """From now on others wait."""
     head = connection.execute(_TURN).one_or_none()
     if head is None or unreadable_fields(head):
         raise AuditError
-    return _Head(seq=head.seq, hash=head.hash)
+    return Head(seq=head.seq, hash=head.hash)
 
 
 class _Guess:
     """Where the head stands if nobody else has written since: to be held against the head itself."""
 
-    head: _Head | None = None
+    head: Head | None = None
 
 
 class _NewRows:
-    """What a transaction appends, written at its end in one go. From the first row on, others wait: on SQLite
-    they do since it began, so that the head is asked for only where it is not where it was left.
+    """What a transaction appends, written at its end in one go. From the first row on, others wait; but in a
+    unit of work, which may take its time, from its end on: there the head is the last row that is taken. On
+    SQLite they wait since the transaction began. Then the head is asked for only where it is not where it was
+    left.
     """
 
     def __init__(self, key: bytes, connection: Connection, guess: _Guess) -> None:
         self._key = key
         self._guess = guess
-        self._head = None if connection.dialect.name == "sqlite" else _read_head(connection)
+        waits = connection.dialect.name != "sqlite" and not knows(connection)
+        self._head = _read_head(connection) if waits else None
+        self.decides = False
         self.rows: list[AuditFields] = []
 
     def add(self, **of_row: Unpack[AuditFields]) -> None:
         self.rows.append(of_row)
+        self.decides |= of_row["action"] in _DECISIVE
 
     def add_later(self, later: "_NewRows") -> None:
         self.rows += later.rows
+        self.decides |= later.decides
 
     def flush(self, connection: Connection) -> None:
         """`AuditError` where the log was cut off, or has rows behind the head's back."""
@@ -274,9 +283,11 @@ class _NewRows:
         self._guess.head = head
         if self._head is not None:
             self._head = head
+        if self.decides:
+            connection.info[DECISIVE] = head
         self.rows = []
 
-    def _write(self, connection: Connection, head: _Head) -> _Head | None:
+    def _write(self, connection: Connection, head: Head) -> Head | None:
         """After that head. None: it does not stand there."""
         seq, digest = head
         chained = []
@@ -289,7 +300,7 @@ class _NewRows:
         if connection.execute(_MOVE_HEAD, moved).rowcount != 1:
             return None
         connection.execute(_APPEND, chained)
-        return _Head(seq=seq, hash=digest)
+        return Head(seq=seq, hash=digest)
 
 
 def _chain(key: bytes, previous: bytes, row: AuditRow) -> bytes:

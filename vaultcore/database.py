@@ -55,7 +55,7 @@ MOVING = "moving"
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
 DECISIVE = "decisive"
-"""The mark, in `info` of a connection, of a transaction that made, moved or destroyed a value."""
+"""In `info` of a connection whose transaction made, moved or destroyed a value: what it leaves behind."""
 IDLE_SECONDS = 300
 _LIGHTLY = "lightly"
 """The mark, in `info` of a connection, of a transaction whose commit does not wait for the disk."""
@@ -91,8 +91,10 @@ class Database:
         self._setting = setting
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._file = parsed.database if self.is_sqlite else None
-        self.after_change: Callable[[], None] | None = None
-        """Called after each commit that made, moved or destroyed a value. It must not raise."""
+        self.after_change: Callable[[Any], None] | None = None
+        """Called after each commit that made, moved or destroyed a value, with what it leaves behind. It must
+        not raise.
+        """
         self.where = f"the database {_name_place(parsed)}"
         """What it is called in a sentence: its file, or its host and name, and never who logs in."""
         self._of_thread = threading.local()
@@ -193,7 +195,7 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, lightly: bool = False) -> Iterator[Connection]:
-        decisive = False
+        decisive: object = None
         with self._told(), self.engine.connect() as connection:
             info = connection.info  # one that is lost gives it no more
             info[WRITES] = True
@@ -206,10 +208,10 @@ class Database:
                 info.pop(WRITES, None)
                 info.pop(_LIGHTLY, None)
                 forget_kept(info)
-                decisive = info.pop(DECISIVE, False)
-        if decisive and self.after_change is not None:
+                decisive = info.pop(DECISIVE, None)
+        if decisive is not None and self.after_change is not None:
             with self._without_unit():
-                self.after_change()
+                self.after_change(decisive)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -1,9 +1,9 @@
 """The labels of items as rows. Every function works in the caller's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select
 
 from vaultcore.errors import TamperedError
 from vaultcore.model import Label
@@ -26,16 +26,26 @@ class Labelled:
 
 def find_labels(connection: Connection, item_ids: Sequence[str]) -> dict[str, Labelled]:
     """Those of each of these items."""
+    return gather_labels(
+        connection, connection.execute(_LABELS, {"items": list(item_ids)}).mappings(), item_ids
+    )
+
+
+def gather_labels(
+    connection: Connection, rows: Iterable[RowMapping], item_ids: Sequence[str]
+) -> dict[str, Labelled]:
+    """The same of rows that were read: each with its columns, and its digest."""
     found: dict[str, list[Label]] = {item_id: [] for item_id in item_ids}
     edited: dict[str, TamperedError] = {}
     digests: dict[str, list[object]] = {item_id: [] for item_id in item_ids}
-    for row in connection.execute(_LABELS, {"items": list(item_ids)}):
-        digests[row.item_id].append(row.mac)
-        problem = find_edited(connection, item_labels, row, f"label {row.key} of item {row.item_id}")
+    for row in rows:
+        item_id, key = row["item_id"], row["key"]
+        digests[item_id].append(row["mac"])
+        problem = find_edited(connection, item_labels, dict(row), f"label {key} of item {item_id}")
         if problem is None:
-            found[row.item_id].append(Label(key=row.key, value=row.value))
+            found[item_id].append(Label(key=key, value=row["value"]))
         else:
-            edited.setdefault(row.item_id, problem)
+            edited.setdefault(item_id, problem)
     return {
         item_id: Labelled(
             labels=tuple(sorted(labels, key=lambda one: one.key)),

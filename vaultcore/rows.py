@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from vaultcore import rules
-from vaultcore.errors import TamperedError, UnreadableError
+from vaultcore.errors import UnreadableError
 from vaultcore.model import ConsumerKind, Consumers, Item, Kind, Label, Mode, Policy, Reference, Stage, Version
 from vaultcore.names import fold, skeleton
-from vaultcore.row_macs import check_mac, find_edited
+from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row, unreadable_fields
 from vaultcore.tables import item_owners, items, owners, references, versions
 
@@ -193,30 +193,6 @@ def owners_of(connection: Connection, item_ids: Sequence[str]) -> dict[str, tupl
     for row in connection.execute(_OWNERS, {"items": list(item_ids)}):
         names[row.item_id] += (row.name,)
     return names
-
-
-class OwnersOfItem(NamedTuple):
-    """The names of an item's owners, in order, and the digests of their rows. `edited`: none of us made one of
-    them the item's.
-    """
-
-    names: tuple[str, ...] = ()
-    digests: tuple[object, ...] = ()
-    edited: TamperedError | None = None
-
-
-def find_owners(connection: Connection, item_ids: Sequence[str]) -> dict[str, OwnersOfItem]:
-    """Those of each of these items."""
-    found: dict[str, OwnersOfItem] = dict.fromkeys(item_ids, OwnersOfItem())
-    for row in connection.execute(_OWNERS, {"items": list(item_ids)}):
-        edited = find_edited(connection, item_owners, row, f"owner {row.name} of item {row.item_id}")
-        known = found[row.item_id]
-        found[row.item_id] = OwnersOfItem(
-            names=(*known.names, row.name),
-            digests=(*known.digests, row.mac, row.owner_mac),
-            edited=known.edited or edited,
-        )
-    return found
 
 
 def item_from_row(row: Row[*tuple[Any, ...]], owners: tuple[str, ...], labels: tuple[Label, ...]) -> Item:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
+from vaultcore.beside_items import find_beside
 from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
@@ -31,7 +32,6 @@ from vaultcore.paging import select_page, walk_keyset
 from vaultcore.row_macs import find_edited
 from vaultcore.rows import (
     derived_columns,
-    find_owners,
     item_from_row,
     owner_columns,
     owners_of,
@@ -385,10 +385,10 @@ def _read(
     Of its labels each has those that are ours.
     """
     ids = [row.id for row in rows]
-    owners, labels = find_owners(connection, ids), find_labels(connection, ids)
+    beside = find_beside(connection, ids)
     found: dict[str, KnownItem | UnreadableError] = {}
     for row in rows:
-        answering, labelled = owners[row.id], labels[row.id]
+        answering, labelled = beside.owners[row.id], beside.labels[row.id]
         if answering.edited is not None:
             found[row.id] = answering.edited
             continue
@@ -397,7 +397,7 @@ def _read(
         except UnreadableError as error:
             found[row.id] = error
         else:
-            beside = (*answering.digests, *labelled.digests)
+            digests = (*answering.digests, *labelled.digests)
             edited = find_edited(connection, items, row, f"item {row.name}")
-            found[row.id] = edited or KnownItem(item=item, row=row, beside=beside)
+            found[row.id] = edited or KnownItem(item=item, row=row, beside=digests)
     return found

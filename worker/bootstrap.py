@@ -138,7 +138,7 @@ class Services:
         except NightkeyError:
             database.dispose()
             raise
-        database.after_change = lambda: self.anchors.anchor_quietly()  # noqa: PLW0108  # it needs the database
+        database.after_change = lambda head: self.anchors.anchor_quietly(head)  # noqa: PLW0108  # it needs the database
         return database
 
     @cached_property

@@ -168,7 +168,7 @@ def test_a_run_that_began_with_the_new_value_ends_before_that_is_taken_away(stag
         workflow = services.runs.definitions.get(connection, "ticket-sync")
         run_id = run_rows.open_run(
             connection, workflow.id, workflow.name, purpose="production", trigger="manual", at=clock()
-        )
+        ).id
     services.rotation.decisions.roll_back(rotation_id, actor="test")
     organisation.drive()
     waiting = get_rotation(organisation, rotation_id)

@@ -7,17 +7,19 @@ from sqlalchemy import event
 
 from tests.counting import Counted, count_on
 from tests.organisation import Organisation
-from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation
+from tests.services.staging import TOKEN, Staged, begin_by_hand, drive_on, get_rotation
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import rotation_steps as step_rows
 
 STEPS = ["create", "install", "verify", "node test", "workflow test", "activate", "watch"]
-NOTHING_OUTSIDE = {"sqlite": (2, 29), "postgresql": (3, 40)}
-WITH_A_TARGET = {"sqlite": (10, 110), "postgresql": (11, 135)}
+NOTHING_OUTSIDE = {"sqlite": (2, 23), "postgresql": (2, 25)}
+WITH_A_TARGET = {"sqlite": (7, 59), "postgresql": (8, 73)}
 """Commits and statements at most, from its plan until it watches, with its lease. Where writers do not take
-turns, rows are locked before what is written for them, and an activation begins a transaction.
+turns, the rotation is locked before what is written for it, and who ends a run is to see its activation.
 """
+FIRST_AT_A_TARGET = {"sqlite": (8, 69), "postgresql": (9, 84)}
+"""The same, while it is not known yet whether the checks of the value tell a made-up one apart."""
 
 
 def _drive(organisation: Organisation, name: str) -> tuple[Rotation, Counted, list[State]]:
@@ -49,15 +51,18 @@ def test_one_with_nothing_outside_is_one_transaction_beside_its_lease(staged: St
     assert len(told) == len(set(told))
 
 
-def test_one_with_a_target_and_a_workflow_commits_around_what_leaves(staged: Staged) -> None:
+def test_one_with_a_target_and_a_workflow_commits_around_what_leaves(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
-    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_token(TOKEN, "ticketing", overlap="1h")
     organisation.add_workflow("tickets", TOKEN)
-    rotation, counted, _ = _drive(organisation, TOKEN)
-    assert rotation.state is State.WATCHING
-    commits, statements = WITH_A_TARGET[_dialect(organisation)]
-    assert counted.commits <= commits
-    assert len(counted.statements) <= statements
+    for bars in (FIRST_AT_A_TARGET, WITH_A_TARGET):
+        rotation, counted, _ = _drive(organisation, TOKEN)
+        assert rotation.state is State.WATCHING
+        commits, statements = bars[_dialect(organisation)]
+        assert counted.commits <= commits
+        assert len(counted.statements) <= statements
+        organisation.services.runs.runs.start("tickets", actor="test")
+        drive_on(organisation, clock, until=lambda: all(one.finished_at for one in organisation.rotations()))
 
 
 def test_each_step_is_recorded_and_audited_although_they_share_a_transaction(staged: Staged) -> None:

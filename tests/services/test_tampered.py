@@ -238,7 +238,7 @@ def test_nothing_is_sent_to_where_an_edited_row_leads(ours: Staged) -> None:
         with services.database.write() as connection:
             waiting = run_rows.open_run(
                 connection, workflow_id, WORKFLOW, purpose="production", trigger="schedule", at=services.clock()
-            )
+            ).id
         assert services.runs.runs.execute(waiting, actor="test") is None
     with edited(services, organisation, lead_policy_away):
         with pytest.raises(TamperedError, match=r"item prod-ticketing-api-token .* accept-row items vlt_"):

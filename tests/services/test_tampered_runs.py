@@ -77,7 +77,7 @@ def open_run(services: Services, workflow: str, trigger: str) -> str:
     with services.database.write() as connection:
         return run_rows.open_run(
             connection, workflow_id, workflow, purpose="production", trigger=trigger, at=services.clock()
-        )
+        ).id
 
 
 def test_whatever_was_edited_of_a_run_it_judges_no_value(staged: Staged, clock: Any) -> None:

@@ -187,7 +187,7 @@ def test_a_connection_that_is_lost_undoes_what_was_written_and_the_next_is_whole
 def test_what_is_done_after_a_commit_leaves_nothing_open(database: Database, heard: Heard) -> None:
     seen: list[int] = []
 
-    def look() -> None:
+    def look(_: object) -> None:
         with database.read() as connection:
             seen.append(len(connection.execute(select(audit_head)).all()))
 

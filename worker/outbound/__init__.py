@@ -3,7 +3,7 @@
 from worker.outbound.answers import Response, cause_of, say_status
 from worker.outbound.expecting import Expect, cause_unmet
 from worker.outbound.http import HttpClient
-from worker.outbound.network import Network, permitted_by
+from worker.outbound.network import Network, is_only_looking, only_looking, permitted_by
 from worker.outbound.pace import Pace, held_at_most_until
 from worker.outbound.sessions import nothing_shared, sessions_kept
 
@@ -16,7 +16,9 @@ __all__ = [
     "cause_of",
     "cause_unmet",
     "held_at_most_until",
+    "is_only_looking",
     "nothing_shared",
+    "only_looking",
     "permitted_by",
     "say_status",
     "sessions_kept",

@@ -24,6 +24,7 @@ LOOK_UP_SECONDS = 30.0
 CALL_EVENT = "nightkey.call"
 """Of `sys.audit`."""
 _permission: ContextVar[Callable[[], None] | None] = ContextVar("permission", default=None)
+_looking: ContextVar[bool] = ContextVar("looking", default=False)
 
 
 @contextlib.contextmanager
@@ -34,6 +35,20 @@ def permitted_by(check: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _permission.reset(token)
+
+
+@contextlib.contextmanager
+def only_looking() -> Iterator[None]:
+    """Inside, calls change nothing where they go, such as one that asks whether a value is accepted."""
+    token = _looking.set(True)
+    try:
+        yield
+    finally:
+        _looking.reset(token)
+
+
+def is_only_looking() -> bool:
+    return _looking.get()
 
 
 def ask_permission() -> None:

@@ -147,8 +147,9 @@ class Rotator(Protocol):
     (module, extra). `example` are settings that work as they stand.
 
     These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
-    other side could say whether it is accepted; `list_outside`, see `ListsOutside`; `read_end`, see
-    `TellsEnds`; `accounts`, see `Names`; `explain_first`, see `Foresees`; `sets_anew`, see `SetsAnew`.
+    other side could say whether it is accepted; `installs_nothing`, true where the value is accepted since it
+    was made and `install` asks nobody; `list_outside`, see `ListsOutside`; `read_end`, see `TellsEnds`;
+    `accounts`, see `Names`; `explain_first`, see `Foresees`; `sets_anew`, see `SetsAnew`.
     """
 
     Settings: ClassVar[type[RotatorSettings]]

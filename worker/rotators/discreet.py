@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from vaultcore.errors import TargetError
 from vaultcore.secret import Secret
-from worker.outbound import nothing_shared
+from worker.outbound import nothing_shared, only_looking
 from worker.rotators.base import Candidate, Job, Rotator, asks_nobody
 from worker.workflows.masking import Masker
 
@@ -42,10 +42,12 @@ class _Discreet:
         return self._ask(job, lambda: self._rotator.create(job))
 
     def install(self, job: Job) -> str:
+        if getattr(self._rotator, "installs_nothing", False):
+            return _mask(job, lambda: self._rotator.install(job))
         return self._ask(job, lambda: self._rotator.install(job))
 
     def verify(self, job: Job, value: Secret) -> str:
-        with nothing_shared():
+        with nothing_shared(), only_looking():
             return self._ask(job, lambda: self._rotator.verify(job, value), value)
 
     def revoke(self, job: Job) -> str:

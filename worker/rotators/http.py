@@ -83,6 +83,7 @@ class HttpRotator:
     Settings: ClassVar[type[base.RotatorSettings]] = HttpSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = True
+    installs_nothing: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {
         "issue": {

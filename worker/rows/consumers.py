@@ -114,10 +114,12 @@ def _gather(
 def _schedules_of(connection: Connection, workflow_ids: Collection[str]) -> dict[str, Row[*tuple[Any, ...]]]:
     """When these run next, by their ids."""
     w = workflows.c
-    rows = connection.execute(
-        select(w.id, w.next_run_at, w.critical, w.schedule_type, w.schedule_value).where(w.id.in_(workflow_ids))
-    )
-    return {row.id: row for row in rows}
+    query = select(w.id, w.next_run_at, w.critical, w.schedule_type, w.schedule_value)
+
+    def read() -> dict[str, Row[*tuple[Any, ...]]]:
+        return {row.id: row for row in connection.execute(query.where(w.id.in_(workflow_ids)))}
+
+    return remember(connection, ("schedules", frozenset(workflow_ids)), (workflows.name,), read)
 
 
 def _open_ones(connection: Connection, item_ids: Collection[str]) -> dict[str, list[str]]:

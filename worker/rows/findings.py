@@ -135,7 +135,13 @@ def resolve_item(connection: Connection, item_id: str, now: datetime) -> None:
 
 
 def resolve(connection: Connection, kind: FindingKind, subject: str, now: datetime) -> None:
-    connection.execute(_RESOLVE, {"of_kind": kind.value, "about": subject, "now": now})
+    resolve_each(connection, kind, [subject], now)
+
+
+def resolve_each(connection: Connection, kind: FindingKind, subjects: Collection[str], now: datetime) -> None:
+    if subjects:
+        given = {"of_kind": kind.value, "about": sorted(subjects), "now": now}
+        connection.execute(_RESOLVE, given)
 
 
 _RESOLVE = (
@@ -143,7 +149,7 @@ _RESOLVE = (
     .where(
         findings.c.resolved_at.is_(None),
         findings.c.kind == bindparam("of_kind"),
-        findings.c.subject == bindparam("about"),
+        findings.c.subject.in_(bindparam("about", expanding=True)),
     )
     .values(resolved_at=bindparam("now", type_=UtcDateTime))
 )

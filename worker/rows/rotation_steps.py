@@ -9,38 +9,29 @@ from worker.domain.states import StepResult
 from worker.domain.tracks import NewStep, StepRecord, TriedStep
 from worker.rows.tables import rotation_steps
 
-_LAST = select(func.coalesce(func.max(rotation_steps.c.number), 0)).where(
-    rotation_steps.c.rotation_id == bindparam("rotation")
+_LAST = (
+    select(func.coalesce(func.max(rotation_steps.c.number), 0))
+    .where(rotation_steps.c.rotation_id == bindparam("of_rotation"))
+    .scalar_subquery()
 )
-_ADD = insert(rotation_steps)
+_ADD = insert(rotation_steps).values(number=_LAST + 1)
 
 
-def add_step(connection: Connection, rotation_id: str, step: NewStep) -> None:
-    """Behind all that were recorded of it."""
-    add_steps(connection, rotation_id, [step], after=last_number(connection, rotation_id))
-
-
-def last_number(connection: Connection, rotation_id: str) -> int:
-    """Of the steps that were recorded of it; 0: of none."""
-    number: int = connection.execute(_LAST, {"rotation": rotation_id}).scalar_one()
-    return number
-
-
-def add_steps(connection: Connection, rotation_id: str, steps: Sequence[NewStep], *, after: int) -> None:
-    """In their order, behind the one with that number."""
+def add_steps(connection: Connection, rotation_id: str, steps: Sequence[NewStep]) -> None:
+    """In their order, behind all that were recorded of it."""
     connection.execute(
         _ADD,
         [
             {
+                "of_rotation": rotation_id,
                 "rotation_id": rotation_id,
-                "number": number,
                 "step": step.step,
                 "result": step.result,
                 "cause": step.cause,
                 "said": store_reasons(step.said),
                 "at": step.at,
             }
-            for number, step in enumerate(steps, start=after + 1)
+            for step in steps
         ],
     )
 

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, and_, case, exists, insert, se
 from vaultcore.damage import is_whole
 from vaultcore.errors import Cause
 from vaultcore.ids import new_id
-from vaultcore.mac_writing import update_apart
-from vaultcore.row_macs import check_mac
+from vaultcore.mac_writing import RowChange, update_apart, update_known
+from vaultcore.row_macs import check_mac, columns_of, digested
 from vaultcore.stored import unreadable_fields
 from worker.domain.states import RunPurpose, RunStatus
 from worker.rows import states as state_rows
@@ -24,6 +24,15 @@ WORKFLOW, SUBFLOW = "workflow", "subflow"
 """What triggered a run that another run has begun: one that runs by itself, and one within that run."""
 BACKGROUND: Final = "background"
 """A principal has asked for it, and does not wait for its end."""
+_STILL_OPEN: Final = RowChange(where=(runs.c.completed_at.is_(None),))
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """`row`: what decides of it, with its digest, as long as nobody has changed it."""
+
+    id: str
+    row: Mapping[str, Any]
 
 
 def open_run(
@@ -38,27 +47,27 @@ def open_run(
     external_id: str | None = None,
     parent_id: str | None = None,
     depth: int = 0,
-) -> str:
-    """A new run, by id. One that the schedule or another run opens waits to be begun; others begin at once."""
+) -> OpenedRun:
+    """A new run. One that the schedule or another run opens waits to be begun; others begin at once."""
     run_id = new_id("fl_run", at)
     pending = trigger in ("schedule", WORKFLOW, BACKGROUND)
-    connection.execute(
-        insert(runs).values(
-            id=run_id,
-            workflow_id=workflow_id,
-            workflow_name=workflow_name,
-            purpose=purpose,
-            trigger=trigger,
-            rotation_id=rotation_id,
-            external_id=external_id,
-            parent_id=parent_id,
-            depth=depth,
-            created_at=at,
-            status=RunStatus.PENDING.value if pending else RunStatus.RUNNING.value,
-            started_at=None if pending else at,
-        )
-    )
-    return run_id
+    row = {
+        "id": run_id,
+        "workflow_id": workflow_id,
+        "workflow_name": workflow_name,
+        "purpose": purpose,
+        "trigger": trigger,
+        "rotation_id": rotation_id,
+        "external_id": external_id,
+        "parent_id": parent_id,
+        "depth": depth,
+        "created_at": at,
+        "status": RunStatus.PENDING.value if pending else RunStatus.RUNNING.value,
+        "started_at": None if pending else at,
+    }
+    connection.execute(insert(runs), row)
+    decides = {name: row.get(name) for name in columns_of(runs)}
+    return OpenedRun(run_id, digested(connection, runs, decides))
 
 
 def begin_run(connection: Connection, run_id: str, *, at: datetime) -> str | None:
@@ -105,26 +114,31 @@ def find_open(connection: Connection, run_id: str, *, lock: bool = False) -> Ope
 
 
 def end_run(
-    connection: Connection, run_id: str, result: RunResult, used: Mapping[str, int], *, at: datetime
+    connection: Connection,
+    run_id: str,
+    result: RunResult,
+    used: Mapping[str, int],
+    *,
+    at: datetime,
+    opened: OpenedRun | None = None,
 ) -> bool:
-    """The run's end, its logs and the versions it used (item id: number). False: it had ended before.
+    """The run's end, its logs and the versions it used (item id: number). False: it had ended before. `opened`:
+    by whoever ends it, who has kept nothing of it to go on later.
 
-    What it had kept, to go on later, goes with it. `TamperedError` if none of us wrote it so.
+    What it had kept goes with it. `TamperedError` if none of us wrote it so.
     """
-    ended = connection.execute(
-        update(runs)
-        .where(runs.c.id == run_id, runs.c.completed_at.is_(None))
-        .values(
-            status=result.status,
-            completed_at=at,
-            error_message=result.error_message,
-            error_node=result.error_node,
-            error_cause=None if result.cause is None else result.cause.value,
-        )
-    )
-    if ended.rowcount != 1:
-        return False
-    state_rows.forget(connection, [run_id])
+    ends = {
+        "status": result.status,
+        "completed_at": at,
+        "error_message": result.error_message,
+        "error_node": result.error_node,
+        "error_cause": None if result.cause is None else result.cause.value,
+    }
+    if opened is None or update_known(connection, runs, opened.row, ends, _STILL_OPEN) is None:
+        still_open = (runs.c.id == run_id, runs.c.completed_at.is_(None))
+        if connection.execute(update(runs).where(*still_open).values(**ends)).rowcount != 1:
+            return False
+        state_rows.forget(connection, [run_id])
     logs = [
         {
             "id": new_id("fl_log", log.created_at),

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, false, insert, or_, selec
 from vaultcore.damage import is_whole
 from vaultcore.errors import UnreadableError
 from vaultcore.ids import find_prefix, find_whole
+from vaultcore.known_items import ItemPart, KnownPart, know, list_digests
 from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.row_macs import check_mac, find_edited, is_ours
@@ -91,6 +92,10 @@ def read_workflow(stored: StoredWorkflow) -> Workflow:
 
 READ_FROM = (workflows.name,)
 """The tables that one is read from."""
+_WORKFLOW: "ItemPart[Workflow | None]" = ItemPart(
+    tables=frozenset(READ_FROM),
+    digests=lambda workflow_id: list_digests(workflows, workflows.c.mac, workflows.c.id == workflow_id),
+)
 
 
 def find_workflow(connection: Connection, name_or_id: str) -> Workflow | None:
@@ -104,9 +109,30 @@ def find_workflow(connection: Connection, name_or_id: str) -> Workflow | None:
         return None if whole == name_or_id else find_workflow(connection, whole)
     if row is None:
         return None
+    return _read_checked(connection, row)
+
+
+def _read_checked(connection: Connection, row: Row[*tuple[Any, ...]]) -> Workflow:
     workflow = _read(row)
     check_mac(connection, workflows, row, f"workflow {row.name}")
     return workflow
+
+
+def know_workflow(connection: Connection, name_or_id: str) -> Workflow | None:
+    """As `find_workflow`. By its id, a unit of work that knows it does not read it again while its row is as it
+    was.
+    """
+    known = None
+    if name_or_id.startswith(f"{ID_PREFIX}_"):
+        known = know(connection, name_or_id, _WORKFLOW, lambda: _read_known(connection, name_or_id))
+    return find_workflow(connection, name_or_id) if known is None else known
+
+
+def _read_known(connection: Connection, workflow_id: str) -> KnownPart[Workflow | None]:
+    row = connection.execute(select(workflows).where(workflows.c.id == workflow_id)).one_or_none()
+    if row is None:
+        return KnownPart(None, ())
+    return KnownPart(_read_checked(connection, row), (row.mac,))
 
 
 def is_known(connection: Connection, name_or_id: str) -> bool:

@@ -119,7 +119,7 @@ class Rotations:
         self._effects: dict[Step, Callable[[Drive], Done]] = {
             Step.CREATE: forward.create,
             Step.INSTALL: forward.install,
-            Step.VERIFY: tests.verify,
+            Step.VERIFY: forward.verify,
             Step.TEST_NODES: tests.test_nodes,
             Step.TEST_WORKFLOWS: tests.test_workflows,
             Step.ACTIVATE: forward.activate,
@@ -210,18 +210,21 @@ class Rotations:
             if step is None:
                 return False
             try:
-                if step is Step.ACTIVATE and not self._database.is_sqlite:
-                    unit.leave()  # it takes rows of the item before the head of the audit log, as others do
                 self._do(drive, step)
-                if step is Step.ADMIT or (step is Step.ACTIVATE and self._may_be_used(drive.rotation)):
+                if step is Step.ADMIT or (step is Step.ACTIVATE and self._is_watched_beside(drive.rotation)):
                     unit.leave()  # from now on who ends a run sees it; what kills a worker next is counted
             except (StepsUndoneError, TroubleError) as error:
                 self._be_careful(drive, unit, error)
             else:
                 return True
 
-    def _may_be_used(self, rotation: Rotation) -> bool:
-        """Also by what cannot be read: the step after this one stops for that."""
+    def _is_watched_beside(self, rotation: Rotation) -> bool:
+        """Whether somebody may end a run with its value between the first look at its consumers and the commit,
+        and find nothing to wake: where writers take turns, nobody can. For what cannot be read the next step
+        stops.
+        """
+        if self._database.is_sqlite:
+            return False
         try:
             return self._tests.has_users(rotation)
         except (NotFoundError, UnreadableError):

@@ -5,6 +5,7 @@ It is asked once for each target and settings; what came of it is kept.
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from vaultcore.database import Database
 from vaultcore.errors import Cause, TargetError
@@ -19,12 +20,16 @@ from worker.services.runs.calls import Calls
 from worker.services.runs.runs import Runs
 from worker.workflows.workflow import Workflow
 
+_TELLING_MAX: Final = 10_000
+
 
 class CounterChecks:
     def __init__(self, *, database: Database, runs: Runs, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._runs = runs
         self._clock = clock
+        self._telling = set[str]()
+        """Digests of checks that were read here and tell apart, as they do for as long as they are the same."""
 
     def of_verification(self, name: str, rotator: Rotator, job: Job, value: Secret) -> Sight:
         """Whether the rotator's `verify`, which has accepted `value`, refuses one that was made up."""
@@ -66,11 +71,18 @@ class CounterChecks:
 
     def _find(self, digest: str) -> Sight | None:
         """What is known of it to this day."""
+        if digest in self._telling:
+            return Sight.SEES
         with self._database.read() as connection:
             known = check_rows.find(connection, digest)
         if known is None or not known.holds(self._clock()):
             return None
-        return Sight.SEES if known.tells_apart else Sight.BLIND
+        if not known.tells_apart:
+            return Sight.BLIND
+        if len(self._telling) >= _TELLING_MAX:
+            self._telling.clear()
+        self._telling.add(digest)
+        return Sight.SEES
 
     def _keep(self, digest: str, subject: str, found: Sight) -> Sight:
         if found is not Sight.UNKNOWN:

@@ -341,15 +341,17 @@ class Decisions:
     ) -> None:
         """Writes the decision; what was tried and waited for before it no longer counts."""
         change_rows.change_rotation(connection, rotation, decide(rotation, **values))
-        step_rows.add_step(
+        step_rows.add_steps(
             connection,
             rotation.id,
-            NewStep(
-                step=decision,
-                result=StepResult.DONE,
-                said=(Reason.of(Code.DECIDED_BY, by=actor, text=noted["why"] if noted else None),),
-                at=self._clock(),
-            ),
+            [
+                NewStep(
+                    step=decision,
+                    result=StepResult.DONE,
+                    said=(Reason.of(Code.DECIDED_BY, by=actor, text=noted["why"] if noted else None),),
+                    at=self._clock(),
+                )
+            ],
         )
         self._audit.append(
             connection,

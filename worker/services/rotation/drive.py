@@ -16,8 +16,11 @@ from vaultcore.database import Database
 from vaultcore.errors import ConflictError
 from worker.domain.rotation import Rotation
 from worker.domain.tracks import NewStep
+from worker.outbound import is_only_looking
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_steps as step_rows
+
+_MOMENT = timedelta(seconds=1)
 
 
 class StepsUndoneError(ConflictError):
@@ -49,10 +52,11 @@ class Drive:
         self._gives_back = False
         self._clock = clock
         self._steps: list[NewStep] = []
-        self._numbered: int | None = None
         self._reached: list[Rotation] = []
         self._untold: list[Rotation] = []
         self._undone = False
+        self._confirmed_at: datetime | None = None
+        """When the last commit showed that it is held, if nothing was done outside since."""
 
     def begin_step(self, *, again: bool) -> None:
         """`again`: it was undone. Counts the try, which the lease has done for the first one."""
@@ -93,14 +97,26 @@ class Drive:
 
     def check(self) -> None:
         """Before a call to the outside: what was written is committed. `ConflictError` for who no longer holds
-        the rotation.
+        the rotation. The first call after a commit need not ask, since that was stored under the fence; nor
+        need, a moment later, one that only looks.
         """
         self.refuse_undone()
-        with self._database.apart(), self._database.read() as connection:
+        with self._database.apart():
+            if not self._was_just_confirmed():
+                self._ask_whether_held()
+        if not is_only_looking():
+            self._confirmed_at = None
+        self.has_acted = True
+
+    def _was_just_confirmed(self) -> bool:
+        at, now = self._confirmed_at, self._clock()
+        return at is not None and at <= now < at + _MOMENT
+
+    def _ask_whether_held(self) -> None:
+        with self._database.read() as connection:
             held = lease_rows.is_held(connection, self.stored, now=self._clock())
         if not held:
             raise ConflictError(f"rotation {self.stored.id} was taken over by another worker")
-        self.has_acted = True
 
     def give_back(self) -> None:
         """The last commit: whoever comes next goes on from there. Once is enough."""
@@ -132,20 +148,16 @@ class Drive:
         lease = None if self._gives_back else self._lease
         lease_rows.store_rotation(connection, self.stored, self.rotation, now=self._clock(), lease=lease)
         if self._steps:
-            if self._numbered is None:
-                self._numbered = step_rows.last_number(connection, self.rotation.id)
-            step_rows.add_steps(connection, self.rotation.id, self._steps, after=self._numbered)
+            step_rows.add_steps(connection, self.rotation.id, self._steps)
 
     def settle(self, *, kept: bool) -> None:
         if kept:
             if self._gives_back:
                 self.change(lease_until=None)
             self.stored = self.rotation
-            if self._numbered is not None:
-                self._numbered += len(self._steps)
             self._untold += self._reached
+            self._confirmed_at = None if self._gives_back else self._clock()
         else:
             self.rotation = self.stored
-            self._numbered = None
             self._undone = True
         self._steps, self._reached = [], []

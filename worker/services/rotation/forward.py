@@ -107,23 +107,29 @@ class ForwardSteps:
         return Done(said=(Reason.of(Code.PENDING, version=number),), record=record)
 
     def install(self, drive: Drive) -> Done:
-        """The other side accepts the new value; where that made it, whether the old one still works is asked.
-
-        If it does not, there is no way back, and the owners hear of that at once.
-        """
+        """The other side accepts the new value from now on."""
         rotation = drive.rotation
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         check_ahead(job.expires_at, self._clock())
-        said = say_so(rotator.install(job))
-        refusal = _find_way_lost(rotation, rotator, job)
+        return Done(said=(say_so(rotator.install(job)),))
+
+    def verify(self, drive: Drive) -> Done:
+        """The other side accepts the new value. Where that made it, whether the old one still works is asked
+        before; if it does not, there is no way back, and the owners hear of that at once.
+        """
+        rotation = drive.rotation
+        item, rotator = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
+        was_asked = rotation.polls > 0  # what is verified once more
+        refusal = None if was_asked else _find_way_lost(rotation, rotator, job)
         if refusal is None:
-            return Done(said=(said,))
+            return self._tests.verify(drive, item, rotator, job)
 
         def record(connection: Connection) -> None:
             self._lose_way_back(connection, drive, item, refusal)
 
-        return Done(said=(said, Reason.of(Code.NO_WAY_BACK)), record=record)
+        return Done(said=(Reason.of(Code.NO_WAY_BACK),), record=record, again_at=self._clock())
 
     def activate(self, drive: Drive) -> Done:
         """One compare-and-swap: the new value is current, the old one works on as previous.

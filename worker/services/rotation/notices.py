@@ -157,8 +157,9 @@ class RotationNotices:
         """
         now = self._clock()
         of_check = f"{rotation.item_id} {CHECK}"
+        proven = set[str]()
         if not any(consumer_proof.check for consumer_proof in consumer_proofs):
-            finding_rows.resolve(connection, FindingKind.UNPROVEN, of_check, now)
+            proven.add(of_check)
         for consumer_proof in consumer_proofs:
             consumer = consumer_proof.consumer
             waits = consumer_proof.proof in (Proof.AWAITED, Proof.UNPROVABLE)
@@ -169,12 +170,13 @@ class RotationNotices:
             if consumer_proof.check:
                 subject = of_check
             if consumer_proof.proof is not Proof.UNPROVABLE:
-                finding_rows.resolve(connection, FindingKind.UNPROVEN, subject, now)
+                proven.add(subject)
                 continue
             finding = self._find(
                 rotation, FindingKind.UNPROVEN, consumer_proof.why, workflow=name, subject=subject
             )
             finding_rows.record(connection, finding, now)
+        finding_rows.resolve_each(connection, FindingKind.UNPROVEN, proven, now)
 
     def resolve(self, connection: Connection, item_id: str) -> None:
         """Success: what earlier failures left open is over."""
@@ -183,8 +185,8 @@ class RotationNotices:
 
     def resolve_refused(self, connection: Connection, item_id: str) -> None:
         """It has another value than the one that was refused: the next night may ask of that."""
-        finding_rows.resolve(connection, FindingKind.REFUSED, item_id, self._clock())
-        check_rows.wake_refused(connection, item_id, self._clock())
+        if check_rows.wake_refused(connection, item_id, self._clock()):
+            finding_rows.resolve(connection, FindingKind.REFUSED, item_id, self._clock())
 
     def _tell_failed_run(self, connection: Connection, rotation: Rotation, consumer: Consumer) -> None:
         self._outbox.tell_owners(

@@ -83,7 +83,7 @@ class ConsumerProofs:
         if rotation.emergency:
             _check_shown(rotation, overlap)
             return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, consumer_proofs=())
-        pickup = pickup_rows.of_rotation(connection, rotation.id)
+        pickup = _pickup_of(connection, rotation, item)
         if pickup is not None and pickup.is_open and pickup.expires_at is not None and pickup.expires_at <= now:
             code = Code.NOT_COLLECTED if pickup.taken_by is None else Code.NOT_ARRIVED
             why = Reason.of(code, by=pickup.taken_by, until=pickup.expires_at)
@@ -197,7 +197,7 @@ class ConsumerProofs:
             Reason.of(Code.COPY_IN_USE, copy=copy, item=item.name)
             for copy in consumer_rows.stale_copies(connection, item.id, rotation.new_number or 0)
         ]
-        pickup = pickup_rows.of_rotation(connection, rotation.id)
+        pickup = _pickup_of(connection, rotation, item)
         if pickup is not None and pickup.is_open:
             others.insert(0, _explain_open(pickup))
         if pickup is not None and pickup.arrived_at is not None:
@@ -246,6 +246,11 @@ class ConsumerProofs:
             overlap=overlap_of(item.policy, item.life),
             waived=item.id in waived,
         )
+
+
+def _pickup_of(connection: Connection, rotation: Rotation, item: Item) -> Pickup | None:
+    """Nothing but a key of ours is collected."""
+    return pickup_rows.of_rotation(connection, rotation.id) if item.kind is Kind.API_KEY else None
 
 
 def _runs_with_new(connection: Connection, rotation: Rotation) -> list[JudgingRun]:

@@ -63,15 +63,17 @@ class Supersession:
                 rotation,
                 decide(rotation, state=rotation.stuck_in, next_at=now),
             )
-            step_rows.add_step(
+            step_rows.add_steps(
                 connection,
                 rotation.id,
-                NewStep(
-                    step="given",
-                    result=StepResult.DONE,
-                    said=(Reason.of(Code.GIVEN_BY_HAND, version=item.version),),
-                    at=now,
-                ),
+                [
+                    NewStep(
+                        step="given",
+                        result=StepResult.DONE,
+                        said=(Reason.of(Code.GIVEN_BY_HAND, version=item.version),),
+                        at=now,
+                    )
+                ],
             )
         rotation_rows.wake_open(connection, rotation.item_id, now, states=_ENDS_NOW)
         return None if rotation.state in NOT_BEGUN else rotation.id

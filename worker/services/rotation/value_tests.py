@@ -69,11 +69,9 @@ class ValueTests:
         self._target_at_once = target_at_once
         self._clock = clock
 
-    def verify(self, drive: Drive) -> Done:
+    def verify(self, drive: Drive, item: Item, rotator: Rotator, job: Job) -> Done:
         """The other side accepts the new value, several times in a row; and no made-up one."""
         rotation = drive.rotation
-        item, rotator = self._jobs.load(rotation)
-        job = self._jobs.make(rotation, item)
         if job.new is None:
             raise TargetError("the pending version holds no value", cause=Cause.MISTAKE)
         message = self._verify_in_a_row(item, rotator, job, job.new)

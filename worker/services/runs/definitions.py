@@ -20,7 +20,7 @@ class Definitions:
             connection,
             ("workflow", name_or_id),
             workflow_rows.READ_FROM,
-            lambda: workflow_rows.find_workflow(connection, name_or_id),
+            lambda: workflow_rows.know_workflow(connection, name_or_id),
         )
         if workflow is None:
             raise NotFoundError(f"no workflow {name_or_id[:60]!r}: `nightkey workflow list` shows them all")

@@ -22,6 +22,7 @@ from worker.domain.states import RunPurpose, RunStatus
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
+from worker.rows.runs import OpenedRun
 from worker.services.runs.calls import Calls, do_alone
 from worker.services.runs.kept_payloads import KeptPayloads
 from worker.services.runs.subworkflows import Subworkflows
@@ -62,6 +63,7 @@ class RunOutcome:
 class UnderWay:
     """A run that is being executed. A test has `overrides`: versions that take the place of others. `caller`:
     whose key began it. `depth`: how many runs before it began each other; `level`: how many iterators run it.
+    `opened`: its row, where it begins at once.
     """
 
     run_id: str
@@ -74,6 +76,7 @@ class UnderWay:
     caller: Number | None = None
     depth: int = 0
     level: int = 0
+    opened: OpenedRun | None = None
 
     @property
     def is_test(self) -> bool:
@@ -262,10 +265,12 @@ class RunExecution:
         payload: Sealed | None,
     ) -> None:
         now = self._clock()
-        ended = run_rows.end_run(connection, run.run_id, result, used, at=now)
+        proves = run.purpose in run_rows.PROVING  # then its row is read and checked once more
+        opened = None if proves else run.opened
+        ended = run_rows.end_run(connection, run.run_id, result, used, at=now, opened=opened)
         if ended and payload is not None:
             self._kept_payloads.keep(connection, run.run_id, payload)
-        if ended and run.purpose in run_rows.PROVING:
+        if ended and proves:
             rotation_rows.wake_watching(connection, used, now)  # rotations before references, as who watches
             self._references.note_run(
                 connection,
@@ -312,7 +317,7 @@ class RunExecution:
                 rotation_id=run.rotation_id,
                 parent_id=run.run_id,
                 depth=run.depth + 1,
-            )
+            ).id
         within = UnderWay(
             run_id=run_id,
             workflow=workflow,

@@ -139,7 +139,7 @@ class Runs:
             purpose=RunPurpose.PRODUCTION,
             trigger=run_rows.BACKGROUND,
             at=now,
-        )
+        ).id
         sealed = self._suspended_runs.seal(run_id, kept)
         state_rows.keep(connection, run_id, sealed, at=now, resume_at=now)
         return run_id
@@ -177,7 +177,7 @@ class Runs:
         workflow_rows.change_workflow(connection, due.id, next_run_at=following)
         return run_rows.open_run(
             connection, due.id, due.name, purpose=RunPurpose.PRODUCTION, trigger="schedule", at=now
-        )
+        ).id
 
     def end_lost(self) -> None:
         """Ends runs whose worker died, and wakes the rotations that waited for them."""
@@ -371,7 +371,7 @@ class Runs:
     ) -> UnderWay:
         """A run that begins at once."""
         now = self._clock()
-        run_id = run_rows.open_run(
+        opened = run_rows.open_run(
             connection,
             workflow.id,
             workflow.name,
@@ -381,7 +381,8 @@ class Runs:
             rotation_id=rotation_id,
         )
         return UnderWay(
-            run_id=run_id,
+            run_id=opened.id,
+            opened=opened,
             workflow=workflow,
             purpose=purpose,
             began_at=now,

@@ -75,7 +75,7 @@ class Subworkflows:
                     at=now,
                     parent_id=parent_id,
                     depth=depth,
-                )
+                ).id
                 state_rows.keep(
                     connection, run_id, self._suspended_runs.seal(run_id, kept), at=now, resume_at=now
                 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from vaultcore.audit import Anchor, AuditLog, Verification
+from vaultcore.audit import Anchor, AuditLog, Head, Verification
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from worker.home import ANCHORS_FILE as ANCHORS_FILE  # noqa: PLC0414  # it is named with what writes it
@@ -37,14 +37,15 @@ class Anchors:
 
     def anchor(self) -> str:
         """Signs today's head and appends it, on the disk; the line is also what to keep elsewhere."""
-        return self._append(sync=True)
+        return self._append(self.read_head(), sync=True)
 
-    def anchor_quietly(self) -> None:
-        """After a change that is committed: it stands, whatever becomes of its anchor. Not waited for: a
-        machine that loses its power may forget the anchor, and the change is still there.
+    def anchor_quietly(self, head: Head) -> None:
+        """After a change that is committed, and left the log at that head: it stands, whatever becomes of its
+        anchor. Not waited for: a machine that loses its power may forget the anchor, and the change is still
+        there.
         """
         try:
-            self._append(sync=False)
+            self._append(self._audit.make_anchor_of(head, self._clock()), sync=False)
         except (OSError, NightkeyError, SQLAlchemyError) as error:
             _log.warning("anchor.not-written", error=type(error).__name__)
 
@@ -106,13 +107,12 @@ class Anchors:
         if problem is not None:
             raise RefusedError(problem)
 
-    def _append(self, *, sync: bool) -> str:
+    def _append(self, anchor: Anchor, *, sync: bool) -> str:
         """One write of one line, so that processes that append at the same moment do not mix theirs.
 
         A machine that works on the vault of another may have no data folder yet.
         """
-        with self._database.read() as connection:
-            line = self._audit.sign(self._audit.make_anchor(connection, self._clock()))
+        line = self._audit.sign(anchor)
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         descriptor = os.open(self._file, flags, 0o600)
