@@ -31,6 +31,7 @@ from vaultcore.rows import policy_to_json
 from vaultcore.secret import Secret
 from vaultcore.tables import item_owners, items, references, versions
 from worker.bootstrap import Services
+from worker.domain.notice_kinds import NoticeKind
 from worker.rows.notices import count
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -179,7 +180,7 @@ def measure_destinations(
         with services.database.write() as connection:
             for owner_id in owners:
                 services.notices.outbox.post(
-                    connection, owner_id, kind="test", dedupe_key=f"{owner_id}:{run}", data={}
+                    connection, owner_id, kind=NoticeKind.TEST, dedupe_key=f"{owner_id}:{run}", data={}
                 )
 
     def send_again() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
+from worker.domain.notice_kinds import NoticeKind
 from worker.rows.notices import Notice, list_notices
 
 TOO_LONG = 2.5
@@ -40,7 +41,7 @@ class Outbox:
             posted = services.notices.outbox.post(
                 connection,
                 services.owners.get(connection, owner).id,
-                kind="test",
+                kind=NoticeKind.TEST,
                 dedupe_key=f"{owner}:{key}",
                 data={},
                 urgent=urgent,

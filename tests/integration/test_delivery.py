@@ -23,6 +23,7 @@ from tests.integration.outbox import TOO_LONG, Outbox
 from vaultcore.secret import Secret
 from worker.bootstrap import Services, utc_now
 from worker.config import load_settings
+from worker.domain.notice_kinds import NoticeKind
 from worker.installation import initialise
 from worker.rows.problems import read_undelivered
 from worker.wording import describe
@@ -226,7 +227,7 @@ def test_notices_without_a_route_hold_up_no_others_and_are_withdrawn_when_they_a
     with services.database.write() as connection:
         bob = services.owners.get(connection, "bob")
         services.notices.outbox.post(
-            connection, bob.id, kind="test", dedupe_key="resolved", data={}, about="rot_1"
+            connection, bob.id, kind=NoticeKind.TEST, dedupe_key="resolved", data={}, about="rot_1"
         )
         services.notices.outbox.withdraw(connection, "rot_1")
     assert not services.notices.delivery.is_due()
@@ -243,7 +244,7 @@ def test_a_message_that_is_too_long_for_the_service_comes_in_parts(outbox: Outbo
     services = outbox.services
     outbox.add_owner("ann", f"mmost://{sink.url[7:]}/a-token-of-the-service")
     with services.database.write() as connection:
-        services.notices.outbox.tell_operators(connection, kind="night-failed", dedupe_key="x", data={
+        services.notices.outbox.tell_operators(connection, kind=NoticeKind.NIGHT_FAILED, dedupe_key="x", data={
             "night": services.clock(), "problems": [f"item number {n} was not replaced" for n in range(400)],
         })  # fmt: skip
         operators = services.owners.get(connection, "operators")

@@ -19,6 +19,7 @@ from tests.integration.outbox import Outbox
 from vaultcore.secret import Secret
 from vaultcore.tables import routes
 from worker.bootstrap import Services
+from worker.domain.notice_kinds import NoticeKind
 from worker.rows.notices import StoredDelivery, get_notice
 from worker.rows.tables import deliveries
 
@@ -221,7 +222,7 @@ def long_notice(outbox: Outbox, sink: HttpSink) -> tuple[str, str]:
     outbox.add_owner("operators", f"mmost://{sink.url[7:]}/a-token-of-the-service")
     services = outbox.services
     with services.database.write() as connection:
-        services.notices.outbox.tell_operators(connection, kind="night-failed", dedupe_key="x", data={
+        services.notices.outbox.tell_operators(connection, kind=NoticeKind.NIGHT_FAILED, dedupe_key="x", data={
             "night": services.clock(), "problems": [f"item number {n:03} was not replaced" for n in range(400)],
         })  # fmt: skip
     (notice,) = outbox.notices()

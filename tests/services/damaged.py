@@ -19,8 +19,9 @@ from vaultcore.secret import Secret
 from vaultcore.tables import UtcDateTime, metadata
 from worker.bootstrap import Clock, Services
 from worker.config import load_settings
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.policies import build_policy
-from worker.domain.states import Beat
+from worker.domain.states import Beat, RunPurpose, RunTrigger
 from worker.rows import runs as run_rows
 from worker.rows.rotations import due_rotations
 
@@ -81,14 +82,14 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
             connection,
             workflow.id,
             workflow.name,
-            purpose="production",
-            trigger="schedule",
+            purpose=RunPurpose.PRODUCTION,
+            trigger=RunTrigger.SCHEDULE,
             at=clock.now - timedelta(minutes=10),
         )
         services.notices.outbox.post(
             connection,
             owner_id,
-            kind="night-failed",
+            kind=NoticeKind.NIGHT_FAILED,
             dedupe_key="of the test",
             data={"night": clock.now, "problems": ["of the test"]},
         )

@@ -19,7 +19,7 @@ from tests.services.staging import (
 from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.domain.saga import State
-from worker.domain.states import RunStatus
+from worker.domain.states import RunPurpose, RunStatus, RunTrigger
 from worker.rows import runs as run_rows
 from worker.wording import say, say_each
 from worker.workflows.results import RunResult
@@ -167,7 +167,12 @@ def test_a_run_that_began_with_the_new_value_ends_before_that_is_taken_away(stag
     with services.database.write() as connection:
         workflow = services.runs.definitions.get(connection, "ticket-sync")
         run_id = run_rows.open_run(
-            connection, workflow.id, workflow.name, purpose="production", trigger="manual", at=clock()
+            connection,
+            workflow.id,
+            workflow.name,
+            purpose=RunPurpose.PRODUCTION,
+            trigger=RunTrigger.MANUAL,
+            at=clock(),
         ).id
     services.rotation.decisions.roll_back(rotation_id, actor="test")
     organisation.drive()

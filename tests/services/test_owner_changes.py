@@ -12,6 +12,7 @@ from vaultcore.model import PrincipalKind
 from vaultcore.tables import items
 from worker.domain.changes import ItemChange
 from worker.domain.item_states import ItemFilter
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.paging import PageRequest
 from worker.rows.notices import Notice
 from worker.services.rotation.owner_changes import OwnerChanges
@@ -156,7 +157,7 @@ def test_a_notice_that_did_not_arrive_goes_along(staffed: Organisation) -> None:
     with services.database.write() as connection:
         owner = services.owners.get(connection, "bea")
         data = {"at": services.clock(), "made_at": None, "differing": ["prod-x: refused"]}
-        services.notices.outbox.post(connection, owner.id, kind="restored", dedupe_key="x", data=data)
+        services.notices.outbox.post(connection, owner.id, kind=NoticeKind.RESTORED, dedupe_key="x", data=data)
     with pytest.raises(RefusedError, match="1 notice that did not arrive"):
         changes(staffed).delete("bea", to=None, actor=BOSS)
 

@@ -19,6 +19,7 @@ from tests.services.staging import (
 from vaultcore.errors import NotFoundError, RefusedError
 from worker.bootstrap import Services
 from worker.domain.saga import State
+from worker.domain.states import RunPurpose, RunTrigger
 from worker.rows import runs as run_rows
 from worker.services.runs.reports import Report
 from worker.wording import say_each
@@ -127,7 +128,12 @@ def test_nobody_is_pinned_or_unpinned_while_a_run_of_theirs_is_under_way_in_a_ro
     with services.database.write() as connection:
         workflow = services.runs.definitions.get(connection, WORKFLOW)
         run_rows.open_run(
-            connection, workflow.id, WORKFLOW, purpose="production", trigger="schedule", at=clock()
+            connection,
+            workflow.id,
+            WORKFLOW,
+            purpose=RunPurpose.PRODUCTION,
+            trigger=RunTrigger.SCHEDULE,
+            at=clock(),
         )
     for act in (lambda: pin(organisation, 1), lambda: services.runs.pins.unpin(WORKFLOW, TOKEN, actor="test")):
         with pytest.raises(RefusedError, match="a run of ticket-sync is under way"):

@@ -25,7 +25,9 @@ from vaultcore.row_macs import MAC
 from vaultcore.tables import deployment, item_owners, items, owners, references, routes, versions
 from worker.bootstrap import Services
 from worker.domain.findings import FindingKind
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.saga import State
+from worker.domain.states import RunPurpose, RunTrigger
 from worker.installation import initialise
 from worker.rows import checks as check_rows
 from worker.rows import findings as finding_rows
@@ -237,7 +239,12 @@ def test_nothing_is_sent_to_where_an_edited_row_leads(ours: Staged) -> None:
         workflow_id = read(services, workflows.c.id, where=workflows.c.name == WORKFLOW).id
         with services.database.write() as connection:
             waiting = run_rows.open_run(
-                connection, workflow_id, WORKFLOW, purpose="production", trigger="schedule", at=services.clock()
+                connection,
+                workflow_id,
+                WORKFLOW,
+                purpose=RunPurpose.PRODUCTION,
+                trigger=RunTrigger.SCHEDULE,
+                at=services.clock(),
             ).id
         assert services.runs.runs.execute(waiting, actor="test") is None
     with edited(services, organisation, lead_policy_away):
@@ -377,7 +384,7 @@ def test_a_notice_does_not_leave_by_a_route_that_was_given_to_another(ours: Stag
     with services.database.write() as connection:
         operators = services.notices.recipients.find_operators(connection)
         services.notices.outbox.post(
-            connection, operators, kind="night-failed", dedupe_key="x",
+            connection, operators, kind=NoticeKind.NIGHT_FAILED, dedupe_key="x",
             data={"night": services.clock(), "problems": ["a secret of the operators"]},
         )  # fmt: skip
     organisation.deliver()

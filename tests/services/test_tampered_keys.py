@@ -16,6 +16,7 @@ from vaultcore.row_macs import MAC, key_of
 from vaultcore.signing_rows import kept_tables, page_after
 from vaultcore.tables import item_accounts, references
 from worker.bootstrap import Services
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.saga import State
 from worker.rows import comparisons as comparison_rows
 from worker.rows import credential_checks as credential_rows
@@ -46,7 +47,9 @@ def full(staged: Staged, clock: Any) -> Services:
         connection.execute(insert(pickups).values(id="clm_1", item_id="vlt_x", number=1, created_at=now))
         operators = services.notices.recipients.find_operators(connection)
         told = {"night": now, "problems": ["x"]}
-        services.notices.outbox.post(connection, operators, kind="night-failed", dedupe_key="x", data=told)
+        services.notices.outbox.post(
+            connection, operators, kind=NoticeKind.NIGHT_FAILED, dedupe_key="x", data=told
+        )
         beat = {"text": "x", "state": "sent", "attempts": 0, "posted_at": now}
         connection.execute(insert(heartbeats).values(slot=now, beat="start", **beat))
         item_id = organisation.item(TOKEN).id

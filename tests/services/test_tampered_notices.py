@@ -17,6 +17,7 @@ from vaultcore.errors import TamperedError
 from vaultcore.row_macs import MAC
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
+from worker.domain.notice_kinds import NoticeKind
 from worker.rows.tables import deliveries, notices
 
 pytestmark = pytest.mark.rules
@@ -34,7 +35,7 @@ def post(services: Services, what: str, owner: str = "support") -> str | None:
         return services.notices.outbox.post(
             connection,
             services.owners.get(connection, owner).id,
-            kind="night-failed",
+            kind=NoticeKind.NIGHT_FAILED,
             dedupe_key=what,
             data={"night": services.clock(), "problems": [what]},
         )

@@ -25,6 +25,7 @@ from vaultcore.errors import TamperedError
 from vaultcore.row_macs import MAC
 from worker.bootstrap import Services
 from worker.domain.saga import State
+from worker.domain.states import RunPurpose, RunTrigger
 from worker.rows import consumers as consumer_rows
 from worker.rows import runs as run_rows
 from worker.rows.tables import run_versions, runs, workflows
@@ -72,11 +73,16 @@ def assert_stopped(organisation: Organisation, service: ScriptedService, rotatio
     assert (owner, "changed behind the vault's back" in said) == ("support", True)
 
 
-def open_run(services: Services, workflow: str, trigger: str) -> str:
+def open_run(services: Services, workflow: str, trigger: RunTrigger) -> str:
     workflow_id = read(services, workflows.c.id, where=workflows.c.name == workflow).id
     with services.database.write() as connection:
         return run_rows.open_run(
-            connection, workflow_id, workflow, purpose="production", trigger=trigger, at=services.clock()
+            connection,
+            workflow_id,
+            workflow,
+            purpose=RunPurpose.PRODUCTION,
+            trigger=trigger,
+            at=services.clock(),
         ).id
 
 
@@ -137,7 +143,7 @@ def test_that_a_run_used_a_version_is_nobodys_word_but_ours(staged: Staged, cloc
     organisation, service = staged
     services = organisation.services
     rotation_id, _ = watch(organisation, clock)
-    other = open_run(services, SECOND, "manual")
+    other = open_run(services, SECOND, RunTrigger.MANUAL)
     with behind(services) as connection:
         used = {"run_id": other, "item_id": organisation.item(TOKEN).id, "number": 2}
         connection.execute(run_versions.insert().values(used))
@@ -151,7 +157,7 @@ def test_nothing_is_taken_away_under_a_run_whose_row_was_edited(staged: Staged, 
     services = organisation.services
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WORKFLOW_TESTED)
-    under_way = open_run(services, SECOND, "manual")
+    under_way = open_run(services, SECOND, RunTrigger.MANUAL)
     step_to(organisation, clock, rotation_id, State.WATCHING)
     for workflow in (FIRST, SECOND):
         services.runs.runs.start(workflow, actor="test")
@@ -166,7 +172,10 @@ def test_an_edited_run_is_not_begun_and_holds_up_no_other(staged: Staged, clock:
     organisation, service = staged
     services = organisation.services
     for name in ("workflow_id", "purpose", "trigger", "rotation_id", "depth", "parent_id", MAC):
-        edited, other = open_run(services, FIRST, "schedule"), open_run(services, SECOND, "schedule")
+        edited, other = (
+            open_run(services, FIRST, RunTrigger.SCHEDULE),
+            open_run(services, SECOND, RunTrigger.SCHEDULE),
+        )
         if name == MAC:
             write(services, runs, find(services, runs, edited), mac=None)
         else:
@@ -192,7 +201,7 @@ def test_an_edited_run_is_not_begun_and_holds_up_no_other(staged: Staged, clock:
 def test_a_lost_run_ends_though_another_was_edited(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     services = organisation.services
-    lost, edited = open_run(services, FIRST, "manual"), open_run(services, SECOND, "manual")
+    lost, edited = open_run(services, FIRST, RunTrigger.MANUAL), open_run(services, SECOND, RunTrigger.MANUAL)
     spoil(services, runs, edited, "depth")
     clock.advance(timedelta(hours=2))
     services.runs.runs.end_lost()

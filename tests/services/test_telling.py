@@ -16,6 +16,7 @@ from tests.services.staging import add_route, stage
 from vaultcore.model import UNCHANGED
 from vaultcore.quiet import parse_quiet
 from worker.delivery.formats import to_text
+from worker.domain.notice_kinds import NoticeKind
 from worker.rows import findings as finding_rows
 from worker.rows.notices import Notice
 from worker.rows.tables import tellings
@@ -161,7 +162,7 @@ def test_a_template_that_works_again_is_resolved_with_the_next_notice(organisati
             with services.database.write() as connection:
                 services.notices.outbox.tell_operators(
                     connection,
-                    kind="night-failed",
+                    kind=NoticeKind.NIGHT_FAILED,
                     dedupe_key=f"{source} {night}",
                     data={"night": services.clock(), "problems": ["a problem"]},
                 )

@@ -12,6 +12,7 @@ from vaultcore.paging import walk_pages
 from vaultcore.tables import references
 from worker.bootstrap import Services
 from worker.domain.findings import FindingKind
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.policies import build_policy
 from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
@@ -124,7 +125,7 @@ def test_an_owner_whose_zone_cannot_be_read_is_told_all_the_same(
         assert services.notices.outbox.post(
             connection,
             owner.id,
-            kind="night-failed",
+            kind=NoticeKind.NIGHT_FAILED,
             dedupe_key="once",
             data={"night": services.clock(), "problems": ["none"]},
         )

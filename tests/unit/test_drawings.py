@@ -17,6 +17,7 @@ from worker.web.drawings.layers import find_layers, leave_out_circles
 from worker.web.drawings.marks import draw_dot, draw_state
 from worker.web.drawings.month import DayCount, draw_month
 from worker.web.drawings.track import draw_small_track, draw_tall_track, draw_track
+from worker.wording.item_states import Tone
 
 HOSTILE = "<script>alert(1)</script>\"' & {{ x }} " + "n" * 40
 STOPS = trace(make(State.WATCHING), record(Step.CREATE, Step.INSTALL))
@@ -44,14 +45,14 @@ def test_each_drawing_is_whole_and_says_what_it_shows() -> None:
         assert "watch waits" in "".join(texts(drawing, "title"))
     assert "02:01" in texts(draw_track(STOPS, "it", say_clock))
     assert "create: done 02:01" in "".join(texts(draw_track(STOPS, "it", say_clock), "desc"))
-    item = DrawnItem(name=HOSTILE, state="wrong", words="lapsed", link="/console/items/x?a=1&b=2")
+    item = DrawnItem(name=HOSTILE, state=Tone.WRONG, words="lapsed", link="/console/items/x?a=1&b=2")
     drawing = draw_workflow(HOSTILE, [DrawnNode(id=HOSTILE, kind=HOSTILE, items=(item,))], [(HOSTILE, HOSTILE)])
     assert f"{HOSTILE} (lapsed)" in "".join(texts(drawing, "desc"))
     assert not list(parse(drawing).iter("script"))
 
 
-@pytest.mark.parametrize("marks", [tuple(Dot), ("well", "waits", "wrong", "rest")])
-def test_states_differ_by_shape_and_not_by_colour_alone(marks: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("marks", [tuple(Dot), tuple(Tone)])
+def test_states_differ_by_shape_and_not_by_colour_alone(marks: tuple[Dot | Tone, ...]) -> None:
     drawn = {
         str(draw_dot(one, 10, 10, 5) if isinstance(one, Dot) else draw_state(one, 10, 10)) for one in marks
     }
@@ -86,7 +87,7 @@ def test_a_long_chain_of_nodes_is_laid_out_without_a_deep_call() -> None:
 
 
 def test_forty_nodes_stand_apart() -> None:
-    items = tuple(DrawnItem(name="x" * 50, state="well", words="lapses", link=None) for _ in range(6))
+    items = tuple(DrawnItem(name="x" * 50, state=Tone.WELL, words="lapses", link=None) for _ in range(6))
     names = [f"node-{number}" for number in range(40)]
     edges = [(names[number // 3], names[number]) for number in range(1, 40)] + [(names[39], names[0])]
     drawing = draw_workflow("w", [DrawnNode(id=one, kind="webhook", items=items) for one in names], edges)

@@ -24,6 +24,18 @@ NAMES = {"Connection", "Table", "URL", "DBAPIError", "SQLAlchemyError"}
 """What such a room may know of SQLAlchemy: types to hand on, the address of a database, and what one raises."""
 
 
+OUTSIDE = {
+    ("sqlalchemy", "Connection"),
+    ("sqlalchemy", "Table"),
+    ("sqlalchemy", "URL"),
+    ("sqlalchemy", "make_url"),
+    ("sqlalchemy.exc", "ArgumentError"),
+    ("sqlalchemy.exc", "DBAPIError"),
+    ("sqlalchemy.exc", "SQLAlchemyError"),
+}
+"""All that the worker imports of SQLAlchemy outside of `worker/rows`: nothing that makes a statement."""
+
+
 def find_sql(source: str) -> list[str]:
     """What such a module must not have, each with its line."""
     tree = ast.parse(source)
@@ -88,6 +100,39 @@ def test_no_statement_stands_above_the_rows(room: str) -> None:
 )
 def test_what_is_taken_for_a_statement(source: str, found: list[str]) -> None:
     assert find_sql(source) == found
+
+
+def find_imports(source: str) -> Iterator[tuple[str, str]]:
+    """What such a module imports of SQLAlchemy, wherever it does so: from where, and what; all of it: `*`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            if not node.level and (node.module or "").partition(".")[0] == "sqlalchemy":
+                yield from ((node.module or "", one.name) for one in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((one.name, "*") for one in node.names if one.name.partition(".")[0] == "sqlalchemy")
+
+
+def test_outside_of_the_rows_nothing_is_imported_that_makes_a_statement() -> None:
+    found: dict[tuple[str, str], list[str]] = {}
+    for module in HOUSE.rglob("*.py"):
+        if not module.is_relative_to(HOUSE / "rows"):
+            for one in find_imports(module.read_text()):
+                found.setdefault(one, []).append(str(module.relative_to(HOUSE)))
+    assert {one: modules for one, modules in found.items() if one not in OUTSIDE} == {}
+    assert found.keys() == OUTSIDE, "what nobody imports any more is allowed to nobody"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from sqlalchemy import Connection, select", [("sqlalchemy", "Connection"), ("sqlalchemy", "select")]),
+        ("def f():\n    from sqlalchemy.sql import text as said", [("sqlalchemy.sql", "text")]),
+        ("import sqlalchemy.orm as orm", [("sqlalchemy.orm", "*")]),
+        ("from sqlalchemy_utils import select\nfrom .sqlalchemy import select", []),
+    ],
+)
+def test_what_is_taken_for_an_import_of_it(source: str, found: list[tuple[str, str]]) -> None:
+    assert list(find_imports(source)) == found
 
 
 @pytest.mark.parametrize("module", list_modules("cli"), ids=lambda module: module.stem)

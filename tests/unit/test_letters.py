@@ -15,9 +15,12 @@ from vaultcore.errors import ConfigurationError, NotFoundError
 from worker.delivery.formats import to_html, to_text
 from worker.delivery.letters import Letters
 from worker.domain.findings import FindingKind
+from worker.domain.notice_kinds import OF_FAILED, NoticeKind
 from worker.domain.notices import PICKUP_COMMAND, PICKUP_MARK, FoundLine, RotatedLine, TonightLine, build_digest
+from worker.domain.problems import Problem, ProblemKind
 from worker.domain.reasons import Code, Reason
-from worker.domain.saga import State
+from worker.domain.saga import FINISHED, State
+from worker.wording import describe
 
 NIGHT = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 ZONE = "Europe/Zurich"
@@ -245,7 +248,26 @@ def test_a_whole_digest_reads_so(letters):
 
 
 def test_there_is_a_letter_for_every_kind_and_a_kind_for_every_letter(letters):
-    assert letters.kinds().keys() == DATA.keys()
+    assert letters.kinds().keys() == DATA.keys() == set(NoticeKind)
+
+
+def test_what_is_told_of_a_rotation_that_failed_is_called_by_its_state():
+    assert dict(OF_FAILED) == {state: f"rotation-{state.value}" for state in OF_FAILED}
+    assert OF_FAILED.keys() == FINISHED - {State.DONE} | {State.STUCK}
+
+
+def test_codes_become_words_as_they_are_put_in_so_that_any_template_knows_texts_alone(letters, tmp_path):
+    problem = Problem(kind=ProblemKind.STUCK, subject="prod-crm", id="rot_2", error=Reason.failed("503"))
+    why = Reason.of(Code.STOPPED_IT, item="prod-crm", why=Reason.failed("503"), rotation="rot_2")
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "night-stopped.md").write_text(
+        '{% extends "nightkey/layout.md" %}{% block subject %}Stopped{% endblock %}'
+        "{% block body %}{% for one in failed %}{{ one | upper }}{% endfor %}{% endblock %}"
+    )
+    failed = letters.write("night-failed", {"night": NIGHT, "problems": [problem]}, zone=ZONE)
+    assert f"- {describe(problem)}" in to_text(failed.body)
+    stopped = letters.write("night-stopped", {"night": NIGHT, "failed": [why]}, zone=ZONE)
+    assert (stopped.passed_over, to_text(stopped.body).splitlines()[0]) == (None, "PROD-CRM: 503 (ROT_2)")
 
 
 @pytest.mark.parametrize("kind", DATA)

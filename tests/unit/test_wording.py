@@ -66,6 +66,29 @@ STEPS: list[tuple[Reason, str]] = [
         "unproven, since no made-up value was refused: sync/call",
     ),
     (Reason.of(Code.NOT_TESTED_ALONE, names=("sync/ssh",)), "not tried alone: sync/ssh"),
+    (
+        Reason.of(
+            Code.NOT_TESTED_ALONE,
+            names=(
+                Reason.of(
+                    Code.NODE_NOT_TRIED,
+                    workflow="sync",
+                    node="ssh",
+                    why=Reason.of(Code.NODE_ELSEWHERE, text="it needs n1.id"),
+                ),
+                Reason.of(Code.NODE_NOT_TRIED, workflow="sync", node="wait", why=SAID),
+            ),
+        ),
+        (
+            "not tried alone: sync/ssh (it runs elsewhere, and it needs n1.id), sync/wait (verify: the service "
+            "answered 502)"
+        ),
+    ),
+    (
+        Reason.of(Code.NODE_NOT_TRIED, workflow="sync", node="ssh", why=SAID),
+        "sync/ssh (verify: the service answered 502)",
+    ),
+    (Reason.of(Code.NODE_ELSEWHERE, text="it needs n1.id"), "it runs elsewhere, and it needs n1.id"),
     (Reason.of(Code.RUN_ELSEWHERE, names=("sync", "bill")), "run elsewhere: sync, bill"),
     (
         Reason.of(Code.WAITS_FOR, why=RUN),
@@ -101,6 +124,8 @@ WORDED: list[tuple[Reason, str]] = [
     ),
     # Why it ended, or goes back
     (Reason.of(Code.NIGHT_STOPPED), "too many rotations of this night have failed"),
+    (Reason.of(Code.STOPPED_IT, item="prod-crm", why=SAID, rotation="rot_1"), f"prod-crm: {say(SAID)} (rot_1)"),
+    (Reason.of(Code.STOPPED_IT, item="prod-crm", rotation="rot_1"), "prod-crm:  (rot_1)"),
     (Reason.of(Code.NOBODY_APPROVED), "nobody approved it in time"),
     (Reason.of(Code.DELETED), "the item was deleted"),
     (Reason.of(Code.GIVEN_MEANWHILE), "its owner gave it another value meanwhile"),
@@ -162,6 +187,15 @@ WORDED: list[tuple[Reason, str]] = [
             "`nightkey reconcile accept prod-crm`"
         ),
     ),
+    (
+        Reason.of(Code.NODE_TEST_FAILED, workflow="sync", node="call", text="401"),
+        "node call of workflow sync: 401",
+    ),
+    (
+        Reason.of(Code.WORKFLOW_TEST_FAILED, workflow="sync", node="call", text="401"),
+        "workflow sync, node call: 401",
+    ),
+    (Reason.of(Code.WORKFLOW_TEST_FAILED, workflow="sync", text="it timed out"), "workflow sync: it timed out"),
     (
         Reason.of(Code.RUN_REJECTED, workflow="sync", node="call", text="401", version=2),
         "production run of sync, node call: 401 (with version 2)",
@@ -571,6 +605,7 @@ WORDED: list[tuple[Reason, str]] = [
     ),
     (Reason.of(Code.WORKS_HERE), "its value works here alone"),
     (Reason.of(Code.ASKING_FAILED, error="KeyError"), "unexpected KeyError while asking"),
+    (Reason.of(Code.DIFFERS_THERE, item="prod-crm", detail=SAID), f"prod-crm: {say(SAID)}"),
     # What a check of a credential came to
     (
         Reason.of(Code.CHECK_ACCEPTED, target="db.example.org:5432", version=3),
@@ -636,6 +671,7 @@ NEVER_STORED = frozenset(
         Code.LEFT_FIRST_VALUE, Code.LEFT_TO_OWNER, Code.LEFT_FAILED, Code.LEFT_TO_DO, Code.LEFT_UNDER_WAY,
         Code.LEFT_WAITS, Code.CHECK_ACCEPTED, Code.CHECK_REFUSED, Code.CHECK_AWAY, Code.CHECK_BLIND,
         Code.CHECK_UNSHOWN, Code.CHECK_FAILED, Code.CHECK_CUT_OFF, Code.CHECK_NO_ROTATOR, Code.ASKED_AGAIN,
+        Code.STOPPED_IT, Code.DIFFERS_THERE,
         *(reason.code for reason, _ in STEPS),
     },
 )  # fmt: skip
@@ -643,10 +679,12 @@ NEVER_STORED = frozenset(
 KEPT_AS_TEXT = frozenset(
     {
         Code.RUN_WITH_NEW, Code.EDITED_ROW, Code.SEALED_ROW, Code.SCAN_FAILED, Code.NOT_DELIVERED,
-        Code.FOREIGN_MESSAGES,
+        Code.FOREIGN_MESSAGES, Code.NODE_TEST_FAILED, Code.WORKFLOW_TEST_FAILED,
     },
 )  # fmt: skip
-"""Kept for no longer than to the next look: what was stored of these stays a text until then."""
+"""Kept for no longer than to the next look, or to the next try of a step: what was stored of these stays a text
+until then.
+"""
 
 
 @pytest.mark.parametrize(

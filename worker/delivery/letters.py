@@ -34,8 +34,9 @@ from vaultcore.errors import ConfigurationError, NotFoundError
 from worker.delivery.jinja_bounds import BoundedEnvironment, TemplateBoundError, bounded, measure, spend
 from worker.domain.notice_pages import find_page
 from worker.domain.notices import Letter, Message
+from worker.domain.problems import Problem
 from worker.domain.reasons import Reason
-from worker.wording import say
+from worker.wording import describe, say
 
 _OWN = "nightkey"
 _BUILT_IN = resources.files("worker.delivery") / "templates"
@@ -247,6 +248,8 @@ def _put_into_words(data: Any) -> Any:  # noqa: ANN401  # what a template is giv
     """Codes become what they say to people: a template knows texts alone."""
     if isinstance(data, Reason):
         return say(data)
+    if isinstance(data, Problem):
+        return describe(data)
     if isinstance(data, Mapping):
         return {name: _put_into_words(one) for name, one in data.items()}
     if isinstance(data, list | tuple):

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from worker.domain.notice_kinds import NoticeKind
+
 
 def find_page(kind: str, data: Mapping[str, Any]) -> str:
     """Its path within the console, with the token behind a `#` where it collects a key: no server sees it."""
-    if kind in ("pickup", "pickup-reminder"):
+    if kind in (NoticeKind.PICKUP, NoticeKind.PICKUP_REMINDER):
         return f"/pickup#{quote(str(data.get('token', '')), safe='')}"
-    if kind == "digest":
+    if kind == NoticeKind.DIGEST:
         return f"/findings?owner={quote(str(data.get('owner', '')), safe='')}"
     if "rotation" in data:
         return f"/rotations/{quote(str(data['rotation']), safe='')}"

@@ -2,9 +2,9 @@
 here.
 
 The one form for all of them. In memory a `Reason`: a `Code`, and named parameters, each a text, a whole
-number, a truth value, a time, another reason, or several texts. One that has nothing to say is left out.
-Stored it is an object of JSON: `code`, and beside it each parameter by its name. A time is named `at`, `until`
-or `…_at`, and stored in ISO 8601; a reason within a reason is an object again.
+number, a truth value, a time, another reason, or several texts or reasons. One that has nothing to say is left
+out. Stored it is an object of JSON: `code`, and beside it each parameter by its name. A time is named `at`,
+`until` or `…_at`, and stored in ISO 8601; a reason within a reason is an object again.
 
 `worker.wording` makes sentences of them for people. What an outside system said, a text that was masked before,
 is a parameter like any other: it is shown, and nothing is decided by it.
@@ -20,7 +20,7 @@ from typing import Any, Union
 _DEPTH_MAX = 20
 """Reasons within a reason."""
 
-Parameter = Union[str, int, datetime, tuple[str, ...], "Reason"]
+Parameter = Union[str, int, datetime, tuple[Union[str, "Reason"], ...], "Reason"]
 
 
 class Code(StrEnum):
@@ -42,6 +42,8 @@ class Code(StrEnum):
 
     # Why it ended, or goes back, by a decision
     NIGHT_STOPPED = "night-stopped"
+    STOPPED_IT = "stopped-it"
+    """One of those that did; `why`, where that is known."""
     NOBODY_APPROVED = "nobody-approved"
     DELETED = "deleted"
     GIVEN_MEANWHILE = "given-meanwhile"
@@ -67,6 +69,9 @@ class Code(StrEnum):
     """`text`: the row, and what can be done about it."""
     DIFFERS = "differs"
     """After a restore: `detail` is what was found at the target."""
+    NODE_TEST_FAILED = "node-test-failed"
+    WORKFLOW_TEST_FAILED = "workflow-test-failed"
+    """`node`, where it is known which one failed."""
     RUN_REJECTED = "run-rejected"
     NOT_SHOWN = "not-shown"
     NEITHER_ACCEPTED = "neither-accepted"
@@ -100,6 +105,10 @@ class Code(StrEnum):
     NO_WORKFLOW_USES_IT = "no-workflow-uses-it"
     TESTS_UNPROVEN = "tests-unproven"
     NOT_TESTED_ALONE = "not-tested-alone"
+    """`names`: each a text, or one of the next."""
+    NODE_NOT_TRIED = "node-not-tried"
+    NODE_ELSEWHERE = "node-elsewhere"
+    """`text`: why it cannot be tried here all the same."""
     RUN_ELSEWHERE = "run-elsewhere"
     WAITS_FOR = "waits-for"
     """`why`: the first of what it waits for; the others follow."""
@@ -237,6 +246,8 @@ class Code(StrEnum):
     NO_ROTATOR = "no-rotator"
     WORKS_HERE = "works-here"
     ASKING_FAILED = "asking-failed"
+    DIFFERS_THERE = "differs-there"
+    """One of several, with what was found of it."""
 
     # What a check of a credential came to
     CHECK_ACCEPTED = "check-accepted"
@@ -339,17 +350,24 @@ def _store(parameter: Parameter) -> object:
         return store_reason(parameter)
     if isinstance(parameter, datetime):
         return parameter.isoformat()
-    return list(parameter) if isinstance(parameter, tuple) else parameter
+    return [_store(one) for one in parameter] if isinstance(parameter, tuple) else parameter
 
 
 def _read(name: str, stored: object, depth: int) -> Parameter | None:
     if isinstance(stored, Mapping):
         return read_reason(stored, depth=depth + 1)
     if isinstance(stored, list):
-        return tuple(str(one) if isinstance(one, str | int) else "…" for one in stored)
+        return tuple(_read_one(one, depth) for one in stored)
     if isinstance(stored, str) and (name in ("at", "until") or name.endswith("_at")):
         return _read_time(stored)
     return stored if stored is None or isinstance(stored, (str, int)) else str(stored)
+
+
+def _read_one(stored: object, depth: int) -> str | Reason:
+    """One of several."""
+    if isinstance(stored, Mapping):
+        return read_reason(stored, depth=depth + 1)
+    return str(stored) if isinstance(stored, str | int) else "…"
 
 
 def _read_time(stored: str) -> datetime | str:

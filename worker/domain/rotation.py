@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from vaultcore.errors import Cause
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import FINISHED, PROPAGATING, Failure, Progress, State, Transition
 
@@ -45,7 +46,7 @@ class Rotation:
     failing_since: datetime | None = None
     polls: int = 0
     propagating_since: datetime | None = None
-    last_cause: str | None = None
+    last_cause: Cause | None = None
     last_error: Reason | None = None
     waits_for: list[Reason] = field(default_factory=list)
     next_at: datetime | None
@@ -135,7 +136,7 @@ def apply(
 
 def count_failure(rotation: Rotation, failure: Failure, to: Transition, *, now: datetime) -> dict[str, Any]:
     """What a try that failed changes besides: its tries, since when, and where it stopped."""
-    changes: dict[str, Any] = {"last_cause": failure.cause.value, "last_error": failure.why}
+    changes: dict[str, Any] = {"last_cause": failure.cause, "last_error": failure.why}
     if to.retries:
         since = rotation.failing_since or now
         changes |= {"outages": rotation.outages + 1, "failing_since": since, "propagating_since": None}

@@ -20,6 +20,28 @@ class RunPurpose(StrEnum):
     """A person begins it, to prove a new value."""
 
 
+class RunTrigger(StrEnum):
+    """What began a run."""
+
+    MANUAL = "manual"
+    """A person, who waits for its end."""
+    BACKGROUND = "background"
+    """A principal has asked for it, and does not wait for its end."""
+    SCHEDULE = "schedule"
+    WORKFLOW = "workflow"
+    """Another run, and this one runs by itself."""
+    SUBFLOW = "subflow"
+    """Another run, within which this one runs."""
+    API = "api"
+    """A call from outside that names the workflow."""
+    WEBHOOK = "webhook"
+    """A call from outside, for each workflow that its key opens."""
+    TEST = "test"
+    """A rotation, which tries a new value."""
+    REPORT = "report"
+    """Another engine, which has run it and says how it ended."""
+
+
 class NodeStatus(StrEnum):
     SUCCESS = "success"
     WARNING = "warning"

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, case, 
 from vaultcore import tables as vault
 from vaultcore.damage import DamageSelect, is_sound, number_in, select_damage, text_in
 from vaultcore.model import Hygiene, Stage
-from worker.domain.saga import FINISHED
+from worker.domain.saga import FINISHED, State
 from worker.domain.states import BeatState, DeliveryState, RunStatus
 from worker.rows import tables as ours
 
@@ -191,7 +191,7 @@ def _checks(dialect: str) -> list[_Check]:
             over="finished_at",
             rules={
                 "state": rot.state.not_in(_FINISHED),
-                "next_at": or_(_not_beyond(rot.next_at), rot.state == "requested"),
+                "next_at": or_(_not_beyond(rot.next_at), rot.state == State.REQUESTED.value),
                 "lease_until": _not_beyond(rot.lease_until),
             },
         ),

@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import Connection, and_, false, or_, select
 
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import digest_key
 from worker.rows.notices import Notice, deliveries_of, notice_from_rows
 from worker.rows.tables import findings, notices, pickups, rotations, tellings
@@ -22,7 +23,7 @@ def find_notices_of_item(connection: Connection, item_id: str, *, limit: int) ->
     if not keys and not digests:
         return []
     of_its_own = and_(
-        notices.c.kind != "digest",
+        notices.c.kind != NoticeKind.DIGEST.value,
         or_(false(), *(notices.c.dedupe_key.startswith(key, autoescape=True) for key in keys)),
     )
     query = select(notices).where(or_(notices.c.dedupe_key.in_(digests), of_its_own))

@@ -8,7 +8,7 @@ from vaultcore.database import upsert_into
 from vaultcore.errors import RefusedError
 from vaultcore.ids import new_id
 from vaultcore.row_macs import check_mac
-from worker.domain.states import RunPurpose, RunStatus
+from worker.domain.states import RunPurpose, RunStatus, RunTrigger
 from worker.rows.tables import runs
 
 
@@ -34,7 +34,7 @@ def report_run(
             workflow_id=workflow_id,
             workflow_name=workflow_name,
             purpose=RunPurpose.PRODUCTION.value,
-            trigger="report",
+            trigger=RunTrigger.REPORT.value,
             external_id=external_id,
             status=RunStatus.RUNNING.value,
             created_at=at,

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, update
 
 from vaultcore.database import upsert_into
-from vaultcore.errors import ConflictError
+from vaultcore.errors import Cause, ConflictError
 from worker.domain.reasons import Reason, store_reason, store_reasons
 from worker.domain.rotation import Rotation
 from worker.rows.rotations import find_open_rotation
@@ -49,15 +49,16 @@ def read_columns(rotation: Rotation, names: Collection[str]) -> dict[str, Any]:
 
 
 def _store(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Reasons as they are kept in a row."""
-    return {
-        name: store_reason(value)
-        if isinstance(value, Reason)
-        else store_reasons(value)
-        if name == "waits_for"
-        else value
-        for name, value in values.items()
-    }
+    """Reasons and causes as they are kept in a row."""
+    return {name: _store_one(name, value) for name, value in values.items()}
+
+
+def _store_one(name: str, value: Any) -> Any:  # noqa: ANN401  # fields
+    if isinstance(value, Reason):
+        return store_reason(value)
+    if isinstance(value, Cause):
+        return value.value
+    return store_reasons(value) if name == "waits_for" else value
 
 
 def put_off(connection: Connection, rotation_id: str, until: datetime) -> None:

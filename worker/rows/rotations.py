@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, not_, or_, select, update
 
 from vaultcore.damage import is_whole, text_in
-from vaultcore.errors import NotFoundError, UnreadableError
+from vaultcore.errors import Cause, NotFoundError, UnreadableError
 from vaultcore.row_macs import MAC, check_mac, find_edited
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import versions
@@ -21,6 +21,7 @@ from worker.rows.lease_clock import lease_now
 from worker.rows.tables import rotations
 
 _STATES = frozenset(State)
+_CAUSES = frozenset(Cause)
 
 
 def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
@@ -33,7 +34,13 @@ def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
     del stored[MAC]
     stuck_in = None if stored["stuck_in"] is None else State(stored["stuck_in"])
     reasons = _read_reasons(stored, what)
-    return Rotation(**{**stored, **reasons, "state": State(stored["state"]), "stuck_in": stuck_in})
+    states = {"state": State(stored["state"]), "stuck_in": stuck_in}
+    return Rotation(**{**stored, **reasons, **states, "last_cause": _read_cause(stored["last_cause"])})
+
+
+def _read_cause(stored: str | None) -> Cause | None:
+    """A word that is none of them is shown as it stands, and nothing is decided by it: the scan finds it."""
+    return Cause(stored) if stored in _CAUSES else cast("Cause | None", stored)
 
 
 def _read_reasons(stored: dict[str, Any], what: str) -> dict[str, Any]:

@@ -13,17 +13,16 @@ from vaultcore.ids import new_id
 from vaultcore.mac_writing import RowChange, update_apart, update_known
 from vaultcore.row_macs import check_mac, columns_of, digested
 from vaultcore.stored import unreadable_fields
-from worker.domain.states import RunPurpose, RunStatus
+from worker.domain.states import RunPurpose, RunStatus, RunTrigger
 from worker.rows import states as state_rows
 from worker.rows.tables import run_logs, run_states, run_versions, runs
 from worker.workflows.results import RunResult
 
 PROVING = (RunPurpose.PRODUCTION.value, RunPurpose.CONTROLLED.value)
 """Runs that judge a value. Tests are of a candidate, and count for its rotation alone."""
-WORKFLOW, SUBFLOW = "workflow", "subflow"
-"""What triggered a run that another run has begun: one that runs by itself, and one within that run."""
-BACKGROUND: Final = "background"
-"""A principal has asked for it, and does not wait for its end."""
+_WAIT: Final = frozenset({RunTrigger.SCHEDULE, RunTrigger.WORKFLOW, RunTrigger.BACKGROUND})
+"""What opens a run for whoever comes next to begin it."""
+_PURPOSES: Final = frozenset(RunPurpose)
 _STILL_OPEN: Final = RowChange(where=(runs.c.completed_at.is_(None),))
 
 
@@ -40,8 +39,8 @@ def open_run(
     workflow_id: str,
     workflow_name: str,
     *,
-    purpose: str,
-    trigger: str,
+    purpose: RunPurpose,
+    trigger: RunTrigger,
     at: datetime,
     rotation_id: str | None = None,
     external_id: str | None = None,
@@ -50,13 +49,13 @@ def open_run(
 ) -> OpenedRun:
     """A new run. One that the schedule or another run opens waits to be begun; others begin at once."""
     run_id = new_id("fl_run", at)
-    pending = trigger in ("schedule", WORKFLOW, BACKGROUND)
+    pending = trigger in _WAIT
     row = {
         "id": run_id,
         "workflow_id": workflow_id,
         "workflow_name": workflow_name,
-        "purpose": purpose,
-        "trigger": trigger,
+        "purpose": purpose.value,
+        "trigger": trigger.value,
         "rotation_id": rotation_id,
         "external_id": external_id,
         "parent_id": parent_id,
@@ -84,7 +83,9 @@ def begin_run(connection: Connection, run_id: str, *, at: datetime) -> str | Non
 
 @dataclass(frozen=True, kw_only=True)
 class OpenRun:
-    """A run that has not ended. `damage`: which fields of its row cannot be read, by name; empty: none."""
+    """A run that has not ended, as it is stored. `damage`: which fields of its row cannot be read, by name;
+    empty: none.
+    """
 
     workflow_id: str
     purpose: str
@@ -109,7 +110,7 @@ def find_open(connection: Connection, run_id: str, *, lock: bool = False) -> Ope
         trigger=row.trigger,
         depth=row.depth,
         started_at=row.started_at,
-        damage=", ".join(unreadable_fields(row)),
+        damage=", ".join([*unreadable_fields(row), *([] if row.purpose in _PURPOSES else ["purpose"])]),
     )
 
 

@@ -39,4 +39,5 @@ COMPARISONS: Final[Sentences] = {
     "was made, give the newer one",
     Code.WORKS_HERE: "its value works here alone",
     Code.ASKING_FAILED: "unexpected {error} while asking",
+    Code.DIFFERS_THERE: "{item}: {detail}",
 }

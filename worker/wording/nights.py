@@ -15,6 +15,7 @@ from worker.domain.reasons import show_reason
 from worker.domain.rotation import Rotation
 from worker.domain.states import NightOutcome
 from worker.wording.coming import say_turn
+from worker.wording.item_states import Tone
 from worker.wording.parts import say_count
 from worker.wording.problems import describe_apart
 from worker.wording.reasons import say, say_each
@@ -33,13 +34,13 @@ class Counted:
     wrong: bool = False
 
 
-def say_night(night: Shape) -> tuple[str, str]:
+def say_night(night: Shape) -> tuple[Tone, str]:
     """How it stands: as a mark of the console, and in words."""
     if night["done_at"] is None:
-        return ("rest", "under way") if night["scanned_at"] else ("rest", "looks through the vault")
+        return (Tone.REST, "under way") if night["scanned_at"] else (Tone.REST, "looks through the vault")
     if night["outcome"] == NightOutcome.GOOD:
-        return "well", "ended well"
-    return "wrong", "did not end well"
+        return Tone.WELL, "ended well"
+    return Tone.WRONG, "did not end well"
 
 
 def list_counts(summary: Shape) -> list[Counted]:

@@ -89,4 +89,6 @@ def _show(parameter: Parameter) -> "_Time | _Text":
         return _Time(parameter)
     if isinstance(parameter, Reason):
         return _Text(say(parameter))
-    return _Text(", ".join(parameter) if isinstance(parameter, tuple) else parameter)
+    if isinstance(parameter, tuple):
+        return _Text(", ".join(say(one) if isinstance(one, Reason) else one for one in parameter))
+    return _Text(parameter)

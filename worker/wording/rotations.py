@@ -15,6 +15,7 @@ ROTATIONS: Final[Sentences] = {
     Code.EXPIRES_THEN: lambda given: f"{say_expiry(given)}, begins {{at}}, when changes may be made",
     # Why it ended, or goes back, by a decision
     Code.NIGHT_STOPPED: "too many rotations of this night have failed",
+    Code.STOPPED_IT: lambda given: "{item}: " + ("{why}" if "why" in given else "") + " ({rotation})",
     Code.NOBODY_APPROVED: "nobody approved it in time",
     Code.DELETED: "the item was deleted",
     Code.GIVEN_MEANWHILE: "its owner gave it another value meanwhile",
@@ -50,6 +51,8 @@ ROTATIONS: Final[Sentences] = {
     Code.NO_WORKFLOW_USES_IT: "passed: no workflow uses it",
     Code.TESTS_UNPROVEN: "unproven, since no made-up value was refused: {names}",
     Code.NOT_TESTED_ALONE: "not tried alone: {names}",
+    Code.NODE_NOT_TRIED: "{workflow}/{node} ({why})",
+    Code.NODE_ELSEWHERE: "it runs elsewhere, and {text}",
     Code.RUN_ELSEWHERE: "run elsewhere: {names}",
     Code.WAITS_FOR: "waits for {why}",
     Code.WAITS_FOR_NOTHING: "nothing to wait for",
@@ -74,6 +77,10 @@ ROTATIONS: Final[Sentences] = {
     Code.TAMPERED: "{text}",
     Code.DIFFERS: "{item} differs from its target since the restore, and is neither rotated nor revoked: "
     "{detail}. Mend that, or answer for it by `{command}`",
+    Code.NODE_TEST_FAILED: "node {node} of workflow {workflow}: {text}",
+    Code.WORKFLOW_TEST_FAILED: lambda given: (
+        "workflow {workflow}" + (", node {node}" if "node" in given else "") + ": {text}"
+    ),
     Code.RUN_REJECTED: "production run of {workflow}, node {node}: {text} (with version {version})",
     Code.NOT_SHOWN: "the old value is kept, for it waits for {check}; or answer for the new one: `{command}`",
     Code.NEITHER_ACCEPTED: "neither version {new} nor version {old} is accepted now: {text}; give a value that "

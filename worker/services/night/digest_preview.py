@@ -11,6 +11,7 @@ from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError
 from vaultcore.owners import Owners
 from worker.domain.audience import DEPUTY_LEVEL
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import Message, TonightLine
 from worker.domain.plan import PlannedAction
 from worker.rows import findings as finding_rows
@@ -81,7 +82,7 @@ class DigestPreview:
             found_again = {(finding.kind.value, finding.subject) for finding in seen.findings}
             _resolve_unseen(connection, mine, found_again, night)
             data = self._digests.collect(connection, hearer, night, night, tonight=tonight)
-            return self._letters.try_out("digest", data, zone=owner.zone)
+            return self._letters.try_out(NoticeKind.DIGEST, data, zone=owner.zone)
 
     @contextmanager
     def _undone(self) -> Iterator[Connection]:

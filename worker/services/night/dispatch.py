@@ -110,7 +110,7 @@ def _tell_moved(rotation: Rotation) -> None:
         "rotation.moved",
         **name_for_log(rotation),
         state=rotation.state.value,
-        cause=rotation.last_cause if rotation.failing_since is not None else None,
+        cause=rotation.last_cause and str(rotation.last_cause) if rotation.failing_since is not None else None,
     )
 
 

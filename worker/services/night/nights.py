@@ -10,6 +10,7 @@ from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError, UnreadableError
 from vaultcore.vault import Vault
 from worker.domain.findings import Finding, FindingKind, find_unreadable
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.plan import Decision, PlannedAction
 from worker.domain.problems import NO_NEWS, Problem, ProblemKind
 from worker.domain.reasons import Code, Reason
@@ -154,7 +155,7 @@ class Nights:
         cause = Reason.of(Code.SCAN_FAILED, error=type(error).__name__)
         if isinstance(error, NightkeyError):
             cause = Reason.failed(str(error))
-        problem = describe(Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause))
+        problem = Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause)
         _log.error("night.failed", night=slot.isoformat(), error=type(error).__name__)
         for tell in (self._mark_failed, self._tell_failed):
             try:
@@ -163,16 +164,16 @@ class Nights:
             except Exception as second:  # noqa: BLE001  # the first error is the one that counts
                 _log.error("night.not-told", night=slot.isoformat(), error=type(second).__name__)
 
-    def _mark_failed(self, connection: Connection, slot: datetime, problem: str, cause: Reason) -> None:
-        self._heartbeat.post(connection, slot, Beat.FAIL, problem)
+    def _mark_failed(self, connection: Connection, slot: datetime, problem: Problem, cause: Reason) -> None:
+        self._heartbeat.post(connection, slot, Beat.FAIL, describe(problem))
         night_rows.fail_sweep(
             connection, job=NIGHT_JOB, slot=slot, now=self._clock(), tries=_SCAN_TRIES, cause=cause
         )
 
-    def _tell_failed(self, connection: Connection, slot: datetime, problem: str, _: Reason) -> None:
+    def _tell_failed(self, connection: Connection, slot: datetime, problem: Problem, _: Reason) -> None:
         self._outbox.tell_operators(
             connection,
-            kind="night-failed",
+            kind=NoticeKind.NIGHT_FAILED,
             dedupe_key=f"night-not-scanned:{slot.isoformat()}",
             data={"night": slot, "problems": [problem]},
         )
@@ -221,9 +222,9 @@ class Nights:
             if _is_news(this, before, problems):
                 self._outbox.tell_operators(
                     connection,
-                    kind="night-failed",
+                    kind=NoticeKind.NIGHT_FAILED,
                     dedupe_key=f"night-failed:{slot.isoformat()}",
-                    data={"night": slot, "problems": [describe(problem) for problem in problems]},
+                    data={"night": slot, "problems": problems},
                 )
             checked = self._credential_checks.count(connection, slot, since=this.started_at)
             night_rows.add_counts(connection, slot, checked)

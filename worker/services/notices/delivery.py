@@ -17,6 +17,7 @@ from vaultcore.errors import ConflictError, LockedError, NightkeyError, RefusedE
 from vaultcore.owners import Owners
 from vaultcore.secret import Secret
 from vaultcore.written_last import savepoint
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import PICKUP_MARK, Message
 from worker.domain.recipients import WHOLE
 from worker.rows import deliveries as delivery_rows
@@ -219,7 +220,7 @@ class Delivery:
             if (subject, body) != (outgoing.subject, outgoing.body):
                 outbox_rows.keep_text(connection, outgoing.notice_id, subject=subject, body=body)
         if outgoing.stands_in:
-            said = self._wording.write(connection, "stand-in", {"owner": outgoing.owner}, zone="UTC")
+            said = self._wording.write(connection, NoticeKind.STAND_IN, {"owner": outgoing.owner}, zone="UTC")
             body = said.body + "\n" + body
         return Message(subject=f"{subject} [{show_key(outgoing.notice_id)}]", body=body)
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from vaultcore.stored import read_all
 from worker.domain.audience import hearers, is_news
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import Message, TonightLine, build_digest
 from worker.rows import digests as digest_rows
 from worker.rows import findings as finding_rows
@@ -70,7 +71,7 @@ class Digests:
         data = self.collect(connection, hearer, night, self._clock())
         if not (data["found"] or data["replaced"]):
             return None
-        return self._wording.write(connection, "digest", data, zone=hearer.zone)
+        return self._wording.write(connection, NoticeKind.DIGEST, data, zone=hearer.zone)
 
     def collect(
         self,

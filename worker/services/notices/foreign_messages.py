@@ -5,11 +5,11 @@ from datetime import datetime
 
 from vaultcore.database import Database
 from worker.domain.messages import MessageFault
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.problems import ProblemKind
 from worker.rows import messages as message_rows
 from worker.rows.problems import read_set_aside
 from worker.services.notices.outbox import Outbox
-from worker.wording import describe
 
 
 class ForeignMessages:
@@ -29,10 +29,10 @@ class ForeignMessages:
             for problem in read_set_aside(connection, since=now):
                 self._outbox.tell_operators(
                     connection,
-                    kind="messages-set-aside",
+                    kind=NoticeKind.MESSAGES_SET_ASIDE,
                     dedupe_key=f"messages:{problem.kind}:{day:%Y-%m-%d}",
                     data={
-                        "problem": describe(problem),
+                        "problem": problem,
                         "left_over": problem.kind is ProblemKind.LEFT_OVER,
                     },
                 )

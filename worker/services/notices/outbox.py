@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.rows import policy_from_json
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import digest_key
 from worker.domain.recipients import WHOLE
 from worker.rows import addressees as addressee_rows
@@ -32,7 +33,7 @@ class Outbox:
         connection: Connection,
         owner_id: str,
         *,
-        kind: str,
+        kind: NoticeKind,
         dedupe_key: str,
         data: Mapping[str, Any],
         urgent: bool = False,
@@ -64,7 +65,7 @@ class Outbox:
         return self._insert(
             connection,
             hearer,
-            kind="digest",
+            kind=NoticeKind.DIGEST,
             dedupe_key=digest_key(owner_id, night),
             subject=f"Nightkey: the night of {night:%Y-%m-%d} ({hearer.name})",
             body=None,
@@ -76,7 +77,7 @@ class Outbox:
         connection: Connection,
         item_id: str | None,
         *,
-        kind: str,
+        kind: NoticeKind,
         dedupe_key: str,
         data: Mapping[str, Any],
         about: str | None = None,
@@ -103,7 +104,7 @@ class Outbox:
         return told
 
     def tell_operators(
-        self, connection: Connection, *, kind: str, dedupe_key: str, data: Mapping[str, Any]
+        self, connection: Connection, *, kind: NoticeKind, dedupe_key: str, data: Mapping[str, Any]
     ) -> None:
         """What went wrong with a whole night, whatever the hour."""
         operators = self._recipients.find_operators(connection)
@@ -169,10 +170,11 @@ class Outbox:
         connection: Connection,
         hearer: Hearer,
         *,
+        kind: NoticeKind,
         urgent: bool = False,
         **values: Any,  # noqa: ANN401  # columns
     ) -> str | None:
-        values |= {"owner_id": hearer.id, "owner": hearer.name, "urgent": urgent}
+        values |= {"owner_id": hearer.id, "owner": hearer.name, "kind": kind.value, "urgent": urgent}
         posted = self._add(connection, values)
         # one that none of us wrote takes the place of none
         if posted is None and outbox_rows.is_forged(connection, values["dedupe_key"]):

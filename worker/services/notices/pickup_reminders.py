@@ -9,6 +9,7 @@ from vaultcore.database import Database
 from vaultcore.stored import do_apart
 from worker.domain.distances import show_time_left
 from worker.domain.findings import Finding, expiry_level, find_unreadable
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import PICKUP_COMMAND, PICKUP_MARK
 from worker.rows.waiting_pickups import UnreadPickup, WaitingPickup, list_waiting
 from worker.services.notices.outbox import Outbox
@@ -52,7 +53,7 @@ class PickupReminders:
         told = self._outbox.tell_owners(
             connection,
             pickup.item_id,
-            kind="pickup-reminder",
+            kind=NoticeKind.PICKUP_REMINDER,
             dedupe_key=f"claim:{pickup.id}:{level}",
             data={
                 "item": pickup.name,

@@ -6,6 +6,7 @@ from vaultcore.database import Database
 from vaultcore.errors import NightkeyError
 from vaultcore.owners import Owners
 from vaultcore.secret import Secret
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import Message
 from worker.domain.recipients import WHOLE
 from worker.services.notices.send_pool import Sender
@@ -33,7 +34,7 @@ class RouteTest:
         with self._database.read() as connection:
             owner = self._owners.get(connection, name)
             urls = [(route, self._owners.open_route(connection, route.id)) for route in owner.routes]
-        message = self._letters.write("test", {"owner": owner.name}, zone=owner.zone)
+        message = self._letters.write(NoticeKind.TEST, {"owner": owner.name}, zone=owner.zone)
         checked = []
         for route, url in urls:
             for recipient in self._recipients(url):

@@ -18,6 +18,7 @@ from vaultcore.vault import Vault
 from worker.domain.commands import quote_word, replace_command
 from worker.domain.drift import DIFFERS, OWNERS_LOOK, RESOLVED, Judgement, Result
 from worker.domain.findings import FindingKind, find_of_item
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.reasons import Code, Reason
 from worker.rows import comparisons as comparison_rows
 from worker.rows import findings as finding_rows
@@ -214,7 +215,7 @@ class Comparison:
         told = self._outbox.tell_owners(
             connection,
             item_id,
-            kind="drifted",
+            kind=NoticeKind.DRIFTED,
             dedupe_key=f"drifted:{restoration.id}:{item_id}:{judged.result.value}",
             data={
                 "item": name,
@@ -239,12 +240,14 @@ class Comparison:
             first = differing[0]
             self._outbox.tell_operators(
                 connection,
-                kind="restored",
+                kind=NoticeKind.RESTORED,
                 dedupe_key=f"restored:{restoration.id}:{first.item_id}:{first.result.value}:{len(differing)}",
                 data={
                     "at": restoration.at,
                     "made_at": restoration.made_at,
-                    "differing": [f"{one.item}: {say(one.detail)}" for one in differing],
+                    "differing": [
+                        Reason.of(Code.DIFFERS_THERE, item=one.item, detail=one.detail) for one in differing
+                    ],
                 },
             )
 

@@ -100,7 +100,7 @@ class Conclusions:
             result=StepResult.FAILED,
             said=(why,),
             cause=Cause.MISTAKE,
-            values={"last_cause": Cause.MISTAKE.value, "last_error": why},
+            values={"last_cause": Cause.MISTAKE, "last_error": why},
         )
 
     def hold(self, leased: Rotation, hold: Hold, connection: Connection) -> Ending:
@@ -114,7 +114,7 @@ class Conclusions:
             result=StepResult.FAILED,
             said=(hold.why,),
             cause=Cause.MISTAKE,
-            values={"stuck_in": leased.state, "last_cause": Cause.MISTAKE.value, "last_error": hold.why},
+            values={"stuck_in": leased.state, "last_cause": Cause.MISTAKE, "last_error": hold.why},
         )
 
     def stop(self, leased: Rotation, step: Step, error: TamperedError, connection: Connection) -> Ending:
@@ -130,7 +130,7 @@ class Conclusions:
             cause=Cause.MISTAKE,
             values={
                 "stuck_in": None if begins else leased.state,
-                "last_cause": Cause.MISTAKE.value,
+                "last_cause": Cause.MISTAKE,
                 "last_error": why,
             },
         )

@@ -21,6 +21,7 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.commands import value_command
 from worker.domain.ends import check_ahead, decide_end
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import PICKUP_COMMAND, PICKUP_MARK
 from worker.domain.proof import LOOK_AGAIN, stand_check
 from worker.domain.reasons import Code, Reason
@@ -287,7 +288,7 @@ class ForwardSteps:
         self._outbox.tell_owners(
             connection,
             item.id,
-            kind="pickup",
+            kind=NoticeKind.PICKUP,
             dedupe_key=f"claim:{pickup_id}",
             data={
                 "item": item.name,

@@ -12,6 +12,7 @@ from vaultcore.vault import Vault
 from worker.domain.commands import quote_word
 from worker.domain.distances import count_seconds_left
 from worker.domain.findings import Finding, FindingKind, expiry_level, topic_of
+from worker.domain.notice_kinds import OF_FAILED, NoticeKind
 from worker.domain.proof import CHECK, Consumer, ConsumerProof, Proof
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
@@ -23,7 +24,6 @@ from worker.rows import rotation_changes as change_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import users_of
 from worker.services.notices.outbox import Outbox
-from worker.wording import say
 
 
 class RotationNotices:
@@ -43,7 +43,7 @@ class RotationNotices:
         told = self._outbox.tell_owners(
             connection,
             rotation.item_id,
-            kind=f"rotation-{state.value}",
+            kind=OF_FAILED[state],
             dedupe_key=f"rotation:{rotation.id}:{state.value}:{number}",
             data=self._describe(connection, rotation)
             | {
@@ -73,7 +73,7 @@ class RotationNotices:
         self._outbox.tell_owners(
             connection,
             rotation.item_id,
-            kind="rotation-done",
+            kind=NoticeKind.ROTATION_DONE,
             dedupe_key=f"rotation:{rotation.id}:done",
             data=data | {"version": rotation.new_number or item.version, "expires_at": item.expires_at},
         )
@@ -84,7 +84,7 @@ class RotationNotices:
         self._outbox.tell_owners(
             connection,
             rotation.item_id,
-            kind="one-way",
+            kind=NoticeKind.ONE_WAY,
             dedupe_key=f"rotation:{rotation.id}:one-way",
             data=self._describe(connection, rotation) | {"error": error, "renew": renew},
         )
@@ -94,7 +94,7 @@ class RotationNotices:
         self._outbox.tell_owners(
             connection,
             rotation.item_id,
-            kind="rotation-overtaken",
+            kind=NoticeKind.ROTATION_OVERTAKEN,
             dedupe_key=f"rotation:{rotation.id}:overtaken",
             data=self._describe(connection, rotation) | {"version": version, "made": rotation.new_number},
         )
@@ -105,7 +105,7 @@ class RotationNotices:
         self._outbox.tell_owners(
             connection,
             rotation.item_id,
-            kind="rotation-expired",
+            kind=NoticeKind.ROTATION_EXPIRED,
             dedupe_key=f"rotation:{rotation.id}:expired",
             data={
                 "item": rotation.item,
@@ -119,7 +119,7 @@ class RotationNotices:
         self._outbox.tell_owners(
             connection,
             rotation.item_id,
-            kind="rotation-requested",
+            kind=NoticeKind.ROTATION_REQUESTED,
             dedupe_key=f"rotation:{rotation.id}:requested",
             data=self._describe(connection, rotation)
             | {
@@ -140,11 +140,14 @@ class RotationNotices:
         """To the operators, once a night: it was stopped."""
         self._outbox.tell_operators(
             connection,
-            kind="night-stopped",
+            kind=NoticeKind.NIGHT_STOPPED,
             dedupe_key=f"breaker:{night.isoformat()}",
             data={
                 "night": night,
-                "failed": [f"{one.item}: {say(one.last_error)} ({one.id})" for one in failed],
+                "failed": [
+                    Reason.of(Code.STOPPED_IT, item=one.item, why=one.last_error, rotation=one.id)
+                    for one in failed
+                ],
             },
         )
 
@@ -192,7 +195,7 @@ class RotationNotices:
         self._outbox.tell_owners(
             connection,
             rotation.item_id,
-            kind="run-failed",
+            kind=NoticeKind.RUN_FAILED,
             dedupe_key=f"rotation:{rotation.id}:run-failed:{consumer.id}",
             data=self._describe(connection, rotation)
             | {

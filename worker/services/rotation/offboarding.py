@@ -18,6 +18,7 @@ from vaultcore.owners import Owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import quote_word, value_command
+from worker.domain.notice_kinds import NoticeKind
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import is_moving
@@ -242,7 +243,7 @@ class Offboarding:
             self._outbox.post(
                 connection,
                 owner_id,
-                kind="departure",
+                kind=NoticeKind.DEPARTURE,
                 dedupe_key=f"departure:{departure_id}:{owner_id}{':taken' if not readable else ''}",
                 data={
                     "name": name,

@@ -184,8 +184,8 @@ class Opening:
     def request_emergency(self, name: str, *, asked_by: str) -> Rotation:
         """A rotation in an emergency: no consumer is tested, nothing overlaps, windows and freezes do not hold.
 
-        One that is open is emergency: before its activation it replaces the value, after it it takes the
-        old one away. `RefusedError` where one goes back or is stuck.
+        One that is open becomes an emergency: before its activation it replaces the value, after it the old
+        one is taken away. `RefusedError` where one goes back or is stuck.
         """
         self._anchors.refuse_older()
         with self._database.write() as connection:

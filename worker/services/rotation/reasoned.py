@@ -1,5 +1,7 @@
 """A failure of a step that we know ourselves, by its code."""
 
+from datetime import datetime
+
 from vaultcore.errors import Cause, TamperedError, TargetError, TroubleError
 from worker.domain.reasons import Code, Reason
 from worker.wording import say
@@ -8,8 +10,8 @@ from worker.wording import say
 class ReasonedError(TargetError):
     """As any failure of a step; what is told of it stands in `why`, and its message is that in words."""
 
-    def __init__(self, why: Reason, *, cause: Cause) -> None:
-        super().__init__(say(why), cause=cause)
+    def __init__(self, why: Reason, *, cause: Cause, retry_at: datetime | None = None) -> None:
+        super().__init__(say(why), cause=cause, retry_at=retry_at)
         self.why = why
 
 

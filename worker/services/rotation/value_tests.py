@@ -3,7 +3,7 @@
 Each is believed only where it was shown able to fail: see `worker.services.rotation.counter_checks`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -25,6 +25,7 @@ from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.done import Done, say_so
 from worker.services.rotation.drive import Drive
 from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.reasoned import ReasonedError
 from worker.services.rotation.side_by_side_tests import AT_ONCE_MAX, CandidateTest, do_tests
 from worker.services.rotation.value_end import ask_end, note_end
 from worker.services.runs.calls import Calls, do_alone
@@ -172,13 +173,14 @@ class ValueTests:
         telling = self._find_telling(drive, item, passed, job)
         tested: list[str] = []
         unproven: list[str] = []
-        skipped: list[str] = []
+        skipped: list[Reason] = []
         for (workflow, node_id), why in zip(consuming, results, strict=True):
-            where = f"{workflow.name}/{node_id}"
             if why is not None:
-                skipped.append(f"{where} ({why})")
+                not_tried = Reason.of(Code.NODE_NOT_TRIED, workflow=workflow.name, node=node_id, why=why)
+                skipped.append(not_tried)
             else:
-                (tested if (workflow.id, node_id) in telling else unproven).append(where)
+                told = tested if (workflow.id, node_id) in telling else unproven
+                told.append(f"{workflow.name}/{node_id}")
         first = next(((one, node_id) for one, node_id in passed if (one.id, node_id) in telling), None)
         shown_by = rotation.shown_by or (None if first is None else _node_test(*first))
         said = _tell_tests(tested, unproven, skipped, others=Code.NOT_TESTED_ALONE, nobody=Code.NO_NODE_USES_IT)
@@ -186,20 +188,19 @@ class ValueTests:
 
     def _judge_node(
         self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str
-    ) -> Calls[str | None]:
+    ) -> Calls[Reason | None]:
         """Why it was not tried; None: it passed."""
         untested = workflow.why_untested(node_id)
         if untested is not None:
-            return f"it runs elsewhere, and {untested}"
+            return Reason.of(Code.NODE_ELSEWHERE, text=untested)
         result = yield from self._testing_node(rotation, item, workflow, node_id)
         if result.status == NodeStatus.SKIPPED:
-            return str(result.error_message)
+            return Reason.of(Code.SAID, text=str(result.error_message))
         if result.status != NodeStatus.SUCCESS:
-            raise TargetError(
-                f"node {node_id} of workflow {workflow.name}: {result.error_message}",
-                cause=result.cause or Cause.MISTAKE,
-                retry_at=result.retry_at,
+            why = Reason.of(
+                Code.NODE_TEST_FAILED, workflow=workflow.name, node=node_id, text=str(result.error_message)
             )
+            raise ReasonedError(why, cause=result.cause or Cause.MISTAKE, retry_at=result.retry_at)
         return None
 
     def _find_telling(
@@ -268,15 +269,16 @@ class ValueTests:
         )
         if outcome.status == RunStatus.COMPLETED:
             return
-        where = f", node {outcome.error_node}" if outcome.error_node else ""
         cause = outcome.cause or Cause.MISTAKE
         if cause is Cause.REJECTED and (workflow.id, outcome.error_node) not in nodes:
             cause = Cause.MISTAKE  # another credential was refused, not this candidate
-        raise TargetError(
-            f"workflow {workflow.name}{where}: {outcome.error_message}",
-            cause=cause,
-            retry_at=outcome.retry_at,
+        why = Reason.of(
+            Code.WORKFLOW_TEST_FAILED,
+            workflow=workflow.name,
+            node=outcome.error_node or None,
+            text=str(outcome.error_message),
         )
+        raise ReasonedError(why, cause=cause, retry_at=outcome.retry_at)
 
     def _do_tests(self, drive: Drive, tests: list[CandidateTest[T]]) -> list[T]:
         """Who has a target system works there as one; its tests call it as often as it may be worked on."""
@@ -298,7 +300,7 @@ class ValueTests:
 
 
 def _tell_tests(
-    tested: list[str], unproven: list[str], rest: list[str], *, others: Code, nobody: Code
+    tested: list[str], unproven: list[str], rest: Sequence[str | Reason], *, others: Code, nobody: Code
 ) -> tuple[Reason, ...]:
     """What passed, what passed with any value, and the `rest`, which was not tried: `others` says why."""
     if tested:

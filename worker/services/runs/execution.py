@@ -18,7 +18,7 @@ from vaultcore.database import Database
 from vaultcore.errors import Cause, InvalidInputError, NightkeyError, TamperedError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
-from worker.domain.states import RunPurpose, RunStatus
+from worker.domain.states import RunPurpose, RunStatus, RunTrigger
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
@@ -68,7 +68,7 @@ class UnderWay:
 
     run_id: str
     workflow: Workflow
-    purpose: str
+    purpose: RunPurpose
     began_at: datetime
     actor: str
     overrides: Mapping[str, int] | None = None
@@ -312,7 +312,7 @@ class RunExecution:
                 workflow.id,
                 workflow.name,
                 purpose=run.purpose,
-                trigger=run_rows.SUBFLOW,
+                trigger=RunTrigger.SUBFLOW,
                 at=now,
                 rotation_id=run.rotation_id,
                 parent_id=run.run_id,

@@ -12,6 +12,7 @@ from vaultcore.errors import RefusedError
 from vaultcore.names import spellings
 from vaultcore.presented_keys import ComparedVersion
 from vaultcore.secret import Secret
+from worker.domain.states import RunTrigger
 from worker.rows.called_workflows import find_called
 from worker.services.runs.caller_keys import CallerKeys
 from worker.services.runs.definitions import Definitions
@@ -24,10 +25,14 @@ _NOWHERE = "\n"
 
 
 class Entrance(StrEnum):
-    """By which door a call comes; the name stands in the run as what triggered it."""
+    """By which door a call comes; its name stands in the run as what triggered it."""
 
-    API = "api"
-    WEBHOOK = "webhook"
+    API = RunTrigger.API.value
+    WEBHOOK = RunTrigger.WEBHOOK.value
+
+    @property
+    def trigger(self) -> RunTrigger:
+        return RunTrigger(self.value)
 
     @property
     def component_id(self) -> str:
@@ -101,7 +106,7 @@ class InboundCalls:
         """One run, from its row to its end, however long that takes; or to where it waits."""
         return self._runs.execute_call(
             called.workflow,
-            trigger=called.entrance.value,
+            trigger=called.entrance.trigger,
             payload=payload,
             caller=called.caller,
             key=key,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import NotFoundError, RefusedError
-from worker.domain.states import RunPurpose
+from worker.domain.states import RunPurpose, RunTrigger
 from worker.log import get_logger
 from worker.rows import run_lists as run_list_rows
 from worker.rows.run_lists import ListedRun
@@ -79,7 +79,7 @@ class Repetitions:
         kept = self._kept_payloads.find(connection, run.id)
         if kept is not None:
             return kept
-        if run.trigger == "schedule":
+        if run.trigger == RunTrigger.SCHEDULE:
             return KeptPayload(run_id=run.id, noted={**_SCHEDULED, "steps": [], "outputs": {}, "shape": None})
         raise RefusedError(
             f"what run {run.id} began with is not kept: its time is over (payload_days), it was too large, or "

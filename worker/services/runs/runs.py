@@ -20,7 +20,7 @@ from vaultcore.errors import (
 from vaultcore.secret import Secret
 from vaultcore.stored import do_apart
 from vaultcore.versions import Purpose
-from worker.domain.states import RunPurpose
+from worker.domain.states import RunPurpose, RunTrigger
 from worker.log import get_logger
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
@@ -99,7 +99,9 @@ class Runs:
         with self._database.write() as connection:
             workflow = self.find_active(connection, name)
             caller = self._template_values.check_caller(connection, workflow, key)
-            run = self._open(connection, workflow, RunPurpose.PRODUCTION, "manual", actor=actor, caller=caller)
+            run = self._open(
+                connection, workflow, RunPurpose.PRODUCTION, RunTrigger.MANUAL, actor=actor, caller=caller
+            )
         if caller is not None:
             self._caller_keys.note(caller)
         return self._execution.execute(run, _context(payload))
@@ -137,7 +139,7 @@ class Runs:
             workflow.id,
             workflow.name,
             purpose=RunPurpose.PRODUCTION,
-            trigger=run_rows.BACKGROUND,
+            trigger=RunTrigger.BACKGROUND,
             at=now,
         ).id
         sealed = self._suspended_runs.seal(run_id, kept)
@@ -176,7 +178,7 @@ class Runs:
         following = next_run(due.schedule_type, due.schedule_value, now)
         workflow_rows.change_workflow(connection, due.id, next_run_at=following)
         return run_rows.open_run(
-            connection, due.id, due.name, purpose=RunPurpose.PRODUCTION, trigger="schedule", at=now
+            connection, due.id, due.name, purpose=RunPurpose.PRODUCTION, trigger=RunTrigger.SCHEDULE, at=now
         ).id
 
     def end_lost(self) -> None:
@@ -225,7 +227,7 @@ class Runs:
         self,
         workflow: Workflow,
         *,
-        trigger: str,
+        trigger: RunTrigger,
         payload: Any,  # noqa: ANN401  # JSON
         caller: Number | None,
         key: Secret,
@@ -328,7 +330,7 @@ class Runs:
                 connection,
                 workflow,
                 RunPurpose.TEST,
-                RunPurpose.TEST,
+                RunTrigger.TEST,
                 actor=actor,
                 overrides=overrides,
                 rotation_id=rotation_id,
@@ -348,7 +350,7 @@ class Runs:
                 connection,
                 workflow,
                 RunPurpose.CONTROLLED,
-                "manual",
+                RunTrigger.MANUAL,
                 actor=actor,
                 overrides=overrides,
                 rotation_id=rotation_id,
@@ -361,8 +363,8 @@ class Runs:
         self,
         connection: Connection,
         workflow: Workflow,
-        purpose: str,
-        trigger: str,
+        purpose: RunPurpose,
+        trigger: RunTrigger,
         *,
         actor: str,
         caller: Number | None = None,
@@ -411,7 +413,7 @@ class Runs:
         run = UnderWay(
             run_id=run_id,
             workflow=self._definitions.get(connection, row.workflow_id),
-            purpose=row.purpose,
+            purpose=RunPurpose(row.purpose),
             began_at=row.started_at,
             actor=actor,
             depth=row.depth,
@@ -456,7 +458,7 @@ def _context(payload: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
 def _check_fit(workflow: Workflow, trigger: str) -> None:
     """`RefusedError` for a workflow that was changed after a run of it was opened, and before that began."""
     refuse_elsewhere(workflow)
-    if trigger == run_rows.WORKFLOW:
+    if trigger == RunTrigger.WORKFLOW:
         problem = explain_unfit(workflow, WORKFLOW_TRIGGER)
         if problem:
             raise RefusedError(f"it was changed before this run began: {problem}")
@@ -466,12 +468,12 @@ def _check_fit(workflow: Workflow, trigger: str) -> None:
 
 def _start(trigger: str, kept: Mapping[str, Any] | None) -> Mapping[str, Any] | Given | Resumption:
     """What a run that others have opened starts with."""
-    if trigger == run_rows.BACKGROUND:
+    if trigger == RunTrigger.BACKGROUND:
         if kept is None:
             raise NightkeyError("what it was started with is gone")
         return Resumption(**kept["done"]) if "done" in kept else dict(kept["context"])
     if kept is not None:
         return Given(payload=kept["payload"], shown=kept["shown"], masker=Masker.recall(kept["masker"]))
-    if trigger == run_rows.WORKFLOW:
+    if trigger == RunTrigger.WORKFLOW:
         raise NightkeyError("what another run passed to it is gone")
     return {}

@@ -6,7 +6,7 @@ from typing import Final
 
 from vaultcore.database import Database
 from vaultcore.errors import Cause, InvalidInputError, NightkeyError, TargetError, TroubleError
-from worker.domain.states import RunPurpose
+from worker.domain.states import RunPurpose, RunTrigger
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
 from worker.services.runs.definitions import Definitions
@@ -71,7 +71,7 @@ class Subworkflows:
                     workflow.id,
                     workflow.name,
                     purpose=RunPurpose.PRODUCTION,
-                    trigger=run_rows.WORKFLOW,
+                    trigger=RunTrigger.WORKFLOW,
                     at=now,
                     parent_id=parent_id,
                     depth=depth,

@@ -20,6 +20,7 @@ from worker.web.console.frame import CONSOLE, show
 from worker.web.console.visits import Looks, PageRoute
 from worker.web.drawings.month import DayCount, draw_month
 from worker.wording.coming import say_due, say_lapse
+from worker.wording.item_states import Tone
 
 router = APIRouter(prefix=f"{CONSOLE}/calendar", include_in_schema=False, route_class=PageRoute)
 _ENTRIES: Final = 3
@@ -35,7 +36,7 @@ class ShownEntry:
     """`problem`: why the item cannot be read; then it has no name."""
 
     name: str
-    kind: str
+    kind: Tone
     words: str
     at: datetime | None
     problem: str = ""
@@ -162,13 +163,13 @@ def _show_day(found: ComingDay, *, inside: bool, today: date, now: datetime) -> 
 def _show_entry(entry: DayEntry, now: datetime) -> ShownEntry:
     item = entry.item
     if isinstance(item, UnreadableError):
-        return ShownEntry(name="", kind="wrong", words="cannot be read", at=None, problem=str(item))
+        return ShownEntry(name="", kind=Tone.WRONG, words="cannot be read", at=None, problem=str(item))
     needs_somebody = item.version is None or item.policy.mode is not Mode.AUTO
-    kind = "waits" if needs_somebody else "rest"
+    kind = Tone.WAITS if needs_somebody else Tone.REST
     if entry.event is Event.DUE:
         return ShownEntry(name=item.name, kind=kind, words=say_due(item), at=item.due_at)
     if item.expires_at is not None and item.expires_at <= now:
-        kind = "wrong"
+        kind = Tone.WRONG
     return ShownEntry(name=item.name, kind=kind, words=say_lapse(item, now), at=item.expires_at)
 
 

@@ -22,6 +22,7 @@ from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.queries import link_pages, link_without, read_filters, read_page
 from worker.web.console.visits import Looks, PageRoute, Sent, fields_of
 from worker.wording import say
+from worker.wording.item_states import Tone
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 _OF_EACH: Final = 10
@@ -45,7 +46,7 @@ class FindingRow:
     """
 
     finding: OpenFinding
-    shape: str
+    shape: Tone
     word: str
     detail: str
     does: str

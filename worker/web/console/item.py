@@ -117,7 +117,7 @@ class CheckLine:
 class FindingLine:
     id: str
     kind: FindingKind
-    shape: str
+    shape: Tone
     word: str
     detail: str
     does: str

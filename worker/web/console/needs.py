@@ -17,6 +17,7 @@ from worker.domain.rotation import Rotation
 from worker.web.console.frame import CONSOLE, Visitor
 from worker.wording import describe_apart
 from worker.wording.coming import say_turn
+from worker.wording.item_states import Tone
 from worker.wording.times import say_distance
 
 _REPLACE = ("Replace its value", "/items/{item}/value", Action.ITEM_REPLACE)
@@ -79,7 +80,7 @@ class Need:
     where nothing here helps or one would rather type. `exists`: there is such an item.
     """
 
-    kind: str
+    kind: Tone
     item: str
     sentence: str
     command: str | None
@@ -96,7 +97,7 @@ def show_problem(services: Services, problem: Problem, visitor: Visitor) -> Need
     item = _find_fillable(services, problem) if any("{item}" in path for _, path, _ in ways) else None
     led = (_lead(one, problem, item, visitor) for one in ways)
     return Need(
-        kind="wrong",
+        kind=Tone.WRONG,
         item=problem.subject if named else "",
         sentence=sentence.removeprefix(problem.subject) if named else sentence,
         command=command,
@@ -136,7 +137,7 @@ def show_turn(item: Item, visitor: Visitor, now: datetime) -> Need:
     words, path, _ = _REPLACE if gives else _ITEM
     lapsed = item.expires_at is not None and item.expires_at <= now
     return Need(
-        kind="wrong" if lapsed else "waits",
+        kind=Tone.WRONG if lapsed else Tone.WAITS,
         item=item.name,
         sentence=f" {say_turn(item, now)}",
         command=value_command(item, now) if gives else None,
@@ -153,7 +154,7 @@ def show_approval(services: Services, rotation: Rotation, visitor: Visitor, now:
     until = "" if rotation.next_at is None else f", {say_distance(rotation.next_at, now)} at the latest"
     path = f"{CONSOLE}/rotations/{rotation.id}"
     return Need(
-        kind="waits",
+        kind=Tone.WAITS,
         item=rotation.item,
         sentence=f" waits for an approval{until}",
         command=f"nightkey rotation approve {rotation.id}" if approves else None,

@@ -15,6 +15,7 @@ from worker.web.console.frame import CONSOLE, go, show
 from worker.web.console.needs import show_approval, show_problem, show_turn
 from worker.web.console.rotation_rows import RotationRow, show_rotations
 from worker.web.console.visits import Looks, PageRoute
+from worker.wording.item_states import Tone
 from worker.wording.nights import Counted, describe_summary, list_counts, say_night
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
@@ -31,7 +32,7 @@ class NightStrip:
     """
 
     summary: NightSummary
-    kind: str
+    kind: Tone
     state: str
     counts: list[Counted]
     rows: list[RotationRow]

@@ -19,6 +19,7 @@ from worker.web.console.rotation_rows import find_kind
 from worker.web.console.visits import Looks, PageRoute
 from worker.web.console.workflows import link_workflow
 from worker.web.drawings.track import draw_tall_track, draw_track
+from worker.wording.item_states import Tone
 from worker.wording.reasons import say, say_each
 from worker.wording.rotation_states import say_state
 from worker.wording.shapes import describe_step
@@ -27,13 +28,13 @@ from worker.wording.tracks import name_rotation
 
 router = APIRouter(prefix=f"{CONSOLE}/rotations", include_in_schema=False, route_class=PageRoute)
 _PROOFS: Final = {
-    Proof.PROVEN: "well",
-    Proof.UNPROVEN: "rest",
-    Proof.WAIVED: "rest",
-    Proof.AWAITED: "rest",
-    Proof.UNPROVABLE: "waits",
-    Proof.PINNED: "waits",
-    Proof.HELD: "rest",
+    Proof.PROVEN: Tone.WELL,
+    Proof.UNPROVEN: Tone.REST,
+    Proof.WAIVED: Tone.REST,
+    Proof.AWAITED: Tone.REST,
+    Proof.UNPROVABLE: Tone.WAITS,
+    Proof.PINNED: Tone.WAITS,
+    Proof.HELD: Tone.REST,
 }
 
 
@@ -42,7 +43,7 @@ class ConsumerOnPage:
     """`proof`: how it stands towards the new value, and why. `link`: empty of what is no workflow."""
 
     name: str
-    kind: str
+    kind: Tone
     proof: str
     why: str
     next_run_at: datetime | None

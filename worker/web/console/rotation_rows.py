@@ -12,16 +12,17 @@ from worker.domain.rotation import Rotation
 from worker.domain.rotation_groups import RotationGroup, group_of
 from worker.domain.saga import State
 from worker.web.drawings.track import draw_small_track
+from worker.wording.item_states import Tone
 from worker.wording.reasons import say
 from worker.wording.rotation_states import say_state
 
 _KINDS: Final = {
-    RotationGroup.NEEDS_SOMEBODY: "waits",
-    RotationGroup.MOVING: "rest",
-    RotationGroup.WAITING: "rest",
-    RotationGroup.REPLACED: "well",
-    RotationGroup.NOT_REPLACED: "wrong",
-    RotationGroup.CANCELLED: "rest",
+    RotationGroup.NEEDS_SOMEBODY: Tone.WAITS,
+    RotationGroup.MOVING: Tone.REST,
+    RotationGroup.WAITING: Tone.REST,
+    RotationGroup.REPLACED: Tone.WELL,
+    RotationGroup.NOT_REPLACED: Tone.WRONG,
+    RotationGroup.CANCELLED: Tone.REST,
 }
 _WRONG: Final = frozenset({State.STUCK, State.UNDOING})
 
@@ -31,17 +32,17 @@ class RotationRow:
     """`problem`: why it cannot be read, or that it was edited; then nothing else of it is shown."""
 
     rotation: Rotation | None
-    kind: str
+    kind: Tone
     state: str
     reason: str
     track: Markup
     problem: str = ""
 
 
-def find_kind(rotation: Rotation) -> str:
+def find_kind(rotation: Rotation) -> Tone:
     """Which of the four states of the console it is in."""
     wrong = rotation.state in _WRONG or rotation.failing_since is not None
-    return "wrong" if wrong else _KINDS[group_of(rotation.state)]
+    return Tone.WRONG if wrong else _KINDS[group_of(rotation.state)]
 
 
 def show_rotations(services: Services, found: Sequence[Rotation | UnreadableError]) -> list[RotationRow]:
@@ -49,7 +50,12 @@ def show_rotations(services: Services, found: Sequence[Rotation | UnreadableErro
     tracks = services.views.trace_rotations([one for one in found if isinstance(one, Rotation)])
     return [
         RotationRow(
-            rotation=None, kind="wrong", state="cannot be read", reason="", track=Markup(""), problem=str(one)
+            rotation=None,
+            kind=Tone.WRONG,
+            state="cannot be read",
+            reason="",
+            track=Markup(""),
+            problem=str(one),
         )
         if isinstance(one, UnreadableError)
         else RotationRow(

@@ -22,16 +22,17 @@ from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.web.console.ways import NEW_ITEM, item_path
 from worker.web.drawings.graph import NODES_MAX, DrawnItem, DrawnNode, draw_workflow
+from worker.wording.item_states import Tone
 from worker.wording.reasons import say
 from worker.wording.times import say_distance
 
 router = APIRouter(prefix=f"{CONSOLE}/workflows", include_in_schema=False, route_class=PageRoute)
 _STALE: Final = {
-    FindingKind.MISSING: ("wrong", "does not exist"),
-    FindingKind.USES_EXPIRED: ("wrong", "lapsed"),
-    FindingKind.SUPERSEDED: ("waits", "not on the current version"),
-    FindingKind.IDLE: ("rest", "idle"),
-    FindingKind.UNREADABLE: ("wrong", "cannot be read"),
+    FindingKind.MISSING: (Tone.WRONG, "does not exist"),
+    FindingKind.USES_EXPIRED: (Tone.WRONG, "lapsed"),
+    FindingKind.SUPERSEDED: (Tone.WAITS, "not on the current version"),
+    FindingKind.IDLE: (Tone.REST, "idle"),
+    FindingKind.UNREADABLE: (Tone.WRONG, "cannot be read"),
 }
 """How what is stale is marked: the worst first."""
 _ITEMS_SHOWN: Final = 3
@@ -42,7 +43,7 @@ _ITEMS_SHOWN: Final = 3
 class FindingOnPage:
     """`way`: what helps, as a link with its words; None: its command alone."""
 
-    kind: str
+    kind: Tone
     words: str
     item: str
     detail: str
@@ -55,7 +56,7 @@ class UseOnPage:
     """`kind` and `words`: how the item stands there, by shape and in words."""
 
     used: Used
-    kind: str
+    kind: Tone
     words: str
 
 
@@ -149,25 +150,25 @@ def link_workflow(name: str, workflow_id: str) -> str:
 def _show_use(used: Used, now: datetime) -> UseOnPage:
     """The worst that is found of it now; otherwise how its item stands."""
     kinds = {one.kind for one in used.stale}
-    kind, words = next((_STALE[one] for one in _STALE if one in kinds), ("", ""))
+    kind, words = next((_STALE[one] for one in _STALE if one in kinds), (None, ""))
     item, pinned = used.item, used.reference.pinned
-    if kind:
+    if kind is not None:
         if FindingKind.SUPERSEDED in kinds and words != "lapsed" and pinned is not None:
             words = f"pinned to version {pinned}"
     elif used.hidden:
-        kind, words = "rest", "not shown to you"
+        kind, words = Tone.REST, "not shown to you"
     elif item is None:
-        kind, words = "wrong", "does not exist"
+        kind, words = Tone.WRONG, "does not exist"
     elif item.version is None:
-        kind, words = "waits", "waits for its value"
+        kind, words = Tone.WAITS, "waits for its value"
     elif item.expires_at is None:
-        kind, words = "well", "never lapses"
+        kind, words = Tone.WELL, "never lapses"
     else:
         lapsed = item.expires_at <= now
-        kind = "wrong" if lapsed else "well"
+        kind = Tone.WRONG if lapsed else Tone.WELL
         words = f"{'lapsed' if lapsed else 'lapses'} {say_distance(item.expires_at, now)}"
-    if used.reference.mentioned and kind == "well":
-        kind = "rest"
+    if used.reference.mentioned and kind is Tone.WELL:
+        kind = Tone.REST
     return UseOnPage(used=used, kind=kind, words=words)
 
 
@@ -202,7 +203,7 @@ def _find_pinnable(picture: WorkflowPicture) -> list[Used]:
 
 
 def _show_finding(finding: Finding, visitor: Visitor) -> FindingOnPage:
-    kind, words = _STALE.get(finding.kind, ("wrong", finding.kind.value))
+    kind, words = _STALE.get(finding.kind, (Tone.WRONG, finding.kind.value))
     item = finding.item or ""
     return FindingOnPage(
         kind=kind,

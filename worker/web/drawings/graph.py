@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from worker.web.drawings.layers import find_layers
 from worker.web.drawings.marks import cut, draw_state
+from worker.wording.item_states import Tone
 
 NODES_MAX: Final = 200
 """More are not drawn: nobody would read it. The text beside the drawing says how many are left out."""
@@ -20,10 +21,10 @@ _NAME_MAX, _ITEM_MAX = 24, 21
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnItem:
-    """`state`: well, waits, wrong or rest; `words` say it. `link`: None where it leads nowhere."""
+    """`state`: which its shape tells; `words` say it. `link`: None where it leads nowhere."""
 
     name: str
-    state: str
+    state: Tone
     words: str
     link: str | None
 

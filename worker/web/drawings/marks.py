@@ -5,6 +5,7 @@ from typing import Final
 from markupsafe import Markup
 
 from worker.domain.tracks import Dot
+from worker.wording.item_states import Tone
 
 _DOTS: Final = {
     Dot.DONE: '<circle cx="{x}" cy="{y}" r="{r}" class="well"/>',
@@ -21,10 +22,10 @@ _DOTS: Final = {
 }
 
 _STATES: Final = {
-    "well": '<circle cx="{x}" cy="{y}" r="4.5" class="well"/>',
-    "waits": '<path d="M{x} {top}L{right} {y}L{x} {bottom}L{left} {y}Z" class="waits"/>',
-    "wrong": '<path d="M{x} {top}L{right} {bottom}L{left} {bottom}Z" class="wrong"/>',
-    "rest": '<circle cx="{x}" cy="{y}" r="4" stroke-width="1.5" class="hollow s-rest"/>',
+    Tone.WELL: '<circle cx="{x}" cy="{y}" r="4.5" class="well"/>',
+    Tone.WAITS: '<path d="M{x} {top}L{right} {y}L{x} {bottom}L{left} {y}Z" class="waits"/>',
+    Tone.WRONG: '<path d="M{x} {top}L{right} {bottom}L{left} {bottom}Z" class="wrong"/>',
+    Tone.REST: '<circle cx="{x}" cy="{y}" r="4" stroke-width="1.5" class="hollow s-rest"/>',
 }
 
 
@@ -42,8 +43,8 @@ def draw_dot(mark: Dot, x: float, y: float, r: float) -> Markup:
     )
 
 
-def draw_state(state: str, x: float, y: float) -> Markup:
-    """One of the four states of the console: well, waits, wrong, rest."""
+def draw_state(state: Tone, x: float, y: float) -> Markup:
+    """One of the four states of the console."""
     return Markup(_STATES[state]).format(  # noqa: S704  # as above
         x=f"{x:g}", y=f"{y:g}", left=f"{x - 5:g}", right=f"{x + 5:g}", top=f"{y - 5:g}", bottom=f"{y + 5:g}"
     )

@@ -8,6 +8,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from worker.wording.item_states import Tone
 from worker.wording.parts import say_count
 
 _CELL_X, _CELL_Y, _HEAD, _BAR = 34, 36, 40, 24
@@ -72,7 +73,7 @@ def _draw_day(day: date, has: DayCount | None, x: int, y: int, is_today: bool, l
         said=f"{day:%-d %B}: {_say(has.due, has.lapse)}",
         number=number,
         due=_draw_bar(has.due, x + _CELL_X / 2, y + 20, "accent"),
-        lapse=_draw_bar(has.lapse, x + _CELL_X / 2, y + 26, "waits"),
+        lapse=_draw_bar(has.lapse, x + _CELL_X / 2, y + 26, Tone.WAITS),
     )
 
 

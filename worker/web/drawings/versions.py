@@ -10,6 +10,7 @@ from typing import Final
 from markupsafe import Markup
 
 from vaultcore.model import Stage, Version
+from worker.wording.item_states import Tone
 from worker.wording.versions import overlap_of_version, say_version
 
 SHOWN: Final = 6
@@ -19,10 +20,10 @@ _ROW, _BAR, _TOP = 32, 14, 26
 _LEAST: Final = 3
 """Pixels of the shortest span: it is seen at all."""
 _FILLS: Final = {
-    Stage.CURRENT: "well",
-    Stage.PREVIOUS: "rest",
-    Stage.PENDING: "waits",
-    Stage.DESTROYED: "rest faint",
+    Stage.CURRENT: Tone.WELL,
+    Stage.PREVIOUS: Tone.REST,
+    Stage.PENDING: Tone.WAITS,
+    Stage.DESTROYED: f"{Tone.REST} faint",
 }
 
 
@@ -111,7 +112,7 @@ def _row(
 
 def _fill(version: Version, now: datetime) -> str:
     lapsed = version.stage is Stage.CURRENT and version.expires_at is not None and version.expires_at <= now
-    return "wrong" if lapsed else _FILLS[version.stage]
+    return Tone.WRONG if lapsed else _FILLS[version.stage]
 
 
 def _bar(left: float, right: float, top: int, fill: str) -> Markup:
