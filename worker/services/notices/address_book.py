@@ -10,8 +10,8 @@ from vaultcore.model import UNCHANGED, Owner, Unchanged
 from vaultcore.owners import Owners
 from vaultcore.quiet import QuietHours
 from vaultcore.secret import Secret
+from worker.delivery.late_sender import LateSender
 from worker.delivery.routes import check_route
-from worker.delivery.sender import AppriseSender
 from worker.domain.revisions import Expected, check_revision, revision_of_owner
 
 
@@ -26,7 +26,7 @@ class _Address:
 
 class AddressBook:
     def __init__(
-        self, *, database: Database, owners: Owners, audit: AuditLog, sender: AppriseSender, schemes: str
+        self, *, database: Database, owners: Owners, audit: AuditLog, sender: LateSender, schemes: str
     ) -> None:
         self._database = database
         self._owners = owners

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from worker.delivery.late_sender import LateSender
 from worker.delivery.letters import Letters
-from worker.delivery.sender import AppriseSender
 from worker.outbound import HttpClient
 from worker.services.core import Core, WaysOut
 from worker.services.notices.address_book import AddressBook
@@ -26,7 +26,7 @@ from worker.services.upkeep.room import Upkeep
 class Notices:
     letters: Letters
     wording: Wording
-    sender: AppriseSender
+    sender: LateSender
     address_book: AddressBook
     recipients: Recipients
     outbox: Outbox
@@ -46,7 +46,7 @@ def build_notices(core: Core, upkeep: Upkeep, ways_out: WaysOut) -> Notices:
     http = HttpClient(
         ways_out.network, max_bytes=settings.http_max_bytes, redirects=0, proxy=settings.outbound_proxy
     )
-    sender = AppriseSender(ways_out.network, http)
+    sender = LateSender(ways_out.network, http)
     recipients = Recipients(owners=owners, operators=settings.operators)
     outbox = Outbox(recipients=recipients, wording=wording, clock=clock)
     digests = Digests(recipients=recipients, outbox=outbox, wording=wording, clock=clock)
