@@ -47,7 +47,7 @@ class Browser:
 
     def sign_in(self, services: Services, name: str | None = None) -> Page:
         """By a one-time link, as a principal, or as whoever may read the keyring."""
-        token = services.sign_ins.make_link(name, actor="user:test")
+        token = services.access.sign_ins.make_link(name, actor="user:test")
         return self.open(f"/console/link/{token.expose()}")
 
     def open(self, path: str, **headers: str) -> Page:

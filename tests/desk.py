@@ -62,10 +62,10 @@ def name_database(request: pytest.FixtureRequest) -> str:
 
 def make_bot(services: Services, role: Role, *, owners: Sequence[str] = ()) -> str:
     """A service with that role, called by it and `-bot`: its token."""
-    services.principals.create(
+    services.access.principals.create(
         f"{role}-bot", kind=PrincipalKind.SERVICE, roles=[role], owners=owners, actor="test"
     )
-    _, first = services.principals.issue_token(f"{role}-bot", actor="test")
+    _, first = services.access.principals.issue_token(f"{role}-bot", actor="test")
     assert first is not None
     return first.key.expose()
 

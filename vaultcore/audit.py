@@ -184,7 +184,7 @@ class AuditLog:
             raise AuditError
         return Anchor(seq=head.seq, hash=head.hash, at=at)
 
-    def make_anchor_of(self, head: "Head", at: datetime) -> "Anchor":
+    def make_anchor_of(self, head: "LogHead", at: datetime) -> "Anchor":
         """Of where a transaction that is committed has left the log."""
         return Anchor(seq=head.seq, hash=head.hash, at=at)
 
@@ -228,23 +228,23 @@ _MOVE_HEAD = (
 """On from where it is thought to stand, if it stands there, on the last row of the log."""
 
 
-class Head(NamedTuple):
+class LogHead(NamedTuple):
     seq: int
     hash: bytes
 
 
-def _read_head(connection: Connection) -> Head:
+def _read_head(connection: Connection) -> LogHead:
     """From now on others wait."""
     head = connection.execute(_TURN).one_or_none()
     if head is None or unreadable_fields(head):
         raise AuditError
-    return Head(seq=head.seq, hash=head.hash)
+    return LogHead(seq=head.seq, hash=head.hash)
 
 
 class _Guess:
     """Where the head stands if nobody else has written since: to be held against the head itself."""
 
-    head: Head | None = None
+    head: LogHead | None = None
 
 
 class _NewRows:
@@ -287,7 +287,7 @@ class _NewRows:
             connection.info[DECISIVE] = head
         self.rows = []
 
-    def _write(self, connection: Connection, head: Head) -> Head | None:
+    def _write(self, connection: Connection, head: LogHead) -> LogHead | None:
         """After that head. None: it does not stand there."""
         seq, digest = head
         chained = []
@@ -300,7 +300,7 @@ class _NewRows:
         if connection.execute(_MOVE_HEAD, moved).rowcount != 1:
             return None
         connection.execute(_APPEND, chained)
-        return Head(seq=seq, hash=digest)
+        return LogHead(seq=seq, hash=digest)
 
 
 def _chain(key: bytes, previous: bytes, row: AuditRow) -> bytes:

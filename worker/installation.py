@@ -15,11 +15,12 @@ from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.signing_rows import sign_once
 from vaultcore.sqlite_copy import make_private
 from vaultcore.troubles import explain
-from worker.bootstrap import Clock, Services, find_deployment, utc_now
+from worker.bootstrap import Services
 from worker.config import SETTINGS_FILE, Settings
 from worker.hardening import harden_process
 from worker.home import find_database
 from worker.locks import take_vault
+from worker.open_vault import Clock, find_deployment, utc_now
 from worker.rows.owners import is_owner
 from worker.services.upkeep.anchors import ANCHORS_FILE
 from worker.services.upkeep.move import Moves

@@ -12,7 +12,7 @@ from tests.terminals import at_terminal, press_ctrl_c
 from worker.cli.items_at_once import ChangeOptions, Foreseen, carry_out
 from worker.domain.at_once import PAGE, ItemOutcome
 from worker.domain.changes import Change
-from worker.services.items_at_once import StoppedError
+from worker.services.bulk.items_at_once import StoppedError
 
 COMMAND = [sys.executable, "-c", "from worker.cli.entry import main; main()"]
 NUMBER = PAGE + 30

@@ -96,7 +96,7 @@ def measure(
     taken = []
     for _ in range(runs + 1):
         began, worked = time.perf_counter(), time.process_time()
-        page = services.lists.page_items(case.wanted, request, seen_by=case.seen_by)
+        page = services.lookup.lists.page_items(case.wanted, request, seen_by=case.seen_by)
         taken.append(((time.perf_counter() - began) * 1000, (time.process_time() - worked) * 1000))
     return taken[1:], page
 
@@ -171,7 +171,7 @@ def measure_memory(services: Services) -> int:
         cursor = None
         tracemalloc.start()
         for _ in range(pages):
-            page = services.lists.page_items(ItemFilter(), PageRequest(cursor=cursor), seen_by=EVERYBODY)
+            page = services.lookup.lists.page_items(ItemFilter(), PageRequest(cursor=cursor), seen_by=EVERYBODY)
             cursor = page.next
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

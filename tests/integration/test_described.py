@@ -55,7 +55,7 @@ def furnish(folder: Path, database_url: str = "") -> Iterator[Desk]:
     with open_desk(folder, database_url) as opened:
         with opened.services.database.write() as connection:
             opened.services.owners.create(connection, "platform", actor="test")
-        opened.services.principals.create(
+        opened.services.access.principals.create(
             "trial-bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="test"
         )
         for number in range(3):
@@ -83,7 +83,7 @@ def find_ids(desk: Desk) -> dict[str, list[str]]:
         found = desk.ask(Role.ADMIN, "GET", path).body
         return [str(one[name]) for one in (found["data"] if isinstance(found, dict) else found)][:5]
 
-    found = [one for one in desk.services.views.list_items() if isinstance(one, Item)]
+    found = [one for one in desk.services.lookup.views.list_items() if isinstance(one, Item)]
     items = [one.id for one in found if one.kind is not Kind.API_KEY]  # those are the tokens of who asks
     workflows = ids("/workflows")
     return {

@@ -80,8 +80,10 @@ def test_what_a_workflow_waits_for_is_created_by_who_knows_its_value(desk: Desk,
 
 def token_of(desk: Desk, name: str, *, roles: list[Role], owners: list[str]) -> tuple[str, str]:
     """A principal's token: the id of its item, and the key."""
-    desk.services.principals.create(name, kind=PrincipalKind.SERVICE, roles=roles, owners=owners, actor="test")
-    item, first = desk.services.principals.issue_token(name, actor="test")
+    desk.services.access.principals.create(
+        name, kind=PrincipalKind.SERVICE, roles=roles, owners=owners, actor="test"
+    )
+    item, first = desk.services.access.principals.issue_token(name, actor="test")
     assert first is not None
     return item.id, first.key.expose()
 

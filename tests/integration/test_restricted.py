@@ -32,8 +32,10 @@ def restricted(tmp_path: Path, clock: Clock) -> Iterator[tuple[Front, str, Servi
         policy=PolicyChange(),
         actor="test",
     )
-    whole.principals.create("boss", kind=PrincipalKind.PERSON, roles=[Role.ADMIN], owners=[], actor="test")
-    first = whole.principals.issue_token("boss", actor="test")[1]
+    whole.access.principals.create(
+        "boss", kind=PrincipalKind.PERSON, roles=[Role.ADMIN], owners=[], actor="test"
+    )
+    first = whole.access.principals.issue_token("boss", actor="test")[1]
     assert first is not None
     file = tmp_path / "other" / "keyring.json"
     whole.keyring.write_restricted(file)
@@ -55,7 +57,7 @@ def test_what_the_vault_says_is_shown(restricted: tuple[Front, str, Services]) -
 
 def test_what_needs_a_key_is_refused_and_says_so(restricted: tuple[Front, str, Services]) -> None:
     front, token, whole = restricted
-    item = whole.views.get_item("prod-crm-token")
+    item = whole.lookup.views.get_item("prod-crm-token")
     place = f"/workflows/vault/{item.id}"
     calls = [
         ("POST", "/workflows/vault", {"name": "prod-mail-token", "secret": "another-value"}),
@@ -68,7 +70,7 @@ def test_what_needs_a_key_is_refused_and_says_so(restricted: tuple[Front, str, S
         assert (refused.status, refused.body["code"]) == (503, "needs_key"), path
         assert "another-value" not in str(refused.body)
     assert front.ask("PUT", place, {"name": "prod-crm-key"}, key=token).status == 200
-    assert whole.views.get_item(item.id).version == 1
+    assert whole.lookup.views.get_item(item.id).version == 1
 
 
 def test_the_interface_lists_them(restricted: tuple[Front, str, Services]) -> None:

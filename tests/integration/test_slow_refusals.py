@@ -68,10 +68,10 @@ def test_keys_that_cannot_be_had_are_no_fault_of_the_token(door: Door) -> None:
 
 
 def test_who_guesses_is_answered_later_and_a_good_token_still_opens(door: Door) -> None:
-    door.services.principals.create(
+    door.services.access.principals.create(
         "bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="t"
     )
-    _, collected = door.services.principals.issue_token("bot", actor="t")
+    _, collected = door.services.access.principals.issue_token("bot", actor="t")
     assert collected is not None
     guesses = [
         lambda: door.front.ask("GET", "/nightkey/owners", key="wfk_guess").status,

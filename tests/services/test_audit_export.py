@@ -89,7 +89,9 @@ def test_a_period_has_what_was_open_in_it_and_the_rows_of_its_time(
 
 def test_that_somebody_took_it_is_recorded(organisation: Organisation, clock: Any, watched: str) -> None:
     export(organisation, clock() - DAY)
-    rows, more = organisation.services.lists.list_audit(AuditFilter(action="audit"), PageRequest(), most=10)
+    rows, more = organisation.services.lookup.lists.list_audit(
+        AuditFilter(action="audit"), PageRequest(), most=10
+    )
     done = [(one.action, one.actor) for one in rows if isinstance(one, AuditRow)]
     assert done == [("audit.export", "user:ann")]
     assert not more
@@ -126,12 +128,12 @@ def test_rows_that_were_edited_are_told_in_it_and_afterwards(
 def test_the_record_is_found_by_item_by_who_did_it_and_by_what(
     organisation: Organisation, clock: Any, watched: str
 ) -> None:
-    lists = organisation.services.lists
+    lists = organisation.services.lookup.lists
 
     def find(**wanted: Any) -> list[Any]:
         return lists.list_audit(AuditFilter(**wanted), PageRequest(), most=500)[0]
 
-    item = organisation.services.views.get_item(TOKEN)
+    item = organisation.services.lookup.views.get_item(TOKEN)
     of_item = find(item=TOKEN)
     assert [row.seq for row in of_item] == sorted((row.seq for row in of_item), reverse=True)
     assert {row.subject for row in of_item} == {item.id, watched}

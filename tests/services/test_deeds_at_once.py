@@ -13,7 +13,7 @@ from worker.bootstrap import Services
 from worker.domain.at_once import PAGE
 from worker.domain.deeds import DeedKind, ForeseenDeed
 from worker.domain.item_states import ItemFilter
-from worker.services.items_at_once import StoppedError
+from worker.services.bulk.items_at_once import StoppedError
 
 pytestmark = pytest.mark.rules
 
@@ -34,18 +34,18 @@ def made(services: Services) -> Services:
 
 
 def ids(services: Services, *names: str) -> list[str]:
-    found, unread = services.items_at_once.select(ALL, names or ("*",), ItemFilter())
+    found, unread = services.bulk.items_at_once.select(ALL, names or ("*",), ItemFilter())
     assert unread == []
     return list(found)
 
 
 def foresee_deletions(services: Services, *names: str, principal: Principal = ALL) -> list[ForeseenDeed]:
-    return services.deeds_at_once.foresee_deletions(principal, ids(services, *names))
+    return services.bulk.deeds_at_once.foresee_deletions(principal, ids(services, *names))
 
 
 def delete(services: Services, foreseen: list[ForeseenDeed], principal: Principal = ALL) -> list[str]:
     seen = {one.id: frozenset({one.revision}) for one in foreseen}
-    return services.deeds_at_once.delete(principal, seen)
+    return services.bulk.deeds_at_once.delete(principal, seen)
 
 
 def names(moves: Moves) -> set[str]:
@@ -101,9 +101,9 @@ def test_one_that_was_changed_meanwhile_keeps_its_page(made: Services, moves: Mo
 
 
 def test_rights_are_those_of_one_item(made: Services, moves: Moves) -> None:
-    foreseen = made.deeds_at_once.foresee_deletions(THEIRS, ids(made, BILLING))
+    foreseen = made.bulk.deeds_at_once.foresee_deletions(THEIRS, ids(made, BILLING))
     assert refused(foreseen) == {}
-    hidden = made.deeds_at_once.foresee_deletions(THEIRS, ids(made, ORDERS))
+    hidden = made.bulk.deeds_at_once.foresee_deletions(THEIRS, ids(made, ORDERS))
     assert "that you may see" in (hidden[0].why or "")
     assert hidden[0].name.startswith("vlt_")
     viewer = Principal(actor="user:viewer", roles=frozenset({Role.VIEWER}))
@@ -119,7 +119,7 @@ def test_rights_are_those_of_one_item(made: Services, moves: Moves) -> None:
 def test_a_page_has_so_many_at_most(made: Services) -> None:
     seen: dict[str, Any] = {f"vlt_{number}": None for number in range(PAGE + 1)}
     with pytest.raises(InvalidInputError, match="200 at most"):
-        made.deeds_at_once.delete(ALL, seen)
+        made.bulk.deeds_at_once.delete(ALL, seen)
 
 
 @pytest.mark.parametrize("emergency", [False, True])
@@ -128,7 +128,7 @@ def test_what_a_rotation_would_say_is_foreseen(made: Services, emergency: bool) 
     create(made, "prod-eyes-token", **RANDOM, four_eyes=True)
     create(made, "prod-frozen-token", **RANDOM, freezes=["* * * * * for 1d"])
     create(made, "prod-copy-token", "a-value", copy_of="prod-auto-token")
-    foreseen = made.deeds_at_once.foresee_rotations(ALL, ids(made), emergency=emergency)
+    foreseen = made.bulk.deeds_at_once.foresee_rotations(ALL, ids(made), emergency=emergency)
     replaced = DeedKind.REVOKE if emergency else DeedKind.REPLACE
     well = {one.name: one.deed for one in foreseen if one.why is None}
     assert well == {"prod-auto-token": replaced, "prod-eyes-token": DeedKind.ASK} | (
@@ -144,9 +144,9 @@ def test_what_a_rotation_would_say_is_foreseen(made: Services, emergency: bool) 
                 ask(one.id, asked_by="test")
             assert str(caught.value) == one.why
     if not emergency:
-        again = made.deeds_at_once.foresee_rotations(ALL, ids(made, "prod-auto-token"))
+        again = made.bulk.deeds_at_once.foresee_rotations(ALL, ids(made, "prod-auto-token"))
         assert "is being rotated already" in (again[0].why or "")
-        frozen = made.deeds_at_once.foresee_rotations(ALL, ids(made, "prod-frozen-token"), in_freeze=True)
+        frozen = made.bulk.deeds_at_once.foresee_rotations(ALL, ids(made, "prod-frozen-token"), in_freeze=True)
         assert frozen[0].why is None
 
 
@@ -157,7 +157,7 @@ def test_each_is_opened_before_the_first_is_driven(made: Services) -> None:
     seen: list[tuple[str, int]] = []
 
     def tell(rotation: Any) -> None:
-        seen.append((rotation.item, len(made.views.list_rotations())))
+        seen.append((rotation.item, len(made.lookup.views.list_rotations())))
 
     came = made.night.inline_night.run_several(ids(made, "prod-*"), tell, asked_by="test")
     assert [str(one) if isinstance(one, RefusedError) else one.state for one in came[:3]] == ["watching"] * 3

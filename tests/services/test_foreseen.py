@@ -42,7 +42,7 @@ def test_a_change_is_foreseen_as_it_comes(on_file: Staged, change: ItemChange) -
     organisation.add_owner("second")
     item = organisation.add_item(NAME, "a-value", days=20, **REPLACED)
     foreseen = services.items.updates.preview(item.id, change)
-    assert services.views.get_item(item.id) == item  # nothing has happened
+    assert services.lookup.views.get_item(item.id) == item  # nothing has happened
     assert services.items.updates.update(item.id, change, actor="test").changes == foreseen
 
 
@@ -145,8 +145,8 @@ def test_who_was_told_of_an_item_is_known(organisation: Organisation) -> None:
     night = services.clock() + timedelta(seconds=1)
     services.night.inline_night.run_night(lambda _: None, wait=False)
     assert night
-    told = {one.name: services.views.list_item_notices(one, limit=10) for one in (lapses, asks, other)}
+    told = {one.name: services.lookup.views.list_item_notices(one, limit=10) for one in (lapses, asks, other)}
     assert [one.kind for one in told[NAME]] == ["digest"]
     assert "rotation-requested" in [one.kind for one in told["prod-asks-token"]]
     assert [one for one in told["prod-quiet-token"] if one.kind != "digest"] == []
-    assert len(services.views.list_item_notices(asks, limit=1)) == 1
+    assert len(services.lookup.views.list_item_notices(asks, limit=1)) == 1

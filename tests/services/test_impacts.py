@@ -54,7 +54,7 @@ def told(impact: Impact) -> list[tuple[Harm, str, tuple[str, ...]]]:
 
 @pytest.mark.both
 def test_it_goes_from_item_to_item_to_all_that_hangs_on_it(made: Services) -> None:
-    found = made.impacts.of_item(ALL, ADMIN)
+    found = made.bulk.impacts.of_item(ALL, ADMIN)
     assert told(found) == [
         (Harm.FAILS, "health", (ADMIN,)),
         (Harm.NOT_REPLACED, ORDERS, (ADMIN,)),
@@ -62,7 +62,7 @@ def test_it_goes_from_item_to_item_to_all_that_hangs_on_it(made: Services) -> No
         (Harm.AT_REST, "asleep", (ADMIN, ORDERS)),
     ]
     assert (found.owners, found.items, found.unseen, found.unread) == (("platform",), (ADMIN,), 0, ())
-    lapses = made.views.get_item(ORDERS).expires_at
+    lapses = made.lookup.views.get_item(ORDERS).expires_at
     assert [one.since for one in found.hurt] == [None, lapses, lapses, lapses]
 
 
@@ -70,7 +70,7 @@ def test_it_goes_from_item_to_item_to_all_that_hangs_on_it(made: Services) -> No
 @pytest.mark.parametrize("name", [ORDERS, COPY])
 def test_whoever_holds_the_same_credential_is_dead_too(made: Services, name: str) -> None:
     other = COPY if name == ORDERS else ORDERS
-    found = made.impacts.of_item(ALL, name)
+    found = made.bulk.impacts.of_item(ALL, name)
     assert sorted(told(found)) == sorted(
         [
             (Harm.FAILS, "order-sync", (ORDERS,)),
@@ -93,9 +93,9 @@ def test_a_key_of_callers_names_them_and_who_is_to_collect_it(made: Services) ->
         actor="test",
     )
     assert first is not None
-    assert made.impacts.of_item(ALL, item.id).hurt[0].last_run_at is None
-    assert made.principals.check_key(ALL, first.key) is not None
-    found = made.impacts.of_item(ALL, item.name)
+    assert made.bulk.impacts.of_item(ALL, item.id).hurt[0].last_run_at is None
+    assert made.access.principals.check_key(ALL, first.key) is not None
+    found = made.bulk.impacts.of_item(ALL, item.name)
     assert {one.harm for one in found.hurt} <= {Harm.REFUSED, Harm.NOT_COLLECTED}
     callers = next(one for one in found.hurt if one.harm is Harm.REFUSED)
     assert callers.last_run_at is not None
@@ -120,14 +120,14 @@ def test_rotators_that_log_in_with_each_other_come_to_an_end(made: Services) -> 
         ),
         actor="test",
     )  # fmt: skip
-    found = made.impacts.of_item(ALL, ADMIN)
+    found = made.bulk.impacts.of_item(ALL, ADMIN)
     assert [one.name for one in found.hurt] == ["health", ORDERS, "order-sync", "asleep"]
 
 
 @pytest.mark.both
 def test_a_target_hurts_all_that_is_changed_there_and_who_uses_it(made: Services) -> None:
     target = "db.example.org:5432"
-    found = made.impacts.of_target(ALL, target)
+    found = made.bulk.impacts.of_target(ALL, target)
     assert (found.is_target, found.items, found.target) == (True, (ORDERS,), target)
     assert told(found) == [
         (Harm.FAILS, "order-sync", (ORDERS,)),
@@ -135,26 +135,26 @@ def test_a_target_hurts_all_that_is_changed_there_and_who_uses_it(made: Services
         (Harm.AT_REST, "asleep", (ORDERS,)),
     ]
     with pytest.raises(NotFoundError, match=f"there are {target}"):
-        made.impacts.of_target(ALL, "db.example.com")
+        made.bulk.impacts.of_target(ALL, "db.example.com")
     with pytest.raises(NotFoundError, match="no item has any"):
-        made.impacts.of_target(THEIRS, target)
+        made.bulk.impacts.of_target(THEIRS, target)
     create(made, "prod-billing-db-password", owner="finance", **by_admin("billing"))
-    theirs = made.impacts.of_target(THEIRS, target)
+    theirs = made.bulk.impacts.of_target(THEIRS, target)
     assert (theirs.items, theirs.unseen) == (("prod-billing-db-password",), 1)
 
 
 def test_an_owner_learns_how_much_more_is_hurt_and_not_what(made: Services) -> None:
-    found = made.impacts.of_item(THEIRS, COPY)
+    found = made.bulk.impacts.of_item(THEIRS, COPY)
     assert told(found) == [(Harm.FAILS, "invoices", (COPY,))]
     assert (found.unseen, found.owners, found.items) == (1, ("finance",), (COPY,))
     with pytest.raises(NotFoundError):
-        made.impacts.of_item(THEIRS, ORDERS)
+        made.bulk.impacts.of_item(THEIRS, ORDERS)
 
 
 def test_what_cannot_be_read_hides_nobody_else(made: Services) -> None:
     Moves.edited.add(id(made))
     with behind(made) as connection:
         connection.execute(text("UPDATE items SET policy = '{}' WHERE name = :name"), {"name": ORDERS})
-    found = made.impacts.of_item(ALL, ADMIN)
+    found = made.bulk.impacts.of_item(ALL, ADMIN)
     assert told(found) == [(Harm.FAILS, "health", (ADMIN,))]
     assert [ORDERS in sentence for sentence in found.unread] == [True]

@@ -114,7 +114,7 @@ def test_what_lapsed_comes_in_as_lapsed_is_found_and_opens_no_rotation(
     services.night.inline_night.run_night(lambda _: None)
     with services.database.read() as connection:
         assert rotation_rows.list_rotations(connection) == []
-    found = {(one.finding.kind, one.finding.item) for one in services.views.list_findings()}
+    found = {(one.finding.kind, one.finding.item) for one in services.lookup.views.list_findings()}
     assert {(FindingKind.LAPSED, "prod-old-token"), (FindingKind.EXPIRING, "prod-due-token")} <= found
 
 
@@ -237,7 +237,7 @@ def test_labels_of_the_file_are_those_of_the_item(services: Services, moves: Mov
     item = moves.get("prod-x-token")
     assert item.labels == (Label(key="env", value="prod"), Label(key="team", value="pay"))
     assert moves.get("prod-y-token").labels == ()
-    page = services.lists.list_items(
+    page = services.lookup.lists.list_items(
         ItemFilter(labels=frozenset({LabelMatch(key="env", value="prod")})),
         PageRequest(),
         seen_by=machine("test"),

@@ -20,7 +20,7 @@ from worker.domain.at_once import PAGE, ItemOutcome
 from worker.domain.changes import ItemChange
 from worker.domain.item_states import ItemFilter
 from worker.domain.policies import PolicyChange
-from worker.services.items_at_once import StoppedError
+from worker.services.bulk.items_at_once import StoppedError
 
 pytestmark = pytest.mark.rules
 
@@ -41,7 +41,7 @@ def made(services: Services) -> Services:
 
 
 def select_names(services: Services, *names: str, principal: Principal = ALL, **wanted: Any) -> list[str]:
-    found, unread = services.items_at_once.select(principal, names, ItemFilter(**wanted))
+    found, unread = services.bulk.items_at_once.select(principal, names, ItemFilter(**wanted))
     assert unread == []
     return list(found.values())
 
@@ -49,19 +49,19 @@ def select_names(services: Services, *names: str, principal: Principal = ALL, **
 def foresee(
     services: Services, change: ItemChange, names: Sequence[str] = ("*",), principal: Principal = ALL
 ) -> list[ItemOutcome]:
-    found, _ = services.items_at_once.select(principal, names, ItemFilter())
-    return services.items_at_once.foresee(principal, list(found), change)
+    found, _ = services.bulk.items_at_once.select(principal, names, ItemFilter())
+    return services.bulk.items_at_once.foresee(principal, list(found), change)
 
 
 def do(
     services: Services, foreseen: Sequence[ItemOutcome], change: ItemChange, principal: Principal = ALL
 ) -> list[ItemOutcome]:
     seen = {one.id: frozenset({one.revision}) for one in foreseen}
-    return services.items_at_once.change(principal, seen, change)
+    return services.bulk.items_at_once.change(principal, seen, change)
 
 
 def leads(services: Services) -> set[timedelta]:
-    return {services.views.get_item(name).policy.lead for name in (ORDERS, BILLING, CRM)}
+    return {services.lookup.views.get_item(name).policy.lead for name in (ORDERS, BILLING, CRM)}
 
 
 def records(moves: Moves, action: str) -> int:
@@ -72,7 +72,7 @@ def records(moves: Moves, action: str) -> int:
 @pytest.mark.both
 def test_items_are_meant_by_name_id_pattern_and_by_what_they_are(made: Services) -> None:
     made.items.updates.update(CRM, ItemChange(labels={"env": "prod"}), actor="test")
-    crm = made.views.get_item(CRM).id
+    crm = made.lookup.views.get_item(CRM).id
     assert select_names(made, "prod-*-db-password") == [BILLING, ORDERS]
     assert select_names(made, CRM, ORDERS, CRM) == [CRM, ORDERS]
     assert select_names(made, crm) == [CRM]
@@ -125,7 +125,7 @@ def test_where_one_was_changed_meanwhile_none_of_its_page_is(made: Services, mov
 def test_more_than_a_page_is_refused(made: Services) -> None:
     seen = {f"vlt_{number}": None for number in range(PAGE + 1)}
     with pytest.raises(InvalidInputError, match="201 items at once: 200 at most"):
-        made.items_at_once.change(ALL, seen, LEAD)
+        made.bulk.items_at_once.change(ALL, seen, LEAD)
 
 
 CHANGES = {
@@ -148,7 +148,7 @@ def test_what_the_change_refuses_is_foreseen_in_the_same_words(made: Services, c
     (foreseen,) = foresee(made, change, [BILLING])
     assert foreseen.why is not None
     with pytest.raises(StoppedError) as caught:
-        made.items_at_once.change(ALL, {foreseen.id: None}, change)
+        made.bulk.items_at_once.change(ALL, {foreseen.id: None}, change)
     assert str(caught.value) in (foreseen.why, f"{BILLING}: {foreseen.why}")
     with pytest.raises(NightkeyError) as alone:
         made.items.updates.update(BILLING, change, actor="test")
@@ -156,8 +156,10 @@ def test_what_the_change_refuses_is_foreseen_in_the_same_words(made: Services, c
 
 
 def test_a_principals_token_that_is_to_lapse_never_is_foreseen(made: Services) -> None:
-    made.principals.create("bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="test")
-    token, _ = made.principals.issue_token("bot", actor="test")
+    made.access.principals.create(
+        "bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="test"
+    )
+    token, _ = made.access.principals.issue_token("bot", actor="test")
     found = {one.name: one for one in foresee(made, ItemChange(expires_at=None))}
     assert found[token.name].why is not None
     assert "always lapses" in (found[token.name].why or "")
@@ -172,12 +174,12 @@ def test_one_right_that_is_missing_stops_a_page_and_stands_in_the_record(made: S
     (foreseen,) = foresee(made, redirects, principal=THEIRS)
     assert "item.redirect" in (foreseen.why or "")
     assert records(moves, "access.refuse") == untouched, "nothing was asked for yet"
-    ids = [made.views.get_item(name).id for name in (BILLING, CRM)]
+    ids = [made.lookup.views.get_item(name).id for name in (BILLING, CRM)]
     before = records(moves, "access.refuse")
     with pytest.raises(NotFoundError):
-        made.items_at_once.change(THEIRS, dict.fromkeys(ids), LEAD)
+        made.bulk.items_at_once.change(THEIRS, dict.fromkeys(ids), LEAD)
     with pytest.raises(NotAllowedError):
-        made.items_at_once.change(THEIRS, {ids[0]: None}, redirects)
+        made.bulk.items_at_once.change(THEIRS, {ids[0]: None}, redirects)
     assert timedelta(days=20) not in leads(made)
 
     made.items.updates.update(
@@ -193,7 +195,7 @@ def test_one_right_that_is_missing_stops_a_page_and_stands_in_the_record(made: S
     (foreseen,) = foresee(made, loosens, principal=THEIRS)
     assert "item.redirect" in (foreseen.why or "")
     with pytest.raises(StoppedError, match=r"item\.redirect"):
-        made.items_at_once.change(THEIRS, {ids[0]: None}, loosens)
+        made.bulk.items_at_once.change(THEIRS, {ids[0]: None}, loosens)
     assert records(moves, "access.refuse") == before + 2
 
 
@@ -206,8 +208,8 @@ def test_nobody_gives_themselves_with_many_items_what_they_may_not_do(made: Serv
     assert all("rotation.approve" in (one.why or "") for one in foreseen)
     before = records(moves, "access.refuse")
     with pytest.raises(StoppedError, match=r"rotation\.approve"):
-        made.items_at_once.change(both, {one.id: None for one in foreseen}, takes)
-    assert made.views.get_item(CRM).owners == ("platform",)
+        made.bulk.items_at_once.change(both, {one.id: None for one in foreseen}, takes)
+    assert made.lookup.views.get_item(CRM).owners == ("platform",)
     assert records(moves, "access.refuse") == before + 1
 
 
@@ -228,7 +230,7 @@ def test_what_cannot_be_read_is_told_and_stops_nobody(made: Services, moves: Mov
     Moves.edited.add(id(made))
     with behind(made) as connection:
         connection.execute(text("UPDATE items SET policy = '{}' WHERE name = :name"), {"name": CRM})
-    found, unread = made.items_at_once.select(ALL, ["*"], ItemFilter())
+    found, unread = made.bulk.items_at_once.select(ALL, ["*"], ItemFilter())
     assert sorted(found.values()) == [BILLING, ORDERS]
     assert [CRM in str(error) for error in unread] == [True]
-    assert all(one.changes for one in made.items_at_once.foresee(ALL, list(found), LEAD))
+    assert all(one.changes for one in made.bulk.items_at_once.foresee(ALL, list(found), LEAD))

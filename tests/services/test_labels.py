@@ -48,7 +48,7 @@ def shown(services: Services, name: str = NAME) -> str:
 
 def found(services: Services, key: str, value: str | None = None) -> list[str]:
     wanted = ItemFilter(labels={LabelMatch(key=key, value=value)})
-    page = services.lists.page_items(wanted, PageRequest(), seen_by=ALL)
+    page = services.lookup.lists.page_items(wanted, PageRequest(), seen_by=ALL)
     return [one.item.name for one in page.rows if isinstance(one, ListedItem)]
 
 
@@ -62,7 +62,7 @@ def test_labels_are_given_changed_recorded_and_gone_with_their_item(services: Se
     item_id = make(services, "team=payments", "env=prod", "kept")
     assert shown(services) == "env=prod, kept, team=payments"
     assert last_record(moves, "item.create")["labels"] == ["env=prod", "kept", "team=payments"]
-    before = services.views.get_item(NAME)
+    before = services.lookup.views.get_item(NAME)
 
     updated = label(services, env="stage", team=None, region="")
     assert [(one.field, one.before, one.after) for one in updated.changes] == [
@@ -73,7 +73,7 @@ def test_labels_are_given_changed_recorded_and_gone_with_their_item(services: Se
     assert shown(services) == "env=stage, kept, region"
     details = last_record(moves, "item.update")
     assert (details["labels_set"], details["labels_taken"]) == (["env=stage", "region"], ["team"])
-    after = services.views.get_item(NAME)
+    after = services.lookup.views.get_item(NAME)
     assert (after.policy, after.due_at, after.version) == (before.policy, before.due_at, before.version)
 
     assert (found(services, "env", "stage"), found(services, "env", "prod"), found(services, "team")) == (
@@ -152,9 +152,11 @@ def test_a_forged_label_is_neither_shown_nor_signed_by_a_change(services: Servic
             look()
     (wrong,) = services.upkeep.row_verification.check_all().wrong
     assert wrong.subject.startswith(f"item_labels {item_id} ")
-    page = services.lists.page_items(ItemFilter(), PageRequest(), seen_by=ALL)
+    page = services.lookup.lists.page_items(ItemFilter(), PageRequest(), seen_by=ALL)
     assert sum(isinstance(one, TamperedError) for one in page.rows) >= 1
-    assert services.views.get_item(NAME).name == NAME, "what it is opened by, and replaced, is another matter"
+    assert services.lookup.views.get_item(NAME).name == NAME, (
+        "what it is opened by, and replaced, is another matter"
+    )
     services.items.updates.update(NAME, ItemChange(owners=[]), actor="test")
 
 
@@ -167,7 +169,7 @@ def test_a_forged_label_leads_no_change_to_an_item(services: Services) -> None:
         forged = "\nenv=prod\n"
         connection.execute(text("UPDATE items SET labelled = :l WHERE id = :id"), {"l": forged, "id": item_id})
         connection.execute(text("UPDATE item_labels SET value = 'prod' WHERE item_id = :id"), {"id": item_id})
-    page = services.lists.page_items(
+    page = services.lookup.lists.page_items(
         ItemFilter(labels={LabelMatch(key="env", value="prod")}), PageRequest(), seen_by=ALL
     )
     assert [one.item.name for one in page.rows if isinstance(one, ListedItem)] == ["prod-other-secret"]

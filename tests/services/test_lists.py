@@ -51,7 +51,7 @@ class Known:
 
 
 def know_all(services: Services) -> list[Known]:
-    found = [one for one in services.views.list_items() if isinstance(one, Item)]
+    found = [one for one in services.lookup.views.list_items() if isinstance(one, Item)]
     with services.database.read() as connection:
         opened = find_open_rotations(connection, [item.id for item in found])
         users: dict[str, set[str]] = {}
@@ -184,12 +184,12 @@ def walk(
     services: Services, wanted: ItemFilter, request: PageRequest, seen_by: Principal = ALL
 ) -> list[ListedItem]:
     """All pages, one after another; each but the last is full."""
-    page = services.lists.page_items(wanted, request, seen_by=seen_by)
+    page = services.lookup.lists.page_items(wanted, request, seen_by=seen_by)
     found, total = [*page.rows], page.total
     while page.next is not None:
         assert len(page.rows) == request.limit
         again = PageRequest(sort=request.sort, limit=request.limit, cursor=page.next)
-        page = services.lists.page_items(wanted, again, seen_by=seen_by)
+        page = services.lookup.lists.page_items(wanted, again, seen_by=seen_by)
         found += page.rows
     if total is not None:
         assert (total.number, total.more) == (len(found), False)
@@ -250,7 +250,7 @@ def add_like(connection: Connection, item: Item, number: int) -> None:
 
 def test_a_cursor_belongs_to_its_filter_and_order(filled: Services) -> None:
     wanted = ItemFilter(owners={"team-00"})
-    page = filled.lists.page_items(wanted, PageRequest(limit=10), seen_by=ALL)
+    page = filled.lookup.lists.page_items(wanted, PageRequest(limit=10), seen_by=ALL)
     assert page.next is not None
     theirs = Principal(actor="p", roles=frozenset({Role.OWNER}), owners=frozenset({"team-00"}))
     for other, request, reader in (
@@ -261,12 +261,12 @@ def test_a_cursor_belongs_to_its_filter_and_order(filled: Services) -> None:
         (wanted, PageRequest(cursor=page.next), theirs),
     ):
         with pytest.raises(InvalidInputError, match="of a list with another filter or order"):
-            filled.lists.page_items(other, request, seen_by=reader)
+            filled.lookup.lists.page_items(other, request, seen_by=reader)
     with pytest.raises(InvalidInputError, match="of a list with another filter"):
-        filled.lists.page_rotations(RotationFilter(), PageRequest(cursor=page.next), seen_by=ALL)
+        filled.lookup.lists.page_rotations(RotationFilter(), PageRequest(cursor=page.next), seen_by=ALL)
     for nonsense in ("", "x", "é", page.next[:-3], page.next + "AAAA", "W10", "bnVsbA"):
         with pytest.raises(InvalidInputError, match="cursor: "):
-            filled.lists.page_items(wanted, PageRequest(cursor=nonsense), seen_by=ALL)
+            filled.lookup.lists.page_items(wanted, PageRequest(cursor=nonsense), seen_by=ALL)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_cursor_belongs_to_its_filter_and_order(filled: Services) -> None:
 )
 def test_what_no_page_can_be_is_refused_in_one_line(services: Services, asked: PageRequest, says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
-        services.lists.page_items(ItemFilter(), asked, seen_by=ALL)
+        services.lookup.lists.page_items(ItemFilter(), asked, seen_by=ALL)
 
 
 @pytest.mark.both
@@ -291,13 +291,13 @@ def test_a_filter_names_what_there_is(filled: Services) -> None:
         (ItemFilter(rotator="htpp"), "no rotator 'htpp': there are http, postgres-role, random"),
     ):
         with pytest.raises(NotFoundError, match=says):
-            filled.lists.page_items(wanted, PageRequest(), seen_by=ALL)
+            filled.lookup.lists.page_items(wanted, PageRequest(), seen_by=ALL)
     with filled.database.write() as connection:
         connection.execute(update(items).where(items.c.id == make_id("vlt", 9)).values(rotator="taken-away"))
-    page = filled.lists.page_items(ItemFilter(rotator="taken-away"), PageRequest(), seen_by=ALL)
+    page = filled.lookup.lists.page_items(ItemFilter(rotator="taken-away"), PageRequest(), seen_by=ALL)
     assert len(page.rows) == 1, "its items are found though no package has it any longer"
     with pytest.raises(InvalidInputError, match="search: holds"):
-        filled.lists.page_items(ItemFilter(search="a\0b"), PageRequest(), seen_by=ALL)
+        filled.lookup.lists.page_items(ItemFilter(search="a\0b"), PageRequest(), seen_by=ALL)
 
 
 def test_owners_see_what_is_theirs_and_who_has_no_role_nothing(filled: Services) -> None:
@@ -308,7 +308,7 @@ def test_owners_see_what_is_theirs_and_who_has_no_role_nothing(filled: Services)
             one.item.id for one in know_all(filled) if set(names) & set(one.item.owners)
         }
         assert bool(seen) is bool(names)
-        opened = filled.lists.page_rotations(RotationFilter(), PageRequest(), seen_by=reader)
+        opened = filled.lookup.lists.page_rotations(RotationFilter(), PageRequest(), seen_by=reader)
         assert {one.item_id for one in opened.rows if isinstance(one, Rotation)} <= {
             one.item.id for one in seen
         }
@@ -318,9 +318,11 @@ def test_owners_see_what_is_theirs_and_who_has_no_role_nothing(filled: Services)
 
 def test_it_is_counted_up_to_a_bound(services: Services) -> None:
     fill(services.database, COUNTED_MAX + 10, services.clock())
-    page = services.lists.page_items(ItemFilter(), PageRequest(limit=1, counted=True), seen_by=ALL)
+    page = services.lookup.lists.page_items(ItemFilter(), PageRequest(limit=1, counted=True), seen_by=ALL)
     assert str(page.total) == "1,000+"
-    some = services.lists.page_items(ItemFilter(owners={"team-39"}), PageRequest(counted=True), seen_by=ALL)
+    some = services.lookup.lists.page_items(
+        ItemFilter(owners={"team-39"}), PageRequest(counted=True), seen_by=ALL
+    )
     assert str(some.total) == str(len(some.rows))
 
 
@@ -366,7 +368,7 @@ def walk_pages(services: Services, request: PageRequest) -> Iterator[Page[Listed
     cursor = None
     while True:
         asked = PageRequest(sort=request.sort, limit=request.limit, cursor=cursor)
-        page = services.lists.page_items(ItemFilter(), asked, seen_by=ALL)
+        page = services.lookup.lists.page_items(ItemFilter(), asked, seen_by=ALL)
         yield page
         cursor = page.next
         if cursor is None:
@@ -446,9 +448,11 @@ def test_every_order_of_items_is_that_of_an_index_whatever_the_filter(filled: Se
         column = sort.removeprefix("-")
         for one in wanted:
             with told_plans(filled) as plans:
-                page = filled.lists.page_items(one, PageRequest(sort=sort, limit=5), seen_by=ALL)
+                page = filled.lookup.lists.page_items(one, PageRequest(sort=sort, limit=5), seen_by=ALL)
                 if page.next is not None:
-                    filled.lists.page_items(one, PageRequest(sort=sort, limit=5, cursor=page.next), seen_by=ALL)
+                    filled.lookup.lists.page_items(
+                        one, PageRequest(sort=sort, limit=5, cursor=page.next), seen_by=ALL
+                    )
             assert plans
             for plan in plans:
                 assert not is_sorted_by_hand(plan), (sort, one, plan)
@@ -460,13 +464,13 @@ def test_every_order_of_items_is_that_of_an_index_whatever_the_filter(filled: Se
 def test_a_few_items_of_an_owner_are_found_without_a_walk_over_all(filled: Services) -> None:
     for sort in SORTS:
         with told_plans(filled) as plans:
-            filled.lists.page_items(ItemFilter(owners={"team-39"}), PageRequest(sort=sort), seen_by=ALL)
+            filled.lookup.lists.page_items(ItemFilter(owners={"team-39"}), PageRequest(sort=sort), seen_by=ALL)
         assert not any("SCAN items" in str(plan) for plan in plans), plans
 
 
 @pytest.mark.both
 def test_every_order_of_the_other_lists_is_that_of_an_index(services: Services) -> None:
-    lists = services.lists
+    lists = services.lookup.lists
     asked = {
         "rotations": (
             ["created_at", "item"],

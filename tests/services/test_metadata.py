@@ -16,7 +16,7 @@ from worker.bootstrap import Services
 from worker.domain.changes import ItemChange
 from worker.domain.metadata_plan import MetadataPlan, StepDeed
 from worker.domain.policies import PolicyChange
-from worker.services.metadata import AppliedPlan
+from worker.services.bulk.metadata import AppliedPlan
 
 NAME, OTHER = "prod-crm-token", "prod-ftp-password"
 ALL = machine("test")
@@ -39,7 +39,7 @@ def make(services: Services, name: str = NAME, *owners: str, **parts: Any) -> It
 
 
 def plan(services: Services, document: Any, *, by: Principal = ALL, prune: bool = False) -> MetadataPlan:
-    return services.metadata.plan(document, prune=prune, principal=by)
+    return services.bulk.metadata.plan(document, prune=prune, principal=by)
 
 
 def apply(
@@ -52,7 +52,9 @@ def apply(
     skip_missing: bool = False,
 ) -> AppliedPlan:
     mark = seen or plan(services, document, by=by, prune=prune).mark
-    return services.metadata.apply(document, prune=prune, skip_missing=skip_missing, seen=mark, principal=by)
+    return services.bulk.metadata.apply(
+        document, prune=prune, skip_missing=skip_missing, seen=mark, principal=by
+    )
 
 
 def asker(*roles: Role) -> Principal:
@@ -83,17 +85,17 @@ def test_files_make_owners_policies_and_items_as_they_say(services: Services, mo
     assert (applied.done, applied.problem) == (5, None)
     item = services.items.views.view(NAME).item
     assert (item.owners, item.policy.named, item.policy.lead.days) == (("day", "night"), "monthly", 5)
-    assert services.views.get_owner("day").deputy == "night"
-    assert services.metadata.get_policy("monthly").followers == (NAME, OTHER)
-    assert [one for one in services.metadata.list_policies() if not isinstance(one, tuple)] == []
-    assert [(one[0].name, one[1]) for one in services.metadata.list_policies() if isinstance(one, tuple)] == [
-        ("monthly", 2)
-    ]
+    assert services.lookup.views.get_owner("day").deputy == "night"
+    assert services.bulk.metadata.get_policy("monthly").followers == (NAME, OTHER)
+    assert [one for one in services.bulk.metadata.list_policies() if not isinstance(one, tuple)] == []
+    assert [
+        (one[0].name, one[1]) for one in services.bulk.metadata.list_policies() if isinstance(one, tuple)
+    ] == [("monthly", 2)]
     assert [action for action, _ in record(moves)[before:]] == [
         "owner.create", "owner.create", "owner.update", "policy.create", "item.update", "item.update",
     ]  # fmt: skip
     assert plan(services, document).of(StepDeed.CHANGE, StepDeed.CREATE) == []
-    assert plan(services, services.metadata.export(ALL).document, prune=True).of(*_DONE) == []
+    assert plan(services, services.bulk.metadata.export(ALL).document, prune=True).of(*_DONE) == []
 
 
 @pytest.mark.both
@@ -107,7 +109,7 @@ def test_a_changed_policy_reaches_each_item_that_follows_it(services: Services) 
     applied = apply(services, {"policies": {"monthly": {"lifetime": "40d", "lead": "6d"}}})
 
     assert applied.done == 3
-    policies = {name: services.views.get_item(name).policy for name in (NAME, OTHER)}
+    policies = {name: services.lookup.views.get_item(name).policy for name in (NAME, OTHER)}
     days = {name: (one.named, show_duration(one.lead)) for name, one in policies.items()}
     assert days == {NAME: ("monthly", "6d"), OTHER: ("monthly", "9d")}
     assert {str(one.lifetime) for one in policies.values()} == {"40 days, 0:00:00"}
@@ -144,8 +146,10 @@ def test_prune_deletes_items_and_policies_but_nothing_in_use_and_no_token(
 ) -> None:
     make(services)
     make(services, OTHER)
-    services.principals.create("bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="me")
-    services.principals.issue_token("bot", actor="me")
+    services.access.principals.create(
+        "bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="me"
+    )
+    services.access.principals.issue_token("bot", actor="me")
     apply(services, {"policies": {"monthly": {"lifetime": "30d", "lead": "5d"}}})
     document: dict[str, Any] = {"items": {NAME: {}}}
     assert plan(services, document).of(*_DONE) == []
@@ -154,9 +158,9 @@ def test_prune_deletes_items_and_policies_but_nothing_in_use_and_no_token(
     assert [one.name for one in made.of(StepDeed.DELETE)] == [OTHER, "monthly"]
     assert apply(services, document, prune=True).done == 2
     with pytest.raises(NotFoundError):
-        services.views.get_item(OTHER)
-    assert services.metadata.list_policies() == []
-    assert services.views.get_item("api-key:bot").version == 1
+        services.lookup.views.get_item(OTHER)
+    assert services.bulk.metadata.list_policies() == []
+    assert services.lookup.views.get_item("api-key:bot").version == 1
 
     moves.use("orders", NAME)
     assert [one.says for one in plan(services, {"items": {"api-key:bot": {}}}, prune=True).faults] == [
@@ -189,7 +193,7 @@ def test_files_may_do_what_their_bearer_may(
         if fault:
             with pytest.raises(NotAllowedError):
                 apply(services, document, by=asker(*roles))
-            assert services.views.get_item(NAME).policy.mode is Mode.NOTIFY
+            assert services.lookup.views.get_item(NAME).policy.mode is Mode.NOTIFY
 
 
 def test_approvals_are_not_done_away_with_by_way_of_no_plan_at_all(services: Services) -> None:
@@ -207,7 +211,7 @@ def test_files_that_name_all_items_take_who_may_see_them_all(services: Services)
     owner = Principal(actor="person:bob", roles=frozenset({Role.OWNER}), owners=frozenset({"operators"}))
 
     for ask in (
-        lambda: services.metadata.export(owner),
+        lambda: services.bulk.metadata.export(owner),
         lambda: plan(services, {}, by=owner),
         lambda: apply(services, {}, by=owner, seen="x"),
     ):
@@ -248,7 +252,7 @@ def test_half_of_it_is_told_and_the_same_again_does_the_rest(services: Services)
     def interfere(_: object) -> None:
         services.items.updates.update(OTHER, ItemChange(labels={"team": "a"}), actor="somebody")
 
-    applied = services.metadata.apply(
+    applied = services.bulk.metadata.apply(
         document, prune=False, skip_missing=False, seen=mark, principal=ALL, tell=interfere
     )
 
@@ -264,7 +268,7 @@ def test_a_policy_that_was_edited_is_told_and_never_taken_for_missing(services: 
     moves.sql("UPDATE named_policies SET parts = :parts", parts='{"lifetime": "900d"}')
 
     assert [one.name for one in plan(services, document).faults] == ["monthly"]
-    assert "monthly" in str(services.metadata.export(ALL).errors[0])
+    assert "monthly" in str(services.bulk.metadata.export(ALL).errors[0])
     assert [one.key for one in plan(services, {"items": {NAME: {}}}, prune=True).faults] == ["--prune"]
 
 

@@ -214,7 +214,9 @@ def test_what_lapsed_needs_somebody_until_somebody_says_that_they_know(vault: Se
     assert (found.items, found.next_expiry) == (2, clock.now + timedelta(days=2))
     assert sum(night.lapse for night in found.nights) == 1, "of others nothing is counted"
     vault.night.nights.begin(clock.now)
-    (known,) = [one.finding.id for one in vault.views.list_findings() if one.finding.kind is FindingKind.LAPSED]
+    (known,) = [
+        one.finding.id for one in vault.lookup.views.list_findings() if one.finding.kind is FindingKind.LAPSED
+    ]
     vault.overview.acknowledgements.acknowledge(known, why="it is let go", actor="test")
     assert names_of(ALL) == []
     assert names_of(support) == ["prod-near-token"]
@@ -244,7 +246,7 @@ def test_nothing_stands_well_while_items_have_lapsed_though_their_night_ended_we
     assert lapsed(support) == [("prod-first-token", 1, alone)], "of others nothing is counted"
     vault.night.nights.begin(clock.now)
     assert lapsed() == [("prod-first-token", 2, several)]
-    for one in vault.views.list_findings():
+    for one in vault.lookup.views.list_findings():
         if one.finding.kind is FindingKind.LAPSED:
             vault.overview.acknowledgements.acknowledge(one.finding.id, why="it is let go", actor="test")
     assert lapsed() == []

@@ -42,7 +42,7 @@ def changes(organisation: Organisation) -> OwnerChanges:
 
 
 def owners_of(organisation: Organisation, name: str) -> tuple[str, ...]:
-    return organisation.services.views.get_item(name).owners
+    return organisation.services.lookup.views.get_item(name).owners
 
 
 def told(organisation: Organisation) -> dict[str, list[Notice]]:
@@ -111,7 +111,7 @@ def test_an_owner_with_another_name_has_all_that_was_theirs(staffed: Organisatio
     assert services.notices.address_book.get("network").deputy == "anna"
     with pytest.raises(NotFoundError):
         services.notices.address_book.get("ann")
-    page = services.lists.page_items(
+    page = services.lookup.lists.page_items(
         ItemFilter(owners=frozenset({"anna"})), PageRequest(sort="owner"), seen_by=machine(BOSS)
     )
     assert len(page.rows) == 6
@@ -147,7 +147,7 @@ def test_what_hangs_on_who_is_deleted_goes_to_another(staffed: Organisation) -> 
     assert owners_of(staffed, SHARED) == ("network",)
     assert staffed.services.notices.address_book.get("network").deputy is None
     changes(staffed).delete("bea", to=None, actor=BOSS)
-    left = {getattr(one, "name", None) for one in staffed.services.views.list_owners()}
+    left = {getattr(one, "name", None) for one in staffed.services.lookup.views.list_owners()}
     assert not left & {"ann", "bea"}
     assert staffed.services.upkeep.anchors.verify().whole
 
@@ -169,7 +169,7 @@ def test_a_notice_that_did_not_arrive_goes_along(staffed: Organisation) -> None:
 
 def test_who_signs_in_for_them_is_named_and_passed_on_to_nobody(staffed: Organisation) -> None:
     services = staffed.services
-    services.principals.create(
+    services.access.principals.create(
         "ann-laptop", kind=PrincipalKind.SERVICE, roles=[Role.OWNER], owners=["ann"], actor=BOSS
     )
     with pytest.raises(RefusedError, match="ann-laptop may sign in for ann"):

@@ -16,7 +16,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import audit, sessions
 from worker.bootstrap import Services
 from worker.rows.tables import rotations
-from worker.services.principals import TokenView
+from worker.services.access.principals import TokenView
 
 pytestmark = pytest.mark.rules
 
@@ -25,17 +25,17 @@ ACTOR = "user:root"
 
 
 def create(services: Services, name: str = "deploy-bot", *roles: Role, owners: Sequence[str] = ()) -> None:
-    services.principals.create(name, kind=PrincipalKind.SERVICE, roles=roles, owners=owners, actor=ACTOR)
+    services.access.principals.create(name, kind=PrincipalKind.SERVICE, roles=roles, owners=owners, actor=ACTOR)
 
 
 def issue(services: Services, name: str = "deploy-bot", lifetime: str = "90d") -> Secret:
-    _, first = services.principals.issue_token(name, lifetime=lifetime, actor=ACTOR)
+    _, first = services.access.principals.issue_token(name, lifetime=lifetime, actor=ACTOR)
     assert first is not None
     return first.key
 
 
 def read_all(services: Services) -> list[tuple[str, list[TokenView]]]:
-    return [(one[0].name, one[1]) for one in services.principals.list_all() if isinstance(one, tuple)]
+    return [(one[0].name, one[1]) for one in services.access.principals.list_all() if isinstance(one, tuple)]
 
 
 def tokens_of(services: Services, name: str) -> list[str]:
@@ -46,15 +46,15 @@ def tokens_of(services: Services, name: str) -> list[str]:
 def test_a_token_lets_its_bearer_in_with_the_roles_of_now(services: Services) -> None:
     create(services, "deploy-bot", Role.VIEWER)
     token = issue(services)
-    found = services.principals.authenticate(token)
+    found = services.access.principals.authenticate(token)
     assert found is not None
     assert (found.actor, may(found, Action.ITEM_SEE), may(found, Action.ITEM_ROTATE)) == (
         "service:deploy-bot",
         True,
         False,
     )
-    services.principals.change_roles("deploy-bot", give=[Role.OPERATOR], take=[Role.VIEWER], actor=ACTOR)
-    found = services.principals.authenticate(token)
+    services.access.principals.change_roles("deploy-bot", give=[Role.OPERATOR], take=[Role.VIEWER], actor=ACTOR)
+    found = services.access.principals.authenticate(token)
     assert found is not None
     assert found.roles == {Role.OPERATOR}
 
@@ -64,7 +64,7 @@ def test_who_has_the_role_owner_answers_for_owners_that_are_named(services: Serv
     with services.database.write() as connection:
         services.owners.create(connection, "team", actor=ACTOR)
     create(services, "ann", Role.OWNER, owners=["team"])
-    found = services.principals.authenticate(issue(services, "ann"))
+    found = services.access.principals.authenticate(issue(services, "ann"))
     assert found is not None
     assert found.owners == {"team"}
     for roles, owners in (((Role.OWNER,), ()), ((Role.VIEWER,), ("team",))):
@@ -77,8 +77,8 @@ def test_who_has_the_role_owner_answers_for_owners_that_are_named(services: Serv
 def test_a_key_that_is_no_token_lets_nobody_in(services: Services, moves: Moves) -> None:
     key = moves.add("api-key:callers", None).key
     assert key is not None
-    assert services.principals.authenticate(key) is None
-    assert services.principals.authenticate(Secret("wfk_nothing")) is None
+    assert services.access.principals.authenticate(key) is None
+    assert services.access.principals.authenticate(Secret("wfk_nothing")) is None
 
 
 @pytest.mark.both
@@ -86,14 +86,14 @@ def test_a_token_ends_at_once_when_it_or_its_principal_is_revoked(services: Serv
     create(services, "deploy-bot", Role.VIEWER)
     first, second = issue(services), issue(services)
     assert tokens_of(services, "deploy-bot") == ["api-key:deploy-bot", "api-key:deploy-bot-2"]
-    services.principals.revoke_token("deploy-bot", "api-key:deploy-bot", actor=ACTOR)
-    assert services.principals.authenticate(first) is None
-    assert services.principals.authenticate(second) is not None
+    services.access.principals.revoke_token("deploy-bot", "api-key:deploy-bot", actor=ACTOR)
+    assert services.access.principals.authenticate(first) is None
+    assert services.access.principals.authenticate(second) is not None
     assert tokens_of(services, "deploy-bot") == ["api-key:deploy-bot-2"]
-    services.principals.revoke("deploy-bot", actor=ACTOR)
-    assert services.principals.authenticate(second) is None
+    services.access.principals.revoke("deploy-bot", actor=ACTOR)
+    assert services.access.principals.authenticate(second) is None
     with pytest.raises(ConflictError, match="let in no more since"):
-        services.principals.revoke("deploy-bot", actor=ACTOR)
+        services.access.principals.revoke("deploy-bot", actor=ACTOR)
     with pytest.raises(RefusedError, match="is let in no more: create another"):
         issue(services)
 
@@ -105,8 +105,8 @@ def test_only_a_token_of_that_principal_is_taken_from_it(services: Services, mov
     moves.add("api-key:callers", None)
     for name in ("api-key:other-bot", "api-key:callers"):
         with pytest.raises(NotFoundError, match="is no token of deploy-bot"):
-            services.principals.revoke_token("deploy-bot", name, actor=ACTOR)
-    assert services.principals.authenticate(token) is not None
+            services.access.principals.revoke_token("deploy-bot", name, actor=ACTOR)
+    assert services.access.principals.authenticate(token) is not None
 
 
 def test_a_token_lapses_and_is_replaced_before_by_one_that_waits_to_be_collected(
@@ -116,14 +116,14 @@ def test_a_token_lapses_and_is_replaced_before_by_one_that_waits_to_be_collected
     old = issue(services, lifetime="90d")
     clock.now = moves.get("api-key:deploy-bot").due_at + timedelta(hours=1)
     services.night.inline_night.run_night(lambda _: None, wait=False)
-    assert services.principals.authenticate(old) is not None, "it works on beside the new one"
+    assert services.access.principals.authenticate(old) is not None, "it works on beside the new one"
     ((pickup,),) = moves.sql("SELECT id FROM pickups WHERE rotation_id IS NOT NULL")
     new = moves.collect(services.rotation.pickups.token(pickup)).key
-    found = services.principals.authenticate(new)
+    found = services.access.principals.authenticate(new)
     assert found is not None
     assert found.actor == "service:deploy-bot"
     clock.now += timedelta(days=90)
-    assert services.principals.authenticate(old) is None
+    assert services.access.principals.authenticate(old) is None
 
 
 def test_names_of_principals_are_told_apart(services: Services) -> None:
@@ -137,8 +137,8 @@ def test_names_of_principals_are_told_apart(services: Services) -> None:
 def test_each_change_stands_in_the_record_with_who_made_it(services: Services, moves: Moves) -> None:
     create(services, "deploy-bot", Role.VIEWER)
     issue(services)
-    services.principals.change_roles("deploy-bot", give=[Role.ADMIN], actor=ACTOR)
-    services.principals.revoke("deploy-bot", actor=ACTOR)
+    services.access.principals.change_roles("deploy-bot", give=[Role.ADMIN], actor=ACTOR)
+    services.access.principals.revoke("deploy-bot", actor=ACTOR)
     noted = [row for row in moves.log() if row.action.startswith("principal.")]
     assert [row.action for row in noted] == [
         f"principal.{what}" for what in ("create", "token", "update", "revoke")
@@ -150,10 +150,10 @@ def test_each_change_stands_in_the_record_with_who_made_it(services: Services, m
 @pytest.mark.parametrize("kind", PrincipalKind)
 def test_the_longest_name_fits_the_record(services: Services, kind: PrincipalKind) -> None:
     """Every column that holds an actor is as wide, on a database that minds."""
-    made = services.principals.create("n" * NAME_MAX, kind=kind, roles=[], owners=[], actor=ACTOR)
+    made = services.access.principals.create("n" * NAME_MAX, kind=kind, roles=[], owners=[], actor=ACTOR)
     actor = made.as_asker().actor
     for column in (audit.c.actor, sessions.c.actor, rotations.c.asked_by, rotations.c.approved_by):
         assert isinstance(column.type, String)
         assert len(actor) <= (column.type.length or 0)
     with pytest.raises(InvalidInputError, match=f"use 1 to {NAME_MAX}"):
-        services.principals.create("n" * (NAME_MAX + 1), kind=kind, roles=[], owners=[], actor=ACTOR)
+        services.access.principals.create("n" * (NAME_MAX + 1), kind=kind, roles=[], owners=[], actor=ACTOR)

@@ -26,7 +26,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import audit, principals
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.services.identity_provider import KEYS_PAUSE
+from worker.services.access.identity_provider import KEYS_PAUSE
 
 AUDIENCE = "nightkey"
 RSA = jwk.RSAKey.generate_key(2048, {"kid": "rsa"})
@@ -64,8 +64,8 @@ class Door:
         return {name: value for name, value in {**usual, **other}.items() if value is not None}
 
     def enter(self, token: str) -> Any:
-        assert self.services.identities is not None
-        return self.services.identities.authenticate(Secret(token))
+        assert self.services.access.identities is not None
+        return self.services.access.identities.authenticate(Secret(token))
 
     def rows(self, action: str) -> list[Any]:
         with self.services.database.read() as connection:
@@ -251,7 +251,7 @@ def test_a_client_that_comes_for_itself_is_a_service(door: Door) -> None:
 
 def test_who_was_revoked_stays_out_whatever_their_token_says(door: Door) -> None:
     door.enter(sign(door.claims()))
-    door.services.principals.revoke("ada", actor="test")
+    door.services.access.principals.revoke("ada", actor="test")
     assert door.enter(sign(door.claims())) is None
     assert door.enter(sign(door.claims(groups=["sec"]))) is None
 

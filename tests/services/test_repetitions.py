@@ -13,7 +13,7 @@ from vaultcore.errors import ConflictError, InvalidInputError, RefusedError, Sea
 from worker.bootstrap import Services
 from worker.domain.states import RunStatus
 from worker.rows.tables import requests, run_payloads, run_versions, runs
-from worker.services.requests import StoredAnswer
+from worker.services.access.requests import StoredAnswer
 from worker.services.runs.kept_payloads import PAYLOAD_MAX
 
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
@@ -118,24 +118,24 @@ def test_what_is_kept_is_sealed_bound_to_its_run_and_goes_in_its_time(services: 
 
 
 def test_a_request_is_done_by_one_of_many(services: Services) -> None:
-    found = race(6, lambda _: services.requests.begin("user:me", "key", b"asked"))
+    found = race(6, lambda _: services.access.requests.begin("user:me", "key", b"asked"))
     assert [one for one in found if not isinstance(one, ConflictError)] == [None]
-    services.requests.end("user:me", "key", ANSWER)
-    assert services.requests.begin("user:me", "key", b"asked") == ANSWER
+    services.access.requests.end("user:me", "key", ANSWER)
+    assert services.access.requests.begin("user:me", "key", b"asked") == ANSWER
     with pytest.raises(InvalidInputError, match="another request"):
-        services.requests.begin("user:me", "key", b"asked for something else")
-    assert services.requests.begin("user:you", "key", b"asked") is None
+        services.access.requests.begin("user:me", "key", b"asked for something else")
+    assert services.access.requests.begin("user:you", "key", b"asked") is None
 
 
 def test_a_request_is_forgotten_after_a_day_and_given_up_before(services: Services, clock: Any) -> None:
     moves = Moves(services)
-    services.requests.begin("user:me", "refused", b"asked")
-    services.requests.give_up("user:me", "refused")
-    assert services.requests.begin("user:me", "refused", b"another") is None
-    services.requests.begin("user:me", "done", b"asked")
-    services.requests.end("user:me", "done", ANSWER)
-    services.requests.give_up("user:me", "done")
-    assert services.requests.begin("user:me", "done", b"asked") == ANSWER
+    services.access.requests.begin("user:me", "refused", b"asked")
+    services.access.requests.give_up("user:me", "refused")
+    assert services.access.requests.begin("user:me", "refused", b"another") is None
+    services.access.requests.begin("user:me", "done", b"asked")
+    services.access.requests.end("user:me", "done", ANSWER)
+    services.access.requests.give_up("user:me", "done")
+    assert services.access.requests.begin("user:me", "done", b"asked") == ANSWER
     rows = moves.sql(select(requests.c.record).where(requests.c.record.is_not(None)))
     assert all(b"it is" not in row.record for row in rows)
     clock.advance(timedelta(days=1, seconds=1))
@@ -146,10 +146,10 @@ def test_a_request_is_forgotten_after_a_day_and_given_up_before(services: Servic
 def test_an_answer_of_somebody_else_does_not_open(services: Services) -> None:
     moves = Moves(services)
     for actor in ("user:me", "user:you"):
-        services.requests.begin(actor, "key", b"asked")
-        services.requests.end(actor, "key", ANSWER)
+        services.access.requests.begin(actor, "key", b"asked")
+        services.access.requests.end(actor, "key", ANSWER)
     (theirs,) = moves.sql(select(requests).where(requests.c.actor == "user:you"))
     swapped = {"wrapped_key": theirs.wrapped_key, "record": theirs.record}
     moves.sql(update(requests).where(requests.c.actor == "user:me").values(**swapped))
     with pytest.raises(SealError):
-        services.requests.begin("user:me", "key", b"asked")
+        services.access.requests.begin("user:me", "key", b"asked")

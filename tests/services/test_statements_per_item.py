@@ -19,7 +19,7 @@ from worker.bootstrap import Services
 from worker.domain.changes import ItemChange
 from worker.domain.metadata_plan import StepDeed
 from worker.domain.policies import PolicyChange
-from worker.services.items_at_once import StoppedError
+from worker.services.bulk.items_at_once import StoppedError
 
 pytestmark = [pytest.mark.rules, pytest.mark.both]
 
@@ -72,9 +72,9 @@ def counted(services: Services) -> Iterator[list[str]]:
 def change_all(services: Services, ids: Sequence[str], change: ItemChange) -> int:
     """Foreseen and done; how many statements that takes."""
     with counted(services) as sent:
-        foreseen = services.items_at_once.foresee(ALL, ids, change)
+        foreseen = services.bulk.items_at_once.foresee(ALL, ids, change)
         seen = {one.id: frozenset({one.revision}) for one in foreseen}
-        changed = services.items_at_once.change(ALL, seen, change)
+        changed = services.bulk.items_at_once.change(ALL, seen, change)
     assert [one.why for one in foreseen] == [None] * len(ids)
     assert [one.changes for one in changed] == [one.changes for one in foreseen]
     assert all(one.changes for one in changed)
@@ -111,9 +111,9 @@ def test_what_takes_no_change_takes_no_more_either(services: Services, ids: list
     change = ItemChange(labels={"env": "prod"})
     change_all(services, ids, change)
     with counted(services) as few:
-        assert all(one.stays for one in services.items_at_once.foresee(ALL, ids[:FEW], change))
+        assert all(one.stays for one in services.bulk.items_at_once.foresee(ALL, ids[:FEW], change))
     with counted(services) as many:
-        assert all(one.stays for one in services.items_at_once.foresee(ALL, ids[FEW:], change))
+        assert all(one.stays for one in services.bulk.items_at_once.foresee(ALL, ids[FEW:], change))
     assert len(few) == len(many)
 
 
@@ -121,13 +121,13 @@ def test_files_that_change_many_items_are_compared_as_fast_as_those_that_change_
     services: Services, ids: list[str]
 ) -> None:
     def compare(changed: int) -> int:
-        document = services.metadata.export(ALL).document
+        document = services.bulk.metadata.export(ALL).document
         items = {
             name: entry | ({"labels": {"env": "prod"}} if position < changed else {})
             for position, (name, entry) in enumerate(document["items"].items())
         }
         with counted(services) as sent:
-            plan = services.metadata.plan({**document, "items": items}, prune=False, principal=ALL)
+            plan = services.bulk.metadata.plan({**document, "items": items}, prune=False, principal=ALL)
         assert len(plan.of(StepDeed.CHANGE)) == changed
         return len(sent)
 
@@ -137,11 +137,11 @@ def test_files_that_change_many_items_are_compared_as_fast_as_those_that_change_
 def test_two_of_a_page_do_not_get_the_same_account(services: Services, ids: list[str]) -> None:
     """The second is told of the first, of which nothing was written when the page began."""
     change = ItemChange(policy=PolicyChange(parts=by_role(roles=["orders"]) | {"consumers": "none"}))
-    foreseen = services.items_at_once.foresee(ALL, ids[:2], change)
+    foreseen = services.bulk.items_at_once.foresee(ALL, ids[:2], change)
     assert [one.why for one in foreseen] == [None, None]
     with pytest.raises(StoppedError, match=r"prod-service-001-token.*prod-service-000-token"):
-        services.items_at_once.change(ALL, dict.fromkeys(ids[:2]), change)
-    assert {services.views.get_item(one).policy.rotator for one in ids[:2]} == {None}
+        services.bulk.items_at_once.change(ALL, dict.fromkeys(ids[:2]), change)
+    assert {services.lookup.views.get_item(one).policy.rotator for one in ids[:2]} == {None}
 
 
 def test_items_of_a_page_become_copies_of_one(services: Services, ids: list[str]) -> None:
@@ -150,12 +150,12 @@ def test_items_of_a_page_become_copies_of_one(services: Services, ids: list[str]
     services.items.updates.update(
         second, ItemChange(policy=PolicyChange(parts={"copy_of": first})), actor="test"
     )
-    changed = services.items_at_once.change(ALL, dict.fromkeys([first, second]), change)
+    changed = services.bulk.items_at_once.change(ALL, dict.fromkeys([first, second]), change)
     assert [[one.field for one in outcome.changes] for outcome in changed] == [
         ["stated", "copy_of"],
         ["copy_of"],
     ]
-    assert {services.views.get_item(one).policy.copy_of for one in (first, second)} == {original}
+    assert {services.lookup.views.get_item(one).policy.copy_of for one in (first, second)} == {original}
 
 
 def test_who_is_hurt_is_found_as_fast_where_much_hangs_on_an_item(
@@ -180,7 +180,7 @@ def test_who_is_hurt_is_found_as_fast_where_much_hangs_on_an_item(
 
     def look(item_id: str) -> tuple[int, int]:
         with counted(services) as sent:
-            found = services.impacts.of_item(ALL, item_id)
+            found = services.bulk.impacts.of_item(ALL, item_id)
         return len(sent), len(found.hurt)
 
     few, many = look(ids[0]), look(ids[1])

@@ -59,9 +59,11 @@ def full(staged: Staged, clock: Any) -> Services:
         policies = NamedPolicies(audit=services.audit, clock=services.clock)
         policies.create(connection, "monthly", {"lifetime": "30d"}, actor="me")
         comparison_rows.mark(connection, "rst_x", how="adopted", at=now, made_at=None, seq=1, by="me")
-    services.principals.create("bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="me")
-    services.principals.issue_token("bot", actor="me")
-    services.sign_ins.make_link("bot", actor="me")
+    services.access.principals.create(
+        "bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="me"
+    )
+    services.access.principals.issue_token("bot", actor="me")
+    services.access.sign_ins.make_link("bot", actor="me")
     services.rotation.offboarding.begin("support", emergency=False, actor="user:boss")
     services.upkeep.row_verification.check_some()
     return services

@@ -21,7 +21,7 @@ def test_an_edited_principal_is_let_in_by_nothing(services: Services, name: str)
     ((found,),) = Moves(services).sql(select(principals.c.id))
     spoil(services, principals, found, name)
     with pytest.raises(TamperedError, match="principal"):
-        services.principals.authenticate(token)
+        services.access.principals.authenticate(token)
     assert wrong(services) == ["principals"]
 
 
@@ -33,4 +33,4 @@ def test_a_forged_token_lets_nobody_in(services: Services, moves: Moves) -> None
     forge(services, tokens, token.id, item_id=key.item.id)
     assert find(services, tokens, key.item.id)["mac"] is None
     with pytest.raises(TamperedError, match="token"):
-        services.principals.authenticate(key.key)
+        services.access.principals.authenticate(key.key)

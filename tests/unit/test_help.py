@@ -26,6 +26,7 @@ SLOW = (
     "liquid",
     "rich",
     "worker.bootstrap",
+    "worker.open_vault",
 )
 
 

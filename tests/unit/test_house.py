@@ -14,6 +14,7 @@ ROOMS = (
     "supervision",
     "app.py",
     "bootstrap.py",
+    "open_vault.py",
     "installation.py",
     "tasks.py",
 )

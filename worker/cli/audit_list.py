@@ -64,9 +64,9 @@ def list_changes(
             after=None if begin is None else parse_begin(begin, now),
             before=None if end is None else parse_end(end, now),
         )
-        found, more = services.lists.list_audit(wanted, PageRequest(), most=limit)
+        found, more = services.lookup.lists.list_audit(wanted, PageRequest(), most=limit)
         rows, errors = describe_all(found, lambda row: describe_recorded(row, None))
-        names = services.views.name_subjects({row["subject"] for row in rows})
+        names = services.lookup.views.name_subjects({row["subject"] for row in rows})
         return [row | {"name": names.get(row["subject"])} for row in rows], errors, more
 
     def list_there(server: "FarServer") -> Listed:

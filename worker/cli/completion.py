@@ -22,7 +22,7 @@ def find_items(begins: str) -> list[str]:
     wanted = ItemFilter(begins=begins or None)
 
     def find_here(services: "Services") -> list[str]:
-        page = services.lists.list_items(wanted, PageRequest(), seen_by=_me(), most=_MOST)
+        page = services.lookup.lists.list_items(wanted, PageRequest(), seen_by=_me(), most=_MOST)
         return [row.item.name for row in page.rows if not isinstance(row, Exception)]
 
     def find_there(server: "FarServer") -> list[str]:
@@ -34,21 +34,21 @@ def find_items(begins: str) -> list[str]:
 
 def find_owners(begins: str) -> list[str]:
     def find_here(services: "Services") -> list[str]:
-        return _readable(services.views.list_owners())
+        return _readable(services.lookup.views.list_owners())
 
     return _keep(_ask(find_here, lambda server: _names(server.whole_list("/nightkey/owners"))), begins)
 
 
 def find_workflows(begins: str) -> list[str]:
     def find_here(services: "Services") -> list[str]:
-        return _readable(services.views.list_workflows())
+        return _readable(services.lookup.views.list_workflows())
 
     return _keep(_ask(find_here, lambda server: _names(server.whole_list("/nightkey/workflows"))), begins)
 
 
 def find_policies(begins: str) -> list[str]:
     def find_here(services: "Services") -> list[str]:
-        return [one[0].name for one in services.metadata.list_policies() if isinstance(one, tuple)]
+        return [one[0].name for one in services.bulk.metadata.list_policies() if isinstance(one, tuple)]
 
     return _keep(_ask(find_here, lambda server: _names(server.whole_list("/nightkey/named-policies"))), begins)
 

@@ -29,7 +29,7 @@ def open_console(
     """
     check_output()
     services = open_services()
-    token = services.sign_ins.make_link(as_whom, actor=who())
+    token = services.access.sign_ins.make_link(as_whom, actor=who())
     settings = services.settings
     base = settings.console_url or f"http://{settings.listen}"
     address = f"{base}/console/link/{token.expose()}"

@@ -26,7 +26,7 @@ def list_findings(
 ) -> None:
     """List open findings, oldest first, with who knows of them."""
     rows, errors = ask(
-        lambda services: describe_all(services.views.list_findings(owner=owner), describe_finding),
+        lambda services: describe_all(services.lookup.views.list_findings(owner=owner), describe_finding),
         lambda server: server.pages(_PATH, owner=owner),
     )
     rows = [_name(row) for row in rows]

@@ -13,7 +13,7 @@ def _complete(given: str) -> str:
     """A server far away does it itself, by what the token may see."""
     if find_prefix(given) is None or is_far():
         return given
-    return open_services().lists.complete_id(given, seen_by=machine(who()))
+    return open_services().lookup.lists.complete_id(given, seen_by=machine(who()))
 
 
 _HELP: Final = "Its id, or the beginning of it"

@@ -59,13 +59,15 @@ def apply(
 
     def apply_here(services: "Services") -> tuple[Shape, Shape | None]:
         me = machine(who())
-        plan: Shape = describe_metadata_plan(services.metadata.plan(read.document, prune=prune, principal=me))
+        plan: Shape = describe_metadata_plan(
+            services.bulk.metadata.plan(read.document, prune=prune, principal=me)
+        )
         if not _agree(read, plan, json=json, dry_run=dry_run, yes=yes, skip_missing=skip_missing):
             return plan, None
-        applied = services.metadata.apply(
+        applied = services.bulk.metadata.apply(
             read.document, prune=prune, skip_missing=skip_missing, seen=str(plan["mark"]), principal=me
         )
-        return plan, describe_applied(applied, services.views.find_unreached())
+        return plan, describe_applied(applied, services.lookup.views.find_unreached())
 
     def apply_there(server: "FarServer") -> tuple[Shape, Shape | None]:
         wanted: dict[str, Any] = {**read.document, "prune": prune}

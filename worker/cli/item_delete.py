@@ -85,8 +85,8 @@ def delete(
 
 
 def _foresee_here(services: "Services", names: list[str], wanted: ItemFilter) -> ForeseenDeeds[str]:
-    principal, deeds = machine(who()), services.deeds_at_once
-    found, unread = services.items_at_once.select(principal, names, wanted)
+    principal, deeds = machine(who()), services.bulk.deeds_at_once
+    found, unread = services.bulk.items_at_once.select(principal, names, wanted)
 
     def do(page: "Sequence[ForeseenDeed]") -> list[str]:
         return deeds.delete(principal, {one.id: frozenset({one.revision}) for one in page})

@@ -38,7 +38,7 @@ def export(
     """
 
     def export_here(services: "Services") -> Found:
-        exported = services.metadata.export(machine(who()))
+        exported = services.bulk.metadata.export(machine(who()))
         return to_plain(exported.document), [*exported.errors]
 
     def export_there(server: "FarServer") -> Found:

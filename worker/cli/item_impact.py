@@ -55,9 +55,9 @@ def impact(
     def find_here(services: "Services") -> Shape:
         seen_by = machine(who())
         found = (
-            services.impacts.of_item(seen_by, name)
+            services.bulk.impacts.of_item(seen_by, name)
             if name is not None
-            else services.impacts.of_target(seen_by, target or "")
+            else services.bulk.impacts.of_target(seen_by, target or "")
         )
         return describe_impact(found)
 

@@ -47,7 +47,7 @@ def list_items(
 
     def list_here(services: "Services") -> tuple[list[Any], list[NightkeyError]]:
         request = PageRequest(sort=order)
-        page = services.lists.list_items(wanted, request, seen_by=machine(who()), most=limit)
+        page = services.lookup.lists.list_items(wanted, request, seen_by=machine(who()), most=limit)
         return describe_all(page.rows, _describe)
 
     def list_there(server: "FarServer") -> tuple[list[Any], list[NightkeyError]]:

@@ -66,14 +66,14 @@ def rotate(
 
 def _rotate_one(name: str, *, compromised: bool, in_freeze: bool, yes: bool, json: bool) -> None:
     def rotate_here(services: "Services") -> Shape | None:
-        item = services.views.get_item(name)
+        item = services.lookup.views.get_item(name)
         if item.kind is Kind.API_KEY and item.version is None:
             check_output()
             made, first = services.items.creation.make_first_key(item.id, actor=who())
             show_key(services, made, first, json=json)
             return None
         if compromised and item.version is not None:
-            _confirm_harm(item.name, list_harm(item, services.views.list_consumers(item)), yes=yes)
+            _confirm_harm(item.name, list_harm(item, services.lookup.views.list_consumers(item)), yes=yes)
         with show_progress(services.night.inline_night) as tell:
             if compromised:
                 return describe_rotation(services.night.inline_night.run_emergency(name, tell, asked_by=who()))

@@ -58,7 +58,7 @@ class Foreseen:
 def foresee_here(
     services: "Services", names: Sequence[str], wanted: ItemFilter, change: ItemChange
 ) -> Foreseen:
-    at_once, principal = services.items_at_once, machine(who())
+    at_once, principal = services.bulk.items_at_once, machine(who())
     found, unread = at_once.select(principal, names, wanted)
 
     def do(page: Sequence[ItemOutcome]) -> list[ItemOutcome]:

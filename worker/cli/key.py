@@ -32,7 +32,7 @@ def check(
     """
     key = read_value(value_file, what="key")
     found = ask(
-        lambda services: describe_presented(key, services.principals.check_key(machine(who()), key)),
+        lambda services: describe_presented(key, services.access.principals.check_key(machine(who()), key)),
         lambda server: server.post("/nightkey/keys/check", body={"key": key}),
     )
     if json:

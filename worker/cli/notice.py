@@ -45,7 +45,7 @@ def list_notices(
 ) -> None:
     """List notices, newest first. Each is waiting, sent, failed, withdrawn, or unrouted."""
     rows, errors = ask(
-        lambda services: describe_all(services.views.list_notices(failed=failed), describe_notice),
+        lambda services: describe_all(services.lookup.views.list_notices(failed=failed), describe_notice),
         lambda server: server.pages(_PATH, failed=failed),
     )
     if json:
@@ -68,7 +68,7 @@ def list_notices(
 def show(notice_id: NoticeId, *, form: FormOption = LetterForm.TEXT, json: Json = False) -> None:
     """Show a notice, and what came of it at each recipient."""
     notice = ask(
-        lambda services: describe_notice(services.views.get_notice(notice_id)),
+        lambda services: describe_notice(services.lookup.views.get_notice(notice_id)),
         lambda server: server.get(_PATH, notice_id),
     )
     if json:
@@ -153,7 +153,7 @@ def retry(notice_id: NoticeId, *, json: Json = False) -> None:
     def retry_here(services: "Services") -> Shape:
         services.notices.delivery.retry(notice_id)
         services.notices.delivery.deliver()
-        return describe_notice(services.views.get_notice(notice_id))
+        return describe_notice(services.lookup.views.get_notice(notice_id))
 
     notice = ask(retry_here, lambda server: server.post(_PATH, notice_id, "retry"))
     if json:

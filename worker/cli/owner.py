@@ -154,7 +154,7 @@ app.command("test")(check_routes)
 def list_owners(*, json: Json = False) -> None:
     """List owners and their routes, masked."""
     rows, errors = ask(
-        lambda services: describe_all(services.views.list_owners(), describe_owner),
+        lambda services: describe_all(services.lookup.views.list_owners(), describe_owner),
         lambda server: server.whole_list(OWNERS),
     )
     if json:

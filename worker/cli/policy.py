@@ -28,7 +28,7 @@ def list_policies(*, json: Json = False) -> None:
     """List named policies. `nightkey item apply` makes and changes them; items is how many follow each."""
     rows, errors = ask(
         lambda services: describe_all(
-            services.metadata.list_policies(), lambda one: describe_named_policy(one[0], items=one[1])
+            services.bulk.metadata.list_policies(), lambda one: describe_named_policy(one[0], items=one[1])
         ),
         lambda server: server.whole_list(_PATH),
     )
@@ -94,5 +94,5 @@ def _or_not(find: Any, error: NotFoundError) -> tuple[Shape, None]:  # noqa: ANN
 
 
 def _find_named(services: "Services", name: str) -> dict[str, Any]:
-    found = services.metadata.get_policy(name)
+    found = services.bulk.metadata.get_policy(name)
     return describe_whole_policy(found.policy, followers=found.followers)

@@ -50,7 +50,7 @@ def create(
     roles, owners = role or [], owner or []
     found = ask(
         lambda services: describe_principal(
-            services.principals.create(name, kind=kind, roles=roles, owners=owners, actor=who())
+            services.access.principals.create(name, kind=kind, roles=roles, owners=owners, actor=who())
         ),
         lambda server: server.post(_PATH, body={"name": name, "kind": kind, "roles": roles, "owners": owners}),
     )
@@ -76,7 +76,7 @@ def list_principals(*, json: Json = False) -> None:
 
 
 def _list_here(services: "Services") -> "tuple[list[dict[str, Any]], list[NightkeyError], str]":
-    found, errors = sort_out(services.principals.list_all())
+    found, errors = sort_out(services.access.principals.list_all())
     rows = [describe_bearer(principal, tokens) for principal, tokens in found]
     keyring = services.settings.keyring_path
     return (
@@ -109,7 +109,9 @@ def change_roles(
     said = {"give": give or [], "take": take or []} | ({} if owners is None else {"owners": owners})
     found = ask(
         lambda services: describe_principal(
-            services.principals.change_roles(name, give=give or [], take=take or [], owners=owners, actor=who())
+            services.access.principals.change_roles(
+                name, give=give or [], take=take or [], owners=owners, actor=who()
+            )
         ),
         lambda server: server.patch(_PATH, name, body=said),
     )
@@ -129,7 +131,7 @@ def issue_token(
     check_output()
 
     def issue_here(services: "Services") -> None:
-        item, first = services.principals.issue_token(name, lifetime=lifetime, actor=who())
+        item, first = services.access.principals.issue_token(name, lifetime=lifetime, actor=who())
         if first is not None:
             show_key(services, item, first, json=json)
 
@@ -150,7 +152,7 @@ def revoke(
     """Let a principal in no more, at once; or only by one of its tokens."""
     if token is None:
         found = ask(
-            lambda services: describe_principal(services.principals.revoke(name, actor=who())),
+            lambda services: describe_principal(services.access.principals.revoke(name, actor=who())),
             lambda server: server.post(_PATH, name, "revoke"),
         )
         _show(found, json=json)
@@ -158,7 +160,7 @@ def revoke(
     revoked = ask(
         lambda services: {
             "principal": name,
-            "token": services.principals.revoke_token(name, token, actor=who()).name,
+            "token": services.access.principals.revoke_token(name, token, actor=who()).name,
             "revoked": True,
         },
         lambda server: server.post(_PATH, name, "tokens", token, "revoke"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def warn_of_unreached(services: "Services", *, about: Collection[str] | None = None) -> None:
     """A line on standard error for each: of the operators always, of others where they are named in `about`."""
-    _warn([describe_unreached(one) for one in find_concerned(services.views.find_unreached(), about)])
+    _warn([describe_unreached(one) for one in find_concerned(services.lookup.views.find_unreached(), about)])
 
 
 def take_warnings(owner: Shape) -> Shape:

@@ -33,7 +33,7 @@ Workflow = Annotated[str, typer.Option("--workflow", help="The workflow that use
 def list_all(*, json: Json = False) -> None:
     """List rotations, newest first."""
     rows, errors = ask(
-        lambda services: describe_all(services.views.list_rotations(), describe_rotation),
+        lambda services: describe_all(services.lookup.views.list_rotations(), describe_rotation),
         lambda server: server.pages(_PATH),
     )
     if json:

@@ -62,7 +62,7 @@ def _foresee_here(
     services: "Services", names: Sequence[str], wanted: ItemFilter, how: _How
 ) -> ForeseenDeeds[_Came]:
     principal, inline = machine(who()), services.night.inline_night
-    found, unread = services.items_at_once.select(principal, names, wanted)
+    found, unread = services.bulk.items_at_once.select(principal, names, wanted)
 
     def do(items: Sequence[ForeseenDeed]) -> list[_Came]:
         ids = [one.id for one in items]
@@ -70,7 +70,7 @@ def _foresee_here(
             came = inline.run_several(ids, tell, asked_by=who(), **vars(how))
         return [one if isinstance(one, RefusedError) else describe_rotation(one) for one in came]
 
-    foreseen = services.deeds_at_once.foresee_rotations(principal, list(found), **vars(how))
+    foreseen = services.bulk.deeds_at_once.foresee_rotations(principal, list(found), **vars(how))
     return ForeseenDeeds(items=foreseen, unread=[str(one) for one in unread], do=do)
 
 

@@ -49,7 +49,7 @@ def list_runs(
             outcomes=frozenset(status or ()),
             since=None if since is None else parse_time(since, services.clock()),
         )
-        page = services.lists.page_runs(wanted, PageRequest(limit=limit))
+        page = services.lookup.lists.page_runs(wanted, PageRequest(limit=limit))
         return describe_all(page.rows, vars)
 
     def list_there(server: "FarServer") -> "Listed":
@@ -72,7 +72,7 @@ def list_runs(
 def show(run_id: RunId, *, json: Json = False) -> None:
     """Show a run: what it used, what each node came to, and why it failed. --json has the nodes' outputs."""
     run = ask(
-        lambda services: describe_run(services.views.view_run(run_id)),
+        lambda services: describe_run(services.lookup.views.view_run(run_id)),
         lambda server: server.get(_PATH, run_id),
     )
     if json:
@@ -130,7 +130,7 @@ def report(
             actor=who(),
         )
         if status == RunStatus.FAILED and reported.new:
-            ids = [services.views.get_item(name).id for name in reported.used]
+            ids = [services.lookup.views.get_item(name).id for name in reported.used]
             with show_progress(services.night.inline_night) as tell:
                 services.night.inline_night.recheck(ids, tell)
         return {"workflow": reported.workflow, "new": reported.new, "used": reported.used}

@@ -182,7 +182,7 @@ def _print_foreseen(foreseen: Shape) -> None:
 def list_workflows(*, json: Json = False) -> None:
     """List workflows."""
     rows, errors = ask(
-        lambda services: describe_all(services.views.list_workflows(), describe_listed_workflow),
+        lambda services: describe_all(services.lookup.views.list_workflows(), describe_listed_workflow),
         lambda server: server.whole_list(_PATH),
     )
     if json:
@@ -210,7 +210,7 @@ def show(
 ) -> None:
     """Show a workflow: document, place, references and last runs."""
     found = ask(
-        lambda services: describe_whole_workflow(services.views.view_workflow(name)),
+        lambda services: describe_whole_workflow(services.lookup.views.view_workflow(name)),
         lambda server: server.get(_PATH, name),
     )
     text = found["text"]
@@ -252,7 +252,7 @@ def test(
     given = None if context is None else _read_object(context)
 
     def test_here(services: "Services") -> Shape:
-        workflow = services.views.view_workflow(name).workflow
+        workflow = services.lookup.views.view_workflow(name).workflow
         if node is None:
             outcome = services.runs.runs.test_workflow(workflow, overrides={}, context=given, actor=who())
             return describe_test(outcome)

@@ -8,6 +8,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
+from vaultcore.named_policies import NamedPolicies
 from vaultcore.owners import Owners
 from vaultcore.presented_keys import PresentedKeys
 from vaultcore.row_macs import RowMacs
@@ -19,7 +20,7 @@ from worker.outbound import HttpClient, Network
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
-    """`worker.bootstrap` makes it, once in a process."""
+    """`worker.open_vault` makes it, once in a process."""
 
     settings: Settings
     clock: Callable[[], datetime]
@@ -33,6 +34,7 @@ class Core:
     vault: Vault
     references: References
     owners: Owners
+    named_policies: NamedPolicies
 
 
 @dataclass(frozen=True, kw_only=True)

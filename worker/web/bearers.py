@@ -23,9 +23,9 @@ def presented_key(request: Request) -> Secret:
 def authenticate(services: Services, key: Secret) -> Principal | None:
     """None: nobody who is let in, nor anybody whose principal or token was changed behind the vault's back."""
     try:
-        if services.identities is not None and _is_token_of_provider(key):
-            return services.identities.authenticate(key)
-        return services.principals.authenticate(key)
+        if services.access.identities is not None and _is_token_of_provider(key):
+            return services.access.identities.authenticate(key)
+        return services.access.principals.authenticate(key)
     except TamperedError as error:  # the night makes a finding of it
         _log.error("principal.tampered", table=error.table)
         return None

@@ -34,5 +34,5 @@ async def complete_path(request: Request, services: Services, principal: Princip
     for name in _IDS & parameters.keys():
         given = str(parameters[name])
         if find_prefix(given) is not None:
-            find = partial(services.lists.complete_id, given, seen_by=principal)
+            find = partial(services.lookup.lists.complete_id, given, seen_by=principal)
             parameters[name] = await to_thread.run_sync(find)

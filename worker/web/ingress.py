@@ -121,7 +121,7 @@ class Ingress:
         principal = await to_thread.run_sync(authenticate, self._services, token)
         if principal is None:
             await _refuse(request, token)
-        await to_thread.run_sync(self._services.principals.check, principal, Action.WORKFLOW_RUN)
+        await to_thread.run_sync(self._services.access.principals.check, principal, Action.WORKFLOW_RUN)
         return await to_thread.run_sync(self._inbound_calls.find_for, principal, name)
 
     async def _take(self, request: Request, opened: Called) -> Sent:

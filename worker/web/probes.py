@@ -63,7 +63,8 @@ class Probes:
             return
         principal = await identify(request)
         await to_thread.run_sync(
-            partial(self._services.principals.check_ever, principal, Action.NIGHT_SEE), limiter=self._limiter
+            partial(self._services.access.principals.check_ever, principal, Action.NIGHT_SEE),
+            limiter=self._limiter,
         )
 
     def _look(self) -> dict[str, str]:

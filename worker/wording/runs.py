@@ -8,7 +8,7 @@ from worker.domain.states import RunPurpose
 from worker.wording.shapes import Shape
 
 
-def describe_run(view: Any) -> dict[str, Any]:  # noqa: ANN401  # of `worker.services.views`, above
+def describe_run(view: Any) -> dict[str, Any]:  # noqa: ANN401  # of `worker.services.lookup.views`, above
     """A run with what it used, and what each of its nodes came to; outputs are masked."""
     return {**vars(view.run)} | {
         "used": dict(view.used),

@@ -176,7 +176,8 @@ def _show_console(stage: Stage, services: Services, *, stay: bool) -> None:
     """The link signs in once. Where nobody stays, it waits for who serves the console."""
     settings = services.settings
     actor = f"user:{getpass.getuser()}"
-    link = f"http://{settings.listen}/console/link/{services.sign_ins.make_link(None, actor=actor).expose()}"
+    token = services.access.sign_ins.make_link(None, actor=actor)
+    link = f"http://{settings.listen}/console/link/{token.expose()}"
     if not stay:
         stage.title("See it in a browser")
         stage.say(

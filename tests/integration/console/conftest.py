@@ -36,7 +36,7 @@ class House:
 
     def link(self, name: str | None = None) -> str:
         """The address that signs a browser in, once."""
-        token = self.services.sign_ins.make_link(name, actor="user:test")
+        token = self.services.access.sign_ins.make_link(name, actor="user:test")
         return f"{self.front.url}/console/link/{token.expose()}"
 
     def browser(self, name: str | None = None, *, signed_in: bool = True) -> Browser:
@@ -82,7 +82,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         services.owners.create(connection, "team", actor="test")
     for role in Role:
         owners = ["team"] if role is Role.OWNER else []
-        services.principals.create(role, kind=PrincipalKind.PERSON, roles=[role], owners=owners, actor="test")
+        services.access.principals.create(
+            role, kind=PrincipalKind.PERSON, roles=[role], owners=owners, actor="test"
+        )
     with serve(services) as front:
         yield House(services, front, clock)
     services.close()

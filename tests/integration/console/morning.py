@@ -55,7 +55,7 @@ def make_morning(folder: Path) -> Iterator[Morning]:
         services = organisation.services
         for role in (Role.VIEWER, Role.APPROVER, Role.OPERATOR, Role.OWNER):
             owners = ["sales"] if role is Role.OWNER else []
-            services.principals.create(
+            services.access.principals.create(
                 role, kind=PrincipalKind.PERSON, roles=[role], owners=owners, actor="test"
             )
         with serve(services) as front:

@@ -32,7 +32,7 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Morning]:
 
 @pytest.mark.long
 def test_axe_finds_nothing_serious_on_any_page(morning: Morning, page: Page) -> None:
-    token = morning.services.sign_ins.make_link(None, actor="user:test")
+    token = morning.services.access.sign_ins.make_link(None, actor="user:test")
     page.goto(f"{morning.front.url}/console/sign-in")
     found = judge(page, "/console/sign-in")
     page.goto(f"{morning.front.url}/console/link/{token.expose()}")
@@ -72,7 +72,7 @@ def list_pages(morning: Morning) -> list[str]:
     """Every page that is looked at, with something to look at."""
     rotations = [morning.rotation(item) for item in (TICKETS, SALES, MAIL)]
     real = {
-        "items": [morning.services.views.get_item(SALES).id],
+        "items": [morning.services.lookup.views.get_item(SALES).id],
         "rotations": rotations,
         "workflows": ["sales-sync"],
         "calendar": [f"{morning.clock.now:%Y-%m-%d}"],
@@ -80,7 +80,7 @@ def list_pages(morning: Morning) -> list[str]:
         "owners": ["sales"],
         "owners-digest": ["sales"],
         "owners-leave": ["sales"],
-        "findings": [one.finding.id for one in morning.services.views.list_findings()][:1],
+        "findings": [one.finding.id for one in morning.services.lookup.views.list_findings()][:1],
         "principals": ["viewer"],
     }
     found = []

@@ -19,7 +19,7 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Morning]:
 
 
 def sign_in(morning: Morning, page: Page, name: str) -> None:
-    token = morning.services.sign_ins.make_link(name, actor="user:test")
+    token = morning.services.access.sign_ins.make_link(name, actor="user:test")
     page.goto(f"{morning.front.url}/console/link/{token.expose()}")
 
 

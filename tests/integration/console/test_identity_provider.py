@@ -220,7 +220,7 @@ def test_who_has_no_role_is_told_so_and_stands_in_the_record(house: House) -> No
 def test_who_was_revoked_stays_out(house: House) -> None:
     ada = house.add("ops")
     house.sign_in(ada)
-    house.services.principals.revoke(f"ada-{ada}", actor="test")
+    house.services.access.principals.revoke(f"ada-{ada}", actor="test")
     page = house.sign_in(ada)
     assert (page.status, "revoked" in page.text) == (403, True)
     assert house.rows("session.refuse")[-1].details["why"] == "revoked"

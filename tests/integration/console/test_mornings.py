@@ -313,5 +313,5 @@ def test_what_helps_is_what_its_reader_may_do(
     visitor = Visitor(principal=principal, form_token="", zone=ZoneInfo("UTC"))
     problem = Problem(kind=kind, subject=SALES, id="sales-sync", error=Reason.failed("it failed"))
     way = show_problem(morning.services, problem, visitor).way
-    item_id = morning.services.views.get_item(SALES).id
+    item_id = morning.services.lookup.views.get_item(SALES).id
     assert (way and way.words, way.path if way else "") == (words, path.format(id=item_id))

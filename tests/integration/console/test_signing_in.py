@@ -22,7 +22,7 @@ HOME = "/console/"
 
 
 def test_a_link_signs_in_once(house: House) -> None:
-    token = house.services.sign_ins.make_link("viewer", actor="user:test").expose()
+    token = house.services.access.sign_ins.make_link("viewer", actor="user:test").expose()
     browser = Browser(house.front)
     page = browser.open(f"/console/link/{token}")
     assert (page.status, page.path) == (200, HOME)
@@ -34,7 +34,7 @@ def test_a_link_signs_in_once(house: House) -> None:
 
 
 def test_a_link_and_a_session_end(house: House) -> None:
-    late = house.services.sign_ins.make_link("viewer", actor="user:test").expose()
+    late = house.services.access.sign_ins.make_link("viewer", actor="user:test").expose()
     browser = house.browser("viewer")
     house.clock.now += LINK_LIFETIME
     assert Browser(house.front).open(f"/console/link/{late}").status == 403
@@ -66,12 +66,12 @@ def test_signing_out_ends_the_session_itself(house: House) -> None:
 
 
 def test_who_is_let_in_no_more_is_signed_out_at_once(house: House) -> None:
-    house.services.principals.create(
+    house.services.access.principals.create(
         "leaver", kind=PrincipalKind.PERSON, roles=[Role.VIEWER], owners=[], actor="t"
     )
     browser = house.browser("leaver")
-    link = house.services.sign_ins.make_link("leaver", actor="t").expose()
-    house.services.principals.revoke("leaver", actor="t")
+    link = house.services.access.sign_ins.make_link("leaver", actor="t").expose()
+    house.services.access.principals.revoke("leaver", actor="t")
     assert browser.open(HOME).path == "/console/sign-in"
     assert Browser(house.front).open(f"/console/link/{link}").status == 403
 
@@ -141,7 +141,7 @@ def test_no_other_site_frames_a_page_or_runs_in_it(house: House) -> None:
 
 def test_the_vault_keeps_no_token(house: House) -> None:
     browser = house.browser("viewer")
-    link = house.services.sign_ins.make_link("viewer", actor="user:test").expose()
+    link = house.services.access.sign_ins.make_link("viewer", actor="user:test").expose()
     cookie = browser.client.cookies["nightkey"]
     with house.services.database.read() as connection:
         stored = repr(connection.execute(select(sessions)).all())
@@ -166,7 +166,7 @@ def test_each_page_is_for_whom_the_table_says(house: House, route: APIRoute) -> 
         browser = signed_in(house, role)
         sent = {"Content-Type": "application/x-www-form-urlencoded"}
         answered = browser.client.request(method, path, headers=sent)
-        found = house.services.principals._principals  # as the server finds it
+        found = house.services.access.principals._principals  # as the server finds it
         with house.services.database.read() as connection:
             principal = found.get(connection, role).as_asker()
         is_refused = answered.status_code == 403 and "Not for you" in answered.text

@@ -147,10 +147,10 @@ def test_an_owner_is_renamed_left_and_deleted_by_who_manages_owners(told: House)
     assert "They could read 1 item" in asked.text
     begun = browser.press(asked, "Replace what they could read", to="heirs")
     assert "prod-leaving-password" in begun.text
-    assert services.views.get_item("prod-leaving-password").owners == ("heirs",)
+    assert services.lookup.views.get_item("prod-leaving-password").owners == ("heirs",)
     gone = browser.press(browser.open("/console/owners/heirs"), "Delete", to="team")
     assert (gone.status, "The owner is deleted." in gone.text) == (200, True)
-    assert services.views.get_item("prod-leaving-password").owners == ("team",)
+    assert services.lookup.views.get_item("prod-leaving-password").owners == ("team",)
     viewer = told.browser("viewer").open("/console/owners/other")
     assert not {"Rename", "Delete"} & {button for form in viewer.forms for button in form.buttons}
     assert told.browser("viewer").open("/console/owners-leave/other").status == 403
@@ -213,7 +213,9 @@ def test_a_finding_is_known_with_a_why_or_until_a_day(told: House) -> None:
     assert "I know of it" not in viewer.text
     theirs = told.browser("owner")
     other = [
-        one.finding for one in told.services.views.list_findings() if one.finding.item == "prod-chat-token"
+        one.finding
+        for one in told.services.lookup.views.list_findings()
+        if one.finding.item == "prod-chat-token"
     ]
     assert theirs.open(f"/console/findings/{other[0].id}").status == 404
 
@@ -299,7 +301,7 @@ def test_who_may_do_what_is_shown_to_the_auditor_who_changes_nothing(told: House
 
 
 def test_a_principal_that_was_edited_is_told_of_and_the_others_are_there(told: House) -> None:
-    told.services.principals.create(
+    told.services.access.principals.create(
         "edited", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="t"
     )
     with behind(told.services) as connection:

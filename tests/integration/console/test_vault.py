@@ -69,7 +69,7 @@ def test_an_item_is_added_as_the_guide_says(house: House) -> None:
     assert "It is in the vault" in page.text
     assert "in 90 days" in page.text or "in 3 months" in page.text
     assert VALUE not in page.source
-    item = house.services.views.get_item("prod-guide-api-token")
+    item = house.services.lookup.views.get_item("prod-guide-api-token")
     assert (item.owners, item.policy.mode, item.policy.stated) == (("team",), Mode.NOTIFY, True)
     assert item.expires_at == house.clock.now + timedelta(days=90)
     assert newest(house, "item.create").actor == "person:operator"
@@ -121,7 +121,9 @@ def test_what_is_wrong_is_told_in_the_form_and_no_value_comes_back(
     assert "v" * 2001 not in page.source
     (form,) = [form for form in page.forms if "Add it" in form.buttons]
     assert ("name", given["name"]) in form.fields
-    assert not [one for one in house.services.views.list_items() if getattr(one, "name", "") == given["name"]]
+    assert not [
+        one for one in house.services.lookup.views.list_items() if getattr(one, "name", "") == given["name"]
+    ]
 
 
 def test_a_name_that_is_taken_is_told_while_it_is_typed_and_when_it_is_sent(house: House) -> None:
@@ -167,7 +169,7 @@ def test_a_key_is_shown_once_and_kept_until_its_reader_has_it(house: House) -> N
     assert [form.buttons for form in page.forms if "Sign out" not in form.buttons and form.buttons] == [
         ["I have stored it"]
     ]
-    item = house.services.views.get_item("api-key:portal")
+    item = house.services.lookup.views.get_item("api-key:portal")
     assert kept(house, item.id)
     (pickup,) = [value for form in page.forms for name, value in form.fields if name == "pickup"]
     stranger = signed_in(house, "admin")
@@ -214,7 +216,7 @@ def test_a_value_that_cannot_be_masked_is_asked_about_once(house: House) -> None
     asked = fill(house, browser, name="prod-short-token", value="abc")
     assert (asked.status, "shown as [masked] whole" in asked.text) == (422, True)
     assert browser.press(asked, "Add it", value="abc", short="1").path == f"{ITEMS}/prod-short-token"
-    item = house.services.views.get_item("prod-short-token")
+    item = house.services.lookup.views.get_item("prod-short-token")
     form = browser.open(f"{ITEMS}/{item.id}/value")
     assert browser.press(form, "Make it current", value="ab", expires="30").status == 422
     assert browser.press(form, "Make it current", value="a-longer-one", expires="30").status == 200
@@ -263,7 +265,7 @@ def test_an_item_is_shown_whole_and_without_its_value(house: House) -> None:
     assert done.state in (State.WATCHING, State.RETIRING, State.DONE)
     page = signed_in(house, "auditor").open(f"{ITEMS}/prod-whole-token")
     assert page.status == 200
-    item = house.services.views.get_item(item_id)
+    item = house.services.lookup.views.get_item(item_id)
     for part in explain_policy(item.policy, kind=item.kind, life=item.life):
         assert part.says[1:] in page.text
     assert "<desc" in page.source
@@ -301,7 +303,7 @@ def test_who_may_not_see_an_item_is_told_that_there_is_none(house: House) -> Non
     for path in ("rotate", "check", "emergency", "delete", "first-key", "edit", "value"):
         assert post(browser, f"{ITEMS}/{item_id}/{path}", form_token=token).status_code == 404
     assert "prod-others-token" not in browser.open(ITEMS).source
-    assert house.services.views.get_item(item_id)
+    assert house.services.lookup.views.get_item(item_id)
 
 
 @pytest.mark.parametrize("path", ["rotate", "check", "emergency", "delete", "edit", "value", "first-key"])
@@ -310,7 +312,7 @@ def test_who_only_looks_does_nothing(house: House, path: str) -> None:
     browser = signed_in(house, "viewer")
     token = form_token(browser.open(ITEMS))
     assert post(browser, f"{ITEMS}/{item_id}/{path}", form_token=token).status_code == 403
-    assert house.services.views.get_item(item_id).version == 1
+    assert house.services.lookup.views.get_item(item_id).version == 1
 
 
 def test_a_new_value_is_current_at_once(house: House) -> None:
@@ -325,7 +327,7 @@ def test_a_new_value_is_current_at_once(house: House) -> None:
     taken = browser.press(page, "Make it current", value=VALUE + "2", expires="30")
     assert taken.path == f"{ITEMS}/prod-given-token"
     assert "The new value is current" in taken.text
-    item = house.services.views.get_item(item_id)
+    item = house.services.lookup.views.get_item(item_id)
     assert (item.version, item.expires_at) == (2, house.clock.now + timedelta(days=30))
     assert newest(house, "item.update").actor == "person:owner"
 
@@ -340,13 +342,13 @@ def test_a_change_is_of_what_was_shown(house: House) -> None:
         page, "Change it", lead="7d", lifetime="60d", owner=["team", "others"], expires="never"
     )
     assert (changed.path, "It is changed" in changed.text) == (f"{ITEMS}/prod-edited-token", True)
-    item = house.services.views.get_item(item_id)
+    item = house.services.lookup.views.get_item(item_id)
     assert (item.policy.lead, item.policy.lifetime) == (timedelta(days=7), timedelta(days=60))
     assert (set(item.owners), item.expires_at) == ({"team", "others"}, None)
     late = browser.press(page, "Change it", lead="9d")
     assert late.status in (409, 412)
     assert "not as you have seen it" in late.text
-    assert house.services.views.get_item(item_id).policy.lead == timedelta(days=7)
+    assert house.services.lookup.views.get_item(item_id).policy.lead == timedelta(days=7)
 
 
 def test_where_a_value_is_sent_takes_an_admin(house: House) -> None:
@@ -363,7 +365,7 @@ def test_where_a_value_is_sent_takes_an_admin(house: House) -> None:
     assert (broken.status, "This is not JSON" in broken.text) == (422, True)
     changed = admin.press(page, "Change it", settings='{"length": 20}', target="crm")
     assert changed.status == 200, changed.text
-    policy = house.services.views.get_item(item_id).policy
+    policy = house.services.lookup.views.get_item(item_id).policy
     assert (policy.settings, policy.target) == ({"length": 20}, "crm")
 
 
@@ -384,14 +386,14 @@ def test_every_part_of_a_plan_is_changed_and_shown_as_it_is(house: House) -> Non
     }
     changed = browser.press(page, "Change it", **filled, answers="5", spread="1d", approval="3d")
     assert "It is changed" in changed.text, changed.text
-    policy = house.services.views.get_item(item_id).policy
+    policy = house.services.lookup.views.get_item(item_id).policy
     assert (len(policy.windows), len(policy.freezes), policy.thresholds) == (2, 1, (30, 7))
     assert (policy.canary, policy.expiry_first, policy.answers) == ("auto", True, 5)
     assert (policy.spread, policy.approval) == (timedelta(days=1), timedelta(days=3))
     page = browser.open(f"{ITEMS}/{item_id}/edit")
     assert "Nothing was to be changed" in browser.press(page, "Change it").text
     browser.press(page, "Change it", windows="", freezes="none", canary="")
-    policy = house.services.views.get_item(item_id).policy
+    policy = house.services.lookup.views.get_item(item_id).policy
     assert (policy.windows, policy.freezes, policy.canary, policy.thresholds) == ((), (), None, (30, 7))
 
 
@@ -427,7 +429,7 @@ def test_four_eyes_are_an_admins_to_change(house: House) -> None:
     assert (refused.status, "item.redirect" in refused.text) == (403, True)
     admin = signed_in(house, "admin")
     assert admin.press(admin.open(f"{ITEMS}/{item_id}/edit"), "Change it", four_eyes="yes").status == 200
-    assert house.services.views.get_item(item_id).policy.four_eyes
+    assert house.services.lookup.views.get_item(item_id).policy.four_eyes
 
 
 def test_who_may_not_approve_is_told_so_where_nobody_would_be_asked(house: House) -> None:
@@ -446,7 +448,7 @@ def test_a_replacement_is_asked_for_by_a_button(house: House) -> None:
     asked = browser.press(page, "Replace it now")
     assert "Its replacement is begun" in asked.text
     (rotation,) = [
-        one for one in house.services.views.list_rotations() if getattr(one, "item_id", "") == item_id
+        one for one in house.services.lookup.views.list_rotations() if getattr(one, "item_id", "") == item_id
     ]
     assert getattr(rotation, "asked_by", "") == "person:operator"
     twice = browser.press(page, "Replace it now")
@@ -479,7 +481,7 @@ def test_in_a_hurry_it_says_who_is_hurt(house: House) -> None:
     asked = browser.press(page, "Somebody else knows it: revoke it now")
     assert "the old value is revoked" in asked.text
     (rotation,) = [
-        one for one in house.services.views.list_rotations() if getattr(one, "item_id", "") == item_id
+        one for one in house.services.lookup.views.list_rotations() if getattr(one, "item_id", "") == item_id
     ]
     assert getattr(rotation, "emergency", False)
 
@@ -553,7 +555,7 @@ def test_any_name_has_its_page_and_is_shown_as_text(house: House, name: str) -> 
     assert (page.status, name in page.text) == (200, True)
     assert page.title == f"{name} · Nightkey"
     assert "<img src=x>" not in page.source + listed.source
-    assert browser.open(f"{ITEMS}/{house.services.views.get_item(name).id}/edit").status == 200
+    assert browser.open(f"{ITEMS}/{house.services.lookup.views.get_item(name).id}/edit").status == 200
 
 
 def test_the_form_has_the_name_that_somebody_came_to_add(house: House) -> None:
@@ -572,7 +574,7 @@ def test_pages_tell_what_is_missing(house: House) -> None:
 
 
 def test_what_a_service_does_here_carries_its_name(house: House) -> None:
-    house.services.principals.create(
+    house.services.access.principals.create(
         "bot", kind=PrincipalKind.SERVICE, roles=[Role.OPERATOR], owners=[], actor="t"
     )
     assert fill(house, signed_in(house, "bot"), name="prod-by-a-bot-token").status == 200

@@ -127,7 +127,7 @@ def test_an_owner_finds_what_is_theirs(house: House) -> None:
 
 
 def ids(house: House, *numbers: int) -> list[str]:
-    return [house.services.views.get_item(f"prod-many-{number:03}-token").id for number in numbers]
+    return [house.services.lookup.views.get_item(f"prod-many-{number:03}-token").id for number in numbers]
 
 
 def press(house: House, who: str, button: str, chosen: list[str], what: str) -> tuple[Any, Page]:
@@ -141,10 +141,10 @@ def test_several_get_another_owner_after_a_look(house: House) -> None:
     browser, page = press(house, "operator", "Give them another owner", chosen, "owner")
     asked = browser.press(page, "Show what will happen", owner=["others"])
     assert asked.text.count("owners: team -> others") == 3
-    assert house.services.views.get_item(chosen[0]).owners == ("team",)  # nothing has happened yet
+    assert house.services.lookup.views.get_item(chosen[0]).owners == ("team",)  # nothing has happened yet
     done = browser.press(asked, "Give another owner to 3 items")
     assert "3 items done" in done.text
-    assert [house.services.views.get_item(one).owners for one in chosen] == [("others",)] * 3
+    assert [house.services.lookup.views.get_item(one).owners for one in chosen] == [("others",)] * 3
 
 
 def test_each_label_is_a_word_that_can_be_taken_away(house: House) -> None:
@@ -177,7 +177,7 @@ def test_several_get_other_labels_after_a_look(house: House) -> None:
     done = browser.press(asked, "Change the labels of 2 items")
     assert "2 items done" in done.text
     for one in chosen:
-        assert join_line(house.services.views.get_item(one).labels) == 'env=test, note="a, b"'
+        assert join_line(house.services.lookup.views.get_item(one).labels) == 'env=test, note="a, b"'
     house.services.items.updates.update(chosen[0], ItemChange(labels={"env": "prod"}), actor="test")
     house.services.items.updates.update(chosen[1], ItemChange(labels={"env": "prod"}), actor="test")
 
@@ -192,7 +192,8 @@ def test_labels_are_edited_in_one_line(house: House) -> None:
     assert 'note=a, "b"' in changed.text
     again = browser.press(browser.open(path), "Change it")
     assert (
-        join_line(house.services.views.get_item("prod-many-041-token").labels) == 'note="a, ""b""", number=41'
+        join_line(house.services.lookup.views.get_item("prod-many-041-token").labels)
+        == 'note="a, ""b""", number=41'
     )
     assert "othing" in again.text
     house.services.items.updates.update("prod-many-041-token", ItemChange(labels={"env": "prod"}), actor="test")
@@ -208,7 +209,7 @@ def test_what_stands_in_the_way_of_one_is_no_matter_to_the_others(house: House) 
     assert asked.text.count("there is no item") == 2
     done = browser.press(asked, "Change the plan of 2 items")
     assert "2 items done" in done.text
-    assert house.services.views.get_item(chosen[0]).policy.lead == timedelta(days=10)
+    assert house.services.lookup.views.get_item(chosen[0]).policy.lead == timedelta(days=10)
     contradicts = browser.press(page, "Show what will happen", lifetime="5d", lead="10d")
     assert "Nothing of it can be done" in contradicts.text
 
@@ -227,7 +228,7 @@ def test_a_window_is_given_to_several_and_nobody_is_overruled(house: House) -> N
     done = browser.press(asked, "Change the plan of 3 items")
     assert "2 items done, 1 not" in done.text
     assert "not as you have seen it" in done.text
-    first, second = (house.services.views.get_item(one).policy for one in chosen[:2])
+    first, second = (house.services.lookup.views.get_item(one).policy for one in chosen[:2])
     assert (first.windows, second.windows) == (("0 5 * * * for 1h in UTC",), (window,))
     assert second.thresholds == (9, 3)
     again = browser.press(page, "Show what will happen", windows=window, item=chosen[1:])
@@ -245,7 +246,7 @@ def test_approvals_are_not_done_away_with_at_once_either(house: House) -> None:
     sent = {"form_token": token_of(asked), "what": "plan", "mode": "auto", "item": chosen[0]}
     tried = browser.client.post(f"{ITEMS}-at-once/do", data=sent)
     assert "nobody is asked before it is replaced" in tried.text
-    assert house.services.views.get_item(chosen[0]).policy.mode == "approve"
+    assert house.services.lookup.views.get_item(chosen[0]).policy.mode == "approve"
 
 
 def token_of(page: Page) -> str:
@@ -276,7 +277,7 @@ def test_several_are_replaced_at_once(house: House) -> None:
             ),
             actor="test",
         )
-    chosen = [house.services.views.get_item(f"prod-made-{number}-token").id for number in (1, 2)]
+    chosen = [house.services.lookup.views.get_item(f"prod-made-{number}-token").id for number in (1, 2)]
     browser, page = press(house, "operator", "Replace them", chosen, "rotate")
     assert "it is replaced now" in page.text
     assert "it waits for somebody else's approval" in page.text
@@ -301,7 +302,7 @@ def test_nobody_changes_at_once_what_they_may_not_change_alone(house: House) -> 
         f"{ITEMS}-at-once/do", data={"form_token": token, "what": "plan", "lead": "3d", "item": [theirs]}
     )
     assert "you may not do this" in tried.text
-    assert house.services.views.get_item(theirs).policy.lead == timedelta(days=14)
+    assert house.services.lookup.views.get_item(theirs).policy.lead == timedelta(days=14)
 
 
 def test_nothing_chosen_says_so(house: House) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from vaultcore.named_policies import NamedPolicies
 from worker.services.core import Core
 from worker.services.items.copies import Copies
 from worker.services.items.creation import ItemCreation
@@ -22,7 +21,7 @@ class ItemsRoom:
     views: ItemViews
 
 
-def build_items(core: Core, *, rotation: RotationRoom, named_policies: NamedPolicies) -> ItemsRoom:
+def build_items(core: Core, *, rotation: RotationRoom) -> ItemsRoom:
     database, clock = core.database, core.clock
     vault, versions, audit, references = core.vault, core.versions, core.audit, core.references
     copies = Copies(vault=vault)
@@ -47,7 +46,7 @@ def build_items(core: Core, *, rotation: RotationRoom, named_policies: NamedPoli
             checks=UpdateChecks(
                 versions=versions,
                 references=references,
-                named_policies=named_policies,
+                named_policies=core.named_policies,
                 copies=copies,
                 audit=audit,
             ),
@@ -61,7 +60,7 @@ def build_items(core: Core, *, rotation: RotationRoom, named_policies: NamedPoli
             vault=vault,
             versions=versions,
             references=references,
-            named_policies=named_policies,
+            named_policies=core.named_policies,
             copies=copies,
         ),
     )

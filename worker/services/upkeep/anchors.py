@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from vaultcore.audit import Anchor, AuditLog, Head, Verification
+from vaultcore.audit import Anchor, AuditLog, LogHead, Verification
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from worker.home import ANCHORS_FILE as ANCHORS_FILE  # noqa: PLC0414  # it is named with what writes it
@@ -39,7 +39,7 @@ class Anchors:
         """Signs today's head and appends it, on the disk; the line is also what to keep elsewhere."""
         return self._append(self.read_head(), sync=True)
 
-    def anchor_quietly(self, head: Head) -> None:
+    def anchor_quietly(self, head: LogHead) -> None:
         """After a change that is committed, and left the log at that head: it stands, whatever becomes of its
         anchor. Not waited for: a machine that loses its power may forget the anchor, and the change is still
         there.

@@ -75,14 +75,16 @@ class AskedRoute(APIRoute):
             principal = await identify(request)
             if action in KEY_NEEDED and services.keyring.is_restricted:
                 raise NoKeyError
-            await to_thread.run_sync(partial(services.principals.check_ever, principal, action))
+            await to_thread.run_sync(partial(services.access.principals.check_ever, principal, action))
             request.state.principal = principal
             await complete_path(request, services, principal)
             read = await _with_body(request, request.app.state.limits)
             read.parse(takes_any=self.body_field is not None)
             answer = partial(_answer, handle)
             answered = (
-                await answer_once(read, services.requests, principal, answer) if once else await answer(read)
+                await answer_once(read, services.access.requests, principal, answer)
+                if once
+                else await answer(read)
             )
             answered.headers.setdefault("Cache-Control", "no-store")
             return answered

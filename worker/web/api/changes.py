@@ -65,7 +65,7 @@ class ForeseenItems(BaseModel):
 @router.post("/preview", **asks(Action.ITEM_UPDATE))
 def foresee(request: Request, principal: Asker, wanted: ForeseenChange) -> ForeseenItems:
     """What the change would do to each; nothing is changed."""
-    at_once = services_of(request).items_at_once
+    at_once = services_of(request).bulk.items_at_once
     found, unread = at_once.select(principal, wanted.items, wanted.where.wanted)
     outcomes = at_once.foresee(principal, list(found), wanted.change.wanted)
     return ForeseenItems(items=[_show(one) for one in outcomes], unread=[str(one) for one in unread])
@@ -75,7 +75,7 @@ def foresee(request: Request, principal: Asker, wanted: ForeseenChange) -> Fores
 def change(request: Request, principal: Asker, wanted: WantedChange) -> list[ChangedItemOfMany]:
     """All of them or, where one is refused or has been changed meanwhile, none."""
     seen = {item_id: frozenset({revision}) for item_id, revision in wanted.seen.items()}
-    changed = services_of(request).items_at_once.change(principal, seen, wanted.change.wanted)
+    changed = services_of(request).bulk.items_at_once.change(principal, seen, wanted.change.wanted)
     return [_show(one) for one in changed]
 
 

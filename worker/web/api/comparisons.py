@@ -48,7 +48,7 @@ class WantedItems(BaseModel):
 def list_comparisons(request: Request, response: Response, principal: Asker) -> list[ShownComparison]:
     """Those that wait for a person first; none: this vault was not restored."""
     services = services_of(request)
-    seen = services.lists.find_seen(principal)
+    seen = services.lookup.lists.find_seen(principal)
     found = leave_out(services.rotation.comparison.list_all(), response)
     return [
         ShownComparison(**describe_comparison(one)) for one in found if seen is None or one.item_id in seen.ids
@@ -67,7 +67,7 @@ def compare(request: Request, wanted: WantedItems) -> list[ComparedItem]:
 def accept(request: Request, principal: Asker, item: str) -> ComparedItem:
     """Answers for an item that differs: Nightkey goes on with what the vault holds."""
     services = services_of(request)
-    found = services.principals.find_item(principal, item, Action.ROTATION_ANSWER)
+    found = services.access.principals.find_item(principal, item, Action.ROTATION_ANSWER)
     return _show(services.rotation.comparison.accept(found.id, actor=principal.actor))
 
 

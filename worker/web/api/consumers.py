@@ -83,8 +83,8 @@ def test(request: Request, principal: Asker, workflow: str, wanted: WantedTest) 
     """Really executes it, or one node of it, as a test: that proves no production run."""
     services = services_of(request)
     if wanted.context is not None:
-        services.principals.check(principal, Action.WORKFLOW_APPLY)
-    found, runs = services.views.view_workflow(workflow).workflow, services.runs.runs
+        services.access.principals.check(principal, Action.WORKFLOW_APPLY)
+    found, runs = services.lookup.views.view_workflow(workflow).workflow, services.runs.runs
     if wanted.node is None:
         outcome = runs.test_workflow(found, overrides={}, context=wanted.context, actor=principal.actor)
         return WorkflowTest(**describe_test(outcome))

@@ -75,8 +75,8 @@ class ShownDeeds(BaseModel):
 def foresee_rotations(request: Request, principal: Asker, meant: MeantRotations) -> ShownDeeds:
     """What asking for a rotation of each would do; nothing is opened."""
     services = services_of(request)
-    found, unread = services.items_at_once.select(principal, meant.items, meant.where.wanted)
-    foreseen = services.deeds_at_once.foresee_rotations(
+    found, unread = services.bulk.items_at_once.select(principal, meant.items, meant.where.wanted)
+    foreseen = services.bulk.deeds_at_once.foresee_rotations(
         principal, list(found), emergency=meant.emergency, in_freeze=meant.in_freeze
     )
     return _show(foreseen, unread)
@@ -86,8 +86,8 @@ def foresee_rotations(request: Request, principal: Asker, meant: MeantRotations)
 def foresee_deletions(request: Request, principal: Asker, meant: MeantItems) -> ShownDeeds:
     """What deleting them would do, in the order in which it can be done; nothing is deleted."""
     services = services_of(request)
-    found, unread = services.items_at_once.select(principal, meant.items, meant.where.wanted)
-    return _show(services.deeds_at_once.foresee_deletions(principal, list(found)), unread)
+    found, unread = services.bulk.items_at_once.select(principal, meant.items, meant.where.wanted)
+    return _show(services.bulk.deeds_at_once.foresee_deletions(principal, list(found)), unread)
 
 
 @router.post("/deletions", tags=["items"], **asks(Action.ITEM_DELETE))
@@ -96,7 +96,7 @@ def delete(request: Request, principal: Asker, meant: MeantDeletion) -> list[str
     gone.
     """
     seen = {item_id: frozenset({revision}) for item_id, revision in meant.seen.items()}
-    return services_of(request).deeds_at_once.delete(principal, seen)
+    return services_of(request).bulk.deeds_at_once.delete(principal, seen)
 
 
 def _show(foreseen: list[ForeseenDeed], unread: list[Any]) -> ShownDeeds:

@@ -139,7 +139,7 @@ class WholeWorkflow(BaseModel):
 @router.get("/workflows", **asks(Action.WORKFLOW_SEE))
 def list_workflows(request: Request, response: Response) -> list[WorkflowRow]:
     """All, by name, with where each runs and what it uses."""
-    found = leave_out(services_of(request).views.list_workflows(), response)
+    found = leave_out(services_of(request).lookup.views.list_workflows(), response)
     return [WorkflowRow(**describe_listed_workflow(one)) for one in found]
 
 
@@ -167,7 +167,7 @@ def lint(request: Request, given: GivenFiles) -> list[AppliedDocument]:
 @router.get("/workflows/{workflow:name}", **asks(Action.WORKFLOW_SEE))
 def get_workflow(request: Request, workflow: str) -> WholeWorkflow:
     """A workflow with its document, what it uses, and its last runs."""
-    return WholeWorkflow(**describe_whole_workflow(services_of(request).views.view_workflow(workflow)))
+    return WholeWorkflow(**describe_whole_workflow(services_of(request).lookup.views.view_workflow(workflow)))
 
 
 def _show(one: Applied | Exception) -> AppliedDocument:

@@ -81,7 +81,7 @@ def list_findings(
     request: Request, response: Response, principal: Asker, query: Annotated[FindingQuery, Query()]
 ) -> list[ShownFinding]:
     """Open ones that the principal may see, oldest first unless `sort` says otherwise."""
-    page = services_of(request).lists.page_findings(query.wanted, query.page, seen_by=principal)
+    page = services_of(request).lookup.lists.page_findings(query.wanted, query.page, seen_by=principal)
     return [_show(one) for one in give_page(page, request, response)]
 
 
@@ -104,8 +104,8 @@ def snooze(request: Request, principal: Asker, finding_id: str, later: Later) ->
 def _check(request: Request, principal: Principal, finding_id: str) -> None:
     """404 for one that there is not, or that the principal may not even see."""
     services = services_of(request)
-    found = services.views.get_finding(finding_id)
-    services.principals.check_about(principal, found.item_id, Action.FINDING_QUIET)
+    found = services.lookup.views.get_finding(finding_id)
+    services.access.principals.check_about(principal, found.item_id, Action.FINDING_QUIET)
 
 
 def _show(one: ListedFinding) -> ShownFinding:

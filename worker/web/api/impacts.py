@@ -61,7 +61,7 @@ def get_impact(
     target: Annotated[str | None, Query(max_length=600)] = None,
 ) -> ShownImpact:
     """Of an item, by name or id, or of a target system: one of both."""
-    impacts = services_of(request).impacts
+    impacts = services_of(request).bulk.impacts
     if item is not None and target is None:
         return ShownImpact(**describe_impact(impacts.of_item(principal, item)))
     if target is not None and item is None:

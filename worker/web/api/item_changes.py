@@ -110,7 +110,7 @@ def list_items(
     request: Request, response: Response, principal: Asker, query: Annotated[ItemQuery, Query()]
 ) -> list[ItemRow]:
     """The items that the principal may see, by name unless `sort` says otherwise. `copy_of` is an id here."""
-    page = services_of(request).lists.page_items(query.wanted, query.page, seen_by=principal)
+    page = services_of(request).lookup.lists.page_items(query.wanted, query.page, seen_by=principal)
     return [
         ItemRow(**describe_item(one.item, copy_of=one.item.policy.copy_of))
         for one in give_page(page, request, response)
@@ -121,9 +121,9 @@ def list_items(
 def make_item(request: Request, principal: Asker, new: WantedItem) -> KeptItem:
     """A new item with its value and its plan. One whose name begins with `api-key:` generates its value."""
     services, given = services_of(request), _value(new)
-    services.principals.check(principal, Action.ITEM_CREATE, owners=new.owners)
+    services.access.principals.check(principal, Action.ITEM_CREATE, owners=new.owners)
     _check_target(request, principal, new.target, new.owners)
-    with services.principals.without_names(principal):
+    with services.access.principals.without_names(principal):
         created, first = services.items.creation.create(
             new.name,
             read_value=None if given is None else lambda: given,
@@ -144,12 +144,12 @@ def change_item(
 ) -> UpdatedItem:
     """What is given, all at once or nothing. A new secret is a new version, current at once."""
     services, named, value = services_of(request), change.model_fields_set, _value(change)
-    found = services.principals.find_item(principal, item, Action.ITEM_UPDATE)
+    found = services.access.principals.find_item(principal, item, Action.ITEM_UPDATE)
     if value is not None:
-        services.principals.check(principal, Action.ITEM_REPLACE, owners=found.owners)
+        services.access.principals.check(principal, Action.ITEM_REPLACE, owners=found.owners)
     _check_target(request, principal, change.target, found.owners)
     wanted = replace(change.wanted, name=change.name if "name" in named else None)
-    updated = services.principals.update_item(principal, found, wanted, value=value, expected=seen)
+    updated = services.access.principals.update_item(principal, found, wanted, value=value, expected=seen)
     show_revision(revision_of_item(updated.item), response)
     warned = services.items.views.warn(updated.item, [] if value is None else [value])
     return UpdatedItem(
@@ -168,4 +168,4 @@ def _value(given: ItemParts) -> Secret | None:
 
 def _check_target(request: Request, principal: Principal, target: PolicyTarget, owners: Any) -> None:  # noqa: ANN401
     if target.model_fields_set:
-        services_of(request).principals.check(principal, Action.ITEM_REDIRECT, owners=owners)
+        services_of(request).access.principals.check(principal, Action.ITEM_REDIRECT, owners=owners)

@@ -28,6 +28,6 @@ class CheckedItem(BaseModel):
 def check(request: Request, principal: Asker, item: str) -> CheckedItem:
     """Logs in at its target with the current value, and changes nothing there. A refusal is a finding."""
     services = services_of(request)
-    found = services.principals.find_item(principal, item, Action.ITEM_CHECK)
+    found = services.access.principals.find_item(principal, item, Action.ITEM_CHECK)
     checked = services.rotation.credential_checks.check_now(found.id, actor=principal.actor)
     return CheckedItem(**describe_answer(checked))

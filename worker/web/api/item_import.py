@@ -60,7 +60,7 @@ def import_items(request: Request, principal: Asker, arriving: ArrivingItems) ->
     whether there is one.
     """
     services = services_of(request)
-    services.principals.check(principal, Action.ITEM_CREATE)
+    services.access.principals.check(principal, Action.ITEM_CREATE)
     contents = sort_out(read_entries(arriving.items, now=services.clock()))
     judged = list(
         services.upkeep.item_import.take_in(

@@ -206,7 +206,7 @@ class ChangedPolicy(ItemPolicy):
 @router.get("/items/{item:name}", **asks(Action.ITEM_SEE))
 def get_item(request: Request, response: Response, principal: Asker, item: str) -> WholeItem:
     """An item with its policy, its versions and who uses it."""
-    found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
+    found = services_of(request).access.principals.find_item(principal, item, Action.ITEM_SEE)
     show_revision(revision_of_item(found), response)
     return WholeItem(**show_whole(request, found))
 
@@ -215,14 +215,14 @@ def get_item(request: Request, response: Response, principal: Asker, item: str) 
 def list_policies(request: Request, response: Response, principal: Asker) -> list[ItemPolicy]:
     """Of all items that the principal may see, by name."""
     services = services_of(request)
-    found = leave_out(services.views.list_items(), response)
+    found = leave_out(services.lookup.views.list_items(), response)
     names = {item.id: item.name for item in found}
-    return [_show(item, names) for item in found if services.principals.sees(principal, item.owners)]
+    return [_show(item, names) for item in found if services.access.principals.sees(principal, item.owners)]
 
 
 @router.get("/policies/{item:name}", tags=["policies"], **asks(Action.ITEM_SEE))
 def get_policy(request: Request, response: Response, principal: Asker, item: str) -> ItemPolicy:
-    found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
+    found = services_of(request).access.principals.find_item(principal, item, Action.ITEM_SEE)
     show_revision(revision_of_item(found), response)
     return _show(services_of(request).items.views.view(found.id).item, _name_original(request, found))
 
@@ -234,7 +234,7 @@ def redirect(
     """Its rotator, the rotator's settings, its target: as good as reading the value, so an item's owner may
     not.
     """
-    found = services_of(request).principals.find_item(principal, item, Action.ITEM_REDIRECT)
+    found = services_of(request).access.principals.find_item(principal, item, Action.ITEM_REDIRECT)
     updated = _change(request, found, change_of(wanted), principal, seen)
     show_revision(revision_of_item(updated.item), response)
     return _show_change(request, updated)
@@ -247,7 +247,7 @@ def change_plan(
     """When and how it is rotated; where its value is sent takes `…/target`. With mode `auto` in place of
     another nobody is asked any more: that takes who may approve.
     """
-    found = services_of(request).principals.find_item(principal, item, Action.ITEM_UPDATE)
+    found = services_of(request).access.principals.find_item(principal, item, Action.ITEM_UPDATE)
     updated = _change(request, found, PolicyChange(parts=given_in(plan)), principal, seen)
     show_revision(revision_of_item(updated.item), response)
     return _show_change(request, updated)
@@ -267,7 +267,7 @@ def _change(
     request: Request, item: Item, change: PolicyChange, principal: Principal, seen: Expected | None
 ) -> Updated:
     wanted = ItemChange(policy=change)
-    return services_of(request).principals.update_item(principal, item, wanted, expected=seen)
+    return services_of(request).access.principals.update_item(principal, item, wanted, expected=seen)
 
 
 def _show_change(request: Request, updated: Updated) -> ChangedPolicy:
@@ -286,7 +286,7 @@ def _name_original(request: Request, item: Item) -> dict[str, str]:
     """The name of the item of which it is a copy, by its id, as long as there is one."""
     of = item.policy.copy_of
     with suppress(NotFoundError):
-        return {} if of is None else {of: services_of(request).views.get_item(of).name}
+        return {} if of is None else {of: services_of(request).lookup.views.get_item(of).name}
     return {}
 
 
@@ -302,5 +302,5 @@ def _show_policy(item: Item, names: Mapping[str, str]) -> ShownPolicy:
 def show_whole(request: Request, item: Item) -> dict[str, Any]:
     services = services_of(request)
     view = services.items.views.view(item.id)
-    harm = list_harm(view.item, services.views.list_consumers(view.item))
+    harm = list_harm(view.item, services.lookup.views.list_consumers(view.item))
     return describe_whole_item(view, services.clock()) | {"harm": harm}

@@ -33,4 +33,6 @@ class CheckedKey(BaseModel):
 def check_key(request: Request, principal: Asker, presented: PresentedKey) -> CheckedKey:
     """Whose it is, and which version. That counts as a use of it."""
     key = Secret(presented.key.get_secret_value())
-    return CheckedKey(**describe_presented(key, services_of(request).principals.check_key(principal, key)))
+    return CheckedKey(
+        **describe_presented(key, services_of(request).access.principals.check_key(principal, key))
+    )

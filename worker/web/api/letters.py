@@ -60,7 +60,7 @@ def preview_digest(request: Request, principal: Asker, name: str, at: Time | Non
     """What the owner would read after the next night, or after one at that time; nothing is written or sent."""
     services = services_of(request)
     owner = services.notices.address_book.get(name)
-    services.principals.check(principal, Action.ITEM_SEE, owners=[owner.name])
+    services.access.principals.check(principal, Action.ITEM_SEE, owners=[owner.name])
     previews = services.night.digest_preview
     night = previews.find_night(at)
     message = previews.preview(owner.name, night)

@@ -113,14 +113,14 @@ class WholePolicy(PolicyRow):
 @router.get("/metadata", **asks(Action.METADATA_SEE))
 def export_metadata(request: Request, principal: Asker) -> VaultMetadata:
     """What there is, as files in git have it. It takes who may see all items."""
-    exported = services_of(request).metadata.export(principal)
+    exported = services_of(request).bulk.metadata.export(principal)
     return VaultMetadata(**to_plain(exported.document), unread=len(exported.errors))
 
 
 @router.post("/metadata/plan", **asks(Action.METADATA_SEE))
 def plan_metadata(request: Request, principal: Asker, wanted: WantedMetadata) -> PlannedMetadata:
     """What would be done; nothing is."""
-    plan = services_of(request).metadata.plan(_document(wanted), prune=wanted.prune, principal=principal)
+    plan = services_of(request).bulk.metadata.plan(_document(wanted), prune=wanted.prune, principal=principal)
     return PlannedMetadata.model_validate(describe_metadata_plan(plan))
 
 
@@ -128,26 +128,26 @@ def plan_metadata(request: Request, principal: Asker, wanted: WantedMetadata) ->
 def apply_metadata(request: Request, principal: Asker, wanted: MarkedMetadata) -> AppliedMetadata:
     """Does what the plan with that mark says, and nothing else; 409 where it would be another by now."""
     services = services_of(request)
-    applied = services.metadata.apply(
+    applied = services.bulk.metadata.apply(
         _document(wanted),
         prune=wanted.prune,
         skip_missing=wanted.skip_missing,
         seen=wanted.mark,
         principal=principal,
     )
-    return AppliedMetadata.model_validate(describe_applied(applied, services.views.find_unreached()))
+    return AppliedMetadata.model_validate(describe_applied(applied, services.lookup.views.find_unreached()))
 
 
 @router.get("/named-policies", tags=["policies"], **asks(Action.METADATA_SEE))
 def list_named_policies(request: Request, response: Response) -> list[PolicyRow]:
     """With the number of items that follow each."""
-    found = leave_out(services_of(request).metadata.list_policies(), response)
+    found = leave_out(services_of(request).bulk.metadata.list_policies(), response)
     return [PolicyRow.model_validate(describe_named_policy(one, items=items)) for one, items in found]
 
 
 @router.get("/named-policies/{name:name}", tags=["policies"], **asks(Action.METADATA_SEE))
 def get_named_policy(request: Request, name: str) -> WholePolicy:
-    found = services_of(request).metadata.get_policy(name)
+    found = services_of(request).bulk.metadata.get_policy(name)
     return WholePolicy.model_validate(describe_whole_policy(found.policy, followers=found.followers))
 
 

@@ -48,7 +48,7 @@ def test_node(request: Request, principal: Asker, wanted: NodeTest) -> TestedNod
     services = services_of(request)
     node = services.runs.node_tests.read(wanted.node)
     if node.items:
-        services.principals.check(principal, Action.WORKFLOW_APPLY)
+        services.access.principals.check(principal, Action.WORKFLOW_APPLY)
     if wanted.authorization_id is not None:
         raise NotFoundError(
             "authorization_id: there is none of that id, since there are none here: leave it out"

@@ -65,15 +65,15 @@ def list_notices(
     request: Request, response: Response, principal: Asker, query: Annotated[NoticeQuery, Query()]
 ) -> list[ShownNotice]:
     """Newest first unless `sort` says otherwise. Owners see what they were told."""
-    page = services_of(request).lists.page_notices(query.wanted, query.page, seen_by=principal)
+    page = services_of(request).lookup.lists.page_notices(query.wanted, query.page, seen_by=principal)
     return [_show(one) for one in give_page(page, request, response)]
 
 
 @router.get("/{notice_id}", **asks(Action.NOTICE_SEE))
 def get_notice(request: Request, principal: Asker, notice_id: str) -> ShownNotice:
     services = services_of(request)
-    found = services.views.get_notice(notice_id)
-    if not services.principals.may(principal, Action.NOTICE_SEE, owners=[found.owner]):
+    found = services.lookup.views.get_notice(notice_id)
+    if not services.access.principals.may(principal, Action.NOTICE_SEE, owners=[found.owner]):
         raise NotFoundError(f"there is no notice {notice_id[:60]!r} that you may see")
     return _show(found)
 
@@ -83,7 +83,7 @@ def retry(request: Request, notice_id: str) -> ShownNotice:
     """Tries it again where it was not taken; who has it gets it no second time."""
     services = services_of(request)
     services.notices.delivery.retry(notice_id)
-    return _show(services.views.get_notice(notice_id))
+    return _show(services.lookup.views.get_notice(notice_id))
 
 
 def _show(notice: Notice) -> ShownNotice:

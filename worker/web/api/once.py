@@ -14,7 +14,7 @@ from starlette.responses import Response
 from vaultcore.access import Principal
 from vaultcore.errors import NightkeyError
 from worker.log import get_logger
-from worker.services.requests import Requests, StoredAnswer
+from worker.services.access.requests import Requests, StoredAnswer
 from worker.web.answers import HttpProblem
 from worker.web.api.errors import find_status
 

@@ -100,7 +100,7 @@ class ChangedOwner(BaseModel):
 
 @router.get("", **asks(Action.OWNER_SEE))
 def list_owners(request: Request, response: Response) -> list[ShownOwner]:
-    return [_show(one) for one in leave_out(services_of(request).views.list_owners(), response)]
+    return [_show(one) for one in leave_out(services_of(request).lookup.views.list_owners(), response)]
 
 
 @router.post("", status_code=201, **asks(Action.OWNER_MANAGE))
@@ -130,7 +130,7 @@ def update_owner(
 ) -> WarnedOwner:
     """Their time zone, quiet hours and deputy; routes, which lead notices somewhere, take more."""
     services, given = services_of(request), change.model_fields_set
-    services.principals.check(principal, Action.OWNER_UPDATE, owners=[name])
+    services.access.principals.check(principal, Action.OWNER_UPDATE, owners=[name])
     quiet = None if change.quiet is None else parse_quiet(change.quiet)
     changed = services.notices.address_book.update(
         name,
@@ -185,12 +185,12 @@ def remove_route(request: Request, principal: Asker, name: str, route_id: str) -
 def try_routes(request: Request, principal: Asker, name: str) -> list[TriedRoute]:
     """Sends a test message to each recipient, and says what came of each; none: they have no route."""
     services = services_of(request)
-    services.principals.check(principal, Action.OWNER_UPDATE, owners=[name])
+    services.access.principals.check(principal, Action.OWNER_UPDATE, owners=[name])
     return [TriedRoute(**describe_tried_route(one)) for one in services.notices.route_test.check(name)]
 
 
 def _show_warned(request: Request, owner: Owner) -> WarnedOwner:
-    found = find_concerned(services_of(request).views.find_unreached(), {owner.name})
+    found = find_concerned(services_of(request).lookup.views.find_unreached(), {owner.name})
     return WarnedOwner(**describe_owner(owner), warnings=[describe_unreached(one) for one in found])
 
 

@@ -31,7 +31,7 @@ def collect(request: Request, principal: Asker, wanted: Token) -> CollectedKey:
     """
     services, token = services_of(request), wanted.token.get_secret_value()
     item_id = services.rotation.pickups.find_item(token)
-    services.principals.find_item(principal, item_id, Action.PICKUP_COLLECT)
+    services.access.principals.find_item(principal, item_id, Action.PICKUP_COLLECT)
     found = services.rotation.pickups.collect(token, actor=principal.actor, show=lambda _: None)
     key = found.key.expose()
     return CollectedKey(item=found.item, item_id=found.item_id, version=found.version, key=key)

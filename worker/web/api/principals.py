@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vaultcore.access import Action, Role
 from vaultcore.errors import InvalidInputError, NightkeyError
 from vaultcore.model import PrincipalKind
-from worker.services.principals import LIFETIME, find_revision
+from worker.services.access.principals import LIFETIME, find_revision
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.items import LEFT_OUT, ItemRow
 from worker.web.api.wire import Seen, leave_out, show_revision
@@ -88,14 +88,14 @@ class RevokedToken(BaseModel):
 @router.get("", **asks(Action.PRINCIPAL_SEE))
 def list_principals(request: Request, response: Response) -> list[Bearer]:
     """By name, with their tokens: when each lapses, and when it was last used."""
-    found = leave_out(services_of(request).principals.list_all(), response)
+    found = leave_out(services_of(request).access.principals.list_all(), response)
     return [Bearer(**describe_bearer(principal, tokens)) for principal, tokens in found]
 
 
 @router.post("", status_code=201, **asks(Action.PRINCIPAL_MANAGE))
 def create_principal(request: Request, principal: Asker, new: NewPrincipal) -> ShownPrincipal:
     """Without a token: that is asked for by itself."""
-    made = services_of(request).principals.create(
+    made = services_of(request).access.principals.create(
         new.name, kind=new.kind, roles=new.roles, owners=new.owners, actor=principal.actor
     )
     return ShownPrincipal(**describe_principal(made))
@@ -103,7 +103,7 @@ def create_principal(request: Request, principal: Asker, new: NewPrincipal) -> S
 
 @router.get("/{principal:name}", **asks(Action.PRINCIPAL_SEE))
 def get_principal(request: Request, response: Response, principal: str) -> Bearer:
-    found, tokens = services_of(request).principals.view(principal)
+    found, tokens = services_of(request).access.principals.view(principal)
     show_revision(find_revision(found), response)
     return Bearer(**describe_bearer(found, tokens))
 
@@ -115,7 +115,7 @@ def change_roles(
     """Gives and takes roles, and says for which owners it answers."""
     if not change.model_fields_set:
         raise InvalidInputError("body: say what is to change: give, take or owners")
-    changed = services_of(request).principals.change_roles(
+    changed = services_of(request).access.principals.change_roles(
         principal,
         give=change.give,
         take=change.take,
@@ -133,7 +133,7 @@ def issue_token(request: Request, asker: Asker, principal: str, wanted: WantedTo
     then it would be kept for a day.
     """
     services = services_of(request)
-    item, first = services.principals.issue_token(principal, lifetime=wanted.lifetime, actor=asker.actor)
+    item, first = services.access.principals.issue_token(principal, lifetime=wanted.lifetime, actor=asker.actor)
     if first is None:
         raise NightkeyError(f"{item.name} was made without a key")
     shown = describe_item(services.items.views.view(item.id).item, copy_of=None)
@@ -143,7 +143,7 @@ def issue_token(request: Request, asker: Asker, principal: str, wanted: WantedTo
 @router.post("/{principal:name}/tokens/{token}/revoke", **asks(Action.PRINCIPAL_MANAGE))
 def revoke_token(request: Request, asker: Asker, principal: str, token: str) -> RevokedToken:
     """One of its tokens opens nothing any more, at once."""
-    item = services_of(request).principals.revoke_token(principal, token, actor=asker.actor)
+    item = services_of(request).access.principals.revoke_token(principal, token, actor=asker.actor)
     return RevokedToken(principal=principal, token=item.name, revoked=True)
 
 
@@ -151,5 +151,5 @@ def revoke_token(request: Request, asker: Asker, principal: str, token: str) -> 
 def revoke(request: Request, asker: Asker, principal: str) -> ShownPrincipal:
     """Lets it in no more, at once, by whatever token or session."""
     return ShownPrincipal(
-        **describe_principal(services_of(request).principals.revoke(principal, actor=asker.actor))
+        **describe_principal(services_of(request).access.principals.revoke(principal, actor=asker.actor))
     )

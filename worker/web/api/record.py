@@ -129,8 +129,8 @@ def list_changes(
 ) -> list[RecordedChange]:
     """The record as it stands, newest first unless `sort` says otherwise."""
     services = services_of(request)
-    rows = give_page(services.lists.page_audit(query.wanted, query.page), request, response)
-    names = services.views.name_subjects({one.subject for one in rows})
+    rows = give_page(services.lookup.lists.page_audit(query.wanted, query.page), request, response)
+    names = services.lookup.views.name_subjects({one.subject for one in rows})
     return [RecordedChange(**describe_recorded(one, names.get(one.subject))) for one in rows]
 
 

@@ -99,14 +99,14 @@ class Taken(BaseModel):
 @router.get("", **asks(Action.WORKFLOW_SEE))
 def list_runs(request: Request, response: Response, query: Annotated[RunQuery, Query()]) -> list[SummedRun]:
     """Newest first unless `sort` says otherwise."""
-    page = services_of(request).lists.page_runs(query.wanted, query.page)
+    page = services_of(request).lookup.lists.page_runs(query.wanted, query.page)
     return [SummedRun(**vars(one)) for one in give_page(page, request, response)]
 
 
 @router.get("/{run_id}", **asks(Action.WORKFLOW_SEE))
 def get_run(request: Request, run_id: str) -> WholeRun:
     """A run with what it used, and what each of its nodes came to."""
-    return WholeRun(**describe_run(services_of(request).views.view_run(run_id)))
+    return WholeRun(**describe_run(services_of(request).lookup.views.view_run(run_id)))
 
 
 @router.post("/report", **asks(Action.RUN_REPORT))

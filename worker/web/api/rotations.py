@@ -149,7 +149,7 @@ def list_rotations(
     request: Request, response: Response, principal: Asker, query: Annotated[RotationQuery, Query()]
 ) -> list[ShownRotation]:
     """Those that the principal may see, newest first unless `sort` says otherwise."""
-    page = services_of(request).lists.page_rotations(query.wanted, query.page, seen_by=principal)
+    page = services_of(request).lookup.lists.page_rotations(query.wanted, query.page, seen_by=principal)
     return [_show(one) for one in give_page(page, request, response)]
 
 
@@ -158,7 +158,7 @@ def start(request: Request, principal: Asker, wanted: Wanted) -> ShownRotation:
     """Opens a rotation; whoever works on the vault goes on with it."""
     services = services_of(request)
     action = Action.ITEM_EMERGENCY if wanted.emergency else Action.ITEM_ROTATE
-    item = services.principals.find_item(principal, wanted.item, action)
+    item = services.access.principals.find_item(principal, wanted.item, action)
     if wanted.emergency:
         return _show(services.rotation.opening.request_emergency(item.id, asked_by=principal.actor))
     opened = services.rotation.opening.request(item.id, asked_by=principal.actor, in_freeze=wanted.in_freeze)
@@ -249,7 +249,9 @@ def waive(request: Request, principal: Asker, rotation_id: str, answer: Answer) 
 def _decisions(request: Request, principal: Principal, rotation_id: str, action: Action) -> Decisions:
     """What decides of a rotation, if the principal may do this to it."""
     services = services_of(request)
-    services.principals.check_about(principal, services.views.get_rotation(rotation_id).item_id, action)
+    services.access.principals.check_about(
+        principal, services.lookup.views.get_rotation(rotation_id).item_id, action
+    )
     return services.rotation.decisions
 
 

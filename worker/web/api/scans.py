@@ -54,7 +54,7 @@ def scan(request: Request, principal: Asker) -> ScanResult:
 
 
 def _show(request: Request, principal: Principal, found: Preview) -> ScanResult:
-    shown, seen = describe_preview(found), services_of(request).lists.find_seen(principal)
+    shown, seen = describe_preview(found), services_of(request).lookup.lists.find_seen(principal)
     parts = {
         name: [one for one in shown[name] if seen is None or one["item_id"] in seen.ids]
         for name in ("actions", "findings")

@@ -57,7 +57,7 @@ def show_status(request: Request, principal: Asker) -> Standing:
         for one in found.problems
         if sees(one.subject, one.kind)
     ]
-    seen = services.lists.find_seen(principal)
+    seen = services.lookup.lists.find_seen(principal)
     return Standing(
         good=not problems,
         problems=problems,

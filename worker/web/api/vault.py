@@ -104,7 +104,7 @@ def list_items(
     request: Request, response: Response, principal: Asker, query: Annotated[ItemQuery, Query()]
 ) -> list[VaultItem]:
     """The items that the principal may see, by name unless `sort` says otherwise."""
-    lists = services_of(request).lists
+    lists = services_of(request).lookup.lists
     if not query.model_fields_set & {"limit", "cursor"}:
         found = lists.list_items(query.wanted, query.page, seen_by=principal)
         return [_show(one.item) for one in give_page(found, request, response)]
@@ -117,9 +117,9 @@ def create_item(request: Request, response: Response, principal: Asker, new: New
     """A new item. One whose name begins with `api-key:` takes no secret: it generates its own."""
     services = services_of(request)
     owners = tuple(new.owners) or tuple(sorted(principal.owners)) or (services.settings.operators,)
-    services.principals.check(principal, Action.ITEM_CREATE, owners=owners)
+    services.access.principals.check(principal, Action.ITEM_CREATE, owners=owners)
     given = new.secret
-    with services.principals.without_names(principal):
+    with services.access.principals.without_names(principal):
         created, first = services.items.creation.create(
             new.name,
             read_value=None if given is None else lambda: Secret(given.get_secret_value()),
@@ -149,12 +149,12 @@ def update_item(
     item = _find(request, principal, vault_id, Action.ITEM_UPDATE)
     value = None
     if change.secret is not None:
-        services.principals.check(principal, Action.ITEM_REPLACE, owners=item.owners)
+        services.access.principals.check(principal, Action.ITEM_REPLACE, owners=item.owners)
         value = Secret(change.secret.get_secret_value())
     wanted = ItemChange(name=change.name, expires_at=change.expires_at if "expires_at" in given else UNCHANGED)
     if value is not None and services.items.updates.lacks_expiry(item.id, wanted):
         wanted = replace(wanted, expires_at=item.expires_at)  # what is left out stays as it is
-    updated = services.principals.update_item(principal, item, wanted, value=value, expected=seen)
+    updated = services.access.principals.update_item(principal, item, wanted, value=value, expected=seen)
     show_revision(revision_of_item(updated.item), response)
     return _show(updated.item)
 
@@ -168,7 +168,7 @@ def delete_item(request: Request, principal: Asker, vault_id: str, seen: Seen) -
 
 
 def _find(request: Request, principal: Principal, vault_id: str, action: Action) -> Item:
-    return services_of(request).principals.find_item(principal, vault_id, action)
+    return services_of(request).access.principals.find_item(principal, vault_id, action)
 
 
 def _show(item: Item) -> VaultItem:

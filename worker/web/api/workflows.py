@@ -134,7 +134,7 @@ class Stats(BaseModel):
 @router.get("", **asks(Action.WORKFLOW_SEE))
 def list_workflows(request: Request, response: Response) -> list[ShownWorkflow]:
     """All, by name, without nodes and edges."""
-    found = leave_out(services_of(request).views.list_workflows(), response)
+    found = leave_out(services_of(request).lookup.views.list_workflows(), response)
     return [_list(one.workflow) for one in found]
 
 
@@ -151,7 +151,7 @@ def create_workflow(
     )
     if applied.workflow is None:
         raise InvalidInputError(f"nodes: {applied.why}")
-    stored = services.views.view_workflow(applied.workflow.id).workflow
+    stored = services.lookup.views.view_workflow(applied.workflow.id).workflow
     _mark(stored, response)
     own = {
         "change": applied.change.value,
@@ -178,14 +178,14 @@ def list_authorizations() -> list[dict[str, Any]]:
 @router.get("/runs/{run_id}", **asks(Action.WORKFLOW_SEE))
 def get_run(request: Request, run_id: str) -> RunWithLogs:
     """A run with what each of its nodes came to."""
-    found = services_of(request).views.view_run(run_id)
+    found = services_of(request).lookup.views.view_run(run_id)
     return RunWithLogs(**_run(found.run).model_dump(), logs=[_log(one) for one in found.logs])
 
 
 @router.get("/{workflow_id}", **asks(Action.WORKFLOW_SEE))
 def get_workflow(request: Request, response: Response, workflow_id: str) -> WorkflowDocument:
     """The document as it was given, with its id, and when it runs next."""
-    workflow = services_of(request).views.view_workflow(workflow_id).workflow
+    workflow = services_of(request).lookup.views.view_workflow(workflow_id).workflow
     _mark(workflow, response)
     return WorkflowDocument(**_document(workflow))
 
@@ -195,7 +195,7 @@ def execute(request: Request, principal: Asker, workflow_id: str, wanted: Execut
     """A run in the background: a worker begins it, and `GET /workflows/runs/…` tells what came of it."""
     services = services_of(request)
     run_id = services.runs.runs.open_in_background(workflow_id, context=wanted.context, actor=principal.actor)
-    return _run(services.views.view_run(run_id).run)
+    return _run(services.lookup.views.view_run(run_id).run)
 
 
 @router.post("/runs/{run_id}/rerun", status_code=202, **starts(Action.WORKFLOW_RUN))
@@ -203,7 +203,7 @@ def rerun(request: Request, principal: Asker, run_id: str) -> ShownRun:
     """Another run with the same payload, as long as that is kept."""
     services = services_of(request)
     opened = services.runs.repetitions.run_again(run_id, actor=principal.actor)
-    return _run(services.views.view_run(opened).run)
+    return _run(services.lookup.views.view_run(opened).run)
 
 
 @router.post("/runs/{run_id}/resume-from/{node_id}", status_code=202, **starts(Action.WORKFLOW_RUN))
@@ -213,7 +213,7 @@ def resume_from(request: Request, principal: Asker, run_id: str, node_id: str) -
     """
     services = services_of(request)
     opened = services.runs.repetitions.resume_from(run_id, node_id, actor=principal.actor)
-    return _run(services.views.view_run(opened).run)
+    return _run(services.lookup.views.view_run(opened).run)
 
 
 @router.get("/{workflow_id}/executions", **asks(Action.WORKFLOW_SEE))
@@ -226,7 +226,9 @@ def list_runs(
 ) -> RunPage:
     """A page of its runs, newest first; `links.next` leads to older ones."""
     services = services_of(request)
-    page = services.lists.page_runs(RunFilter(workflow=workflow_id), PageRequest(limit=size, cursor=before))
+    page = services.lookup.lists.page_runs(
+        RunFilter(workflow=workflow_id), PageRequest(limit=size, cursor=before)
+    )
     data = [_run(one) for one in leave_out(page.rows, response)]
     following = None if page.next is None else next_page(request, page.next, name="before")
     return RunPage(data=data, links={"next": following}, meta={"size": len(data)})
@@ -238,14 +240,14 @@ def list_logs(
 ) -> list[Log]:
     """What its nodes came to, newest first."""
     services = services_of(request)
-    workflow = services.views.view_workflow(workflow_id).workflow
-    return [_log(one) for one in services.views.list_logs(workflow, limit=size)]
+    workflow = services.lookup.views.view_workflow(workflow_id).workflow
+    return [_log(one) for one in services.lookup.views.list_logs(workflow, limit=size)]
 
 
 @router.get("/{workflow_id}/logs/stats", **asks(Action.WORKFLOW_SEE))
 def show_stats(request: Request, workflow_id: str) -> Stats:
     services = services_of(request)
-    counts = services.views.count_runs(services.views.view_workflow(workflow_id).workflow)
+    counts = services.lookup.views.count_runs(services.lookup.views.view_workflow(workflow_id).workflow)
     completed, failed = counts.get("completed", 0), counts.get("failed", 0)
     ended = completed + failed
     return Stats(

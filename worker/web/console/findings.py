@@ -80,7 +80,7 @@ def list_findings(request: Request, visitor: Looks) -> Response:
     for kind in [] if wrong else kinds:
         wanted = FindingFilter(kinds=frozenset({kind}), owners=owners, snoozed=snoozed)
         asked = read_page(request) if paged else PageRequest(limit=_OF_EACH, counted=True)
-        page = services_of(request).lists.page_findings(wanted, asked, seen_by=visitor.principal)
+        page = services_of(request).lookup.lists.page_findings(wanted, asked, seen_by=visitor.principal)
         unread += [str(one) for one in page.rows if isinstance(one, UnreadableError)]
         rows = _show_all(request, visitor, page.rows)
         if paged:
@@ -110,7 +110,7 @@ def _find_wrong_owner(request: Request, filters: Mapping[str, str]) -> str:
     """What to say of a name that no owner has; empty: one has it, or none is asked for."""
     try:
         if "owner" in filters:
-            services_of(request).views.get_owner(filters["owner"])
+            services_of(request).lookup.views.get_owner(filters["owner"])
     except NotFoundError:
         return "No owner has this name."
     return ""
@@ -169,7 +169,7 @@ def _show_one(
         request,
         "finding.html",
         status=status,
-        one=_show_all(request, visitor, [services.views.view_finding(finding_id)])[0],
+        one=_show_all(request, visitor, [services.lookup.views.view_finding(finding_id)])[0],
         tomorrow=f"{tomorrow:%Y-%m-%d}",
         filled=filled or {"why": "", "until": ""},
         wrong=wrong or {},
@@ -178,8 +178,8 @@ def _show_one(
 
 def _check(request: Request, visitor: Visitor, finding_id: str, action: Action) -> None:
     services = services_of(request)
-    finding = services.views.get_finding(finding_id)
-    services.principals.check_about(visitor.principal, finding.item_id, action)
+    finding = services.lookup.views.get_finding(finding_id)
+    services.access.principals.check_about(visitor.principal, finding.item_id, action)
 
 
 def _show_all(
@@ -187,7 +187,7 @@ def _show_all(
 ) -> list[FindingRow]:
     read = [one for one in rows if not isinstance(one, UnreadableError)]
     about = {one.finding.item_id for one in read if one.finding.item_id is not None}
-    owners = services_of(request).views.find_owners(about) if about else {}
+    owners = services_of(request).lookup.views.find_owners(about) if about else {}
     return [_show(visitor, one, owners.get(one.finding.item_id or "", ())) for one in read]
 
 

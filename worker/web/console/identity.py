@@ -10,7 +10,7 @@ from vaultcore.errors import Cause, TamperedError, TargetError
 from vaultcore.secret import Secret
 from worker.domain.identity import NoEntry
 from worker.log import get_logger
-from worker.services.identities import BEGUN_LIFETIME, Callback, Identities, SignedIn
+from worker.services.access.identities import BEGUN_LIFETIME, Callback, Identities, SignedIn
 from worker.web.answers import HttpProblem
 from worker.web.api.asking import services_of
 from worker.web.console.frame import CONSOLE, HEADERS, show
@@ -94,7 +94,7 @@ def _refuse(request: Request, why: NoEntry) -> Response:
 
 
 def _find(request: Request) -> Identities:
-    identities = services_of(request).identities
+    identities = services_of(request).access.identities
     if identities is None or not identities.signs_people_in:
         raise HttpProblem(404, "not_found", "no identity provider is set here (oidc_issuer)")
     return identities

@@ -162,7 +162,7 @@ def view_item(request: Request, name: str, visitor: Looks) -> Response:
     """By its name, or its id."""
     services = services_of(request)
     try:
-        item = services.principals.find_item(visitor.principal, name, Action.ITEM_SEE)
+        item = services.access.principals.find_item(visitor.principal, name, Action.ITEM_SEE)
     except NotFoundError:
         if name == "new" and visitor.may(Action.ITEM_CREATE):  # so it is typed by who has no item of that name
             return go(NEW_ITEM)
@@ -297,7 +297,7 @@ def _show_check(view: ItemView) -> CheckLine | None:
 
 
 def _rotations(services: Services, visitor: Visitor, item: Item) -> list[Rotation]:
-    page = services.lists.page_rotations(
+    page = services.lookup.lists.page_rotations(
         RotationFilter(item=item.id), PageRequest(limit=_SHOWN), seen_by=visitor.principal
     )
     return _readable(page.rows)
@@ -316,7 +316,7 @@ def _show_rotation(rotation: Rotation) -> RotationLine:
 
 
 def _findings(services: Services, visitor: Visitor, item: Item) -> list[FindingLine]:
-    page = services.lists.page_findings(
+    page = services.lookup.lists.page_findings(
         FindingFilter(item=item.id), PageRequest(limit=_FINDINGS_SHOWN), seen_by=visitor.principal
     )
     return [_show_finding(one) for one in _readable(page.rows)]
@@ -342,14 +342,14 @@ def _notices(services: Services, visitor: Visitor, item: Item) -> list[Notice] |
     """None: they are not for who looks."""
     if not visitor.may(Action.NOTICE_SEE, item.owners):
         return None
-    return services.views.list_item_notices(item, limit=_SHOWN)
+    return services.lookup.views.list_item_notices(item, limit=_SHOWN)
 
 
 def _audit(services: Services, visitor: Visitor, item: Item) -> list[ShownAudit] | None:
     if not visitor.may(Action.AUDIT_READ, ()):
         return None
     wanted = AuditFilter(item=item.id, without=_READ)
-    page = services.lists.page_audit(wanted, PageRequest(limit=_SHOWN))
+    page = services.lookup.lists.page_audit(wanted, PageRequest(limit=_SHOWN))
     return [_show_audit(one, item) for one in _readable(page.rows)]
 
 
@@ -357,7 +357,7 @@ def _reads(services: Services, visitor: Visitor, item: Item) -> Reads | None:
     """How often its value was read, for runs above all: rows that would hide what else was done."""
     if not visitor.may(Action.AUDIT_READ, ()):
         return None
-    page = services.lists.page_audit(
+    page = services.lookup.lists.page_audit(
         AuditFilter(item=item.id, action=_READ), PageRequest(limit=1, counted=True)
     )
     rows = _readable(page.rows)
@@ -401,5 +401,5 @@ def _deeds(services: Services, visitor: Visitor, item: Item, rotations: Sequence
         quiet=visitor.may(Action.FINDING_QUIET, owners),
         decide=found.id if found is not None and found.state in _WAITS_FOR_A_PERSON else None,
         frozen=say(services.rotation.opening.explain_freeze(item)) if can_rotate else "",
-        harm=tuple(list_harm(item, services.views.list_consumers(item))) if emergency else (),
+        harm=tuple(list_harm(item, services.lookup.views.list_consumers(item))) if emergency else (),
     )

@@ -65,7 +65,7 @@ def make_first_key(request: Request, item_id: str, visitor: Looks) -> Response:
     """The key of an item that came in without one, shown once."""
     item = _find(request, visitor, item_id, Action.ITEM_ROTATE)
     services = services_of(request)
-    services.principals.check_token(visitor.principal, item.id, Action.PICKUP_COLLECT)
+    services.access.principals.check_token(visitor.principal, item.id, Action.PICKUP_COLLECT)
     try:
         _, first = services.items.creation.make_first_key(item.id, actor=visitor.principal.actor)
     except NightkeyError as error:
@@ -90,7 +90,7 @@ def delete(request: Request, item_id: str, visitor: Looks) -> Response:
 
 
 def _find(request: Request, visitor: Visitor, item_id: str, action: Action) -> Item:
-    return services_of(request).principals.find_item(visitor.principal, item_id, action)
+    return services_of(request).access.principals.find_item(visitor.principal, item_id, action)
 
 
 def _try(request: Request, visitor: Visitor, item: Item, do: Callable[[], str]) -> Response:

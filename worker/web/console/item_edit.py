@@ -44,7 +44,7 @@ NO_ROTATOR = "-"
 
 @router.get(f"{ITEM}/edit", **asks(Action.ITEM_UPDATE))
 def ask(request: Request, item_id: str, visitor: Looks) -> Response:
-    item = services_of(request).principals.find_item(visitor.principal, item_id, Action.ITEM_UPDATE)
+    item = services_of(request).access.principals.find_item(visitor.principal, item_id, Action.ITEM_UPDATE)
     return _show(request, visitor, item, Filled())
 
 
@@ -52,12 +52,12 @@ def ask(request: Request, item_id: str, visitor: Looks) -> Response:
 def change(request: Request, item_id: str, visitor: Looks, form: Sent) -> Response:
     """Only what differs is changed, of the item as it was shown: who changed it meanwhile is not overruled."""
     services = services_of(request)
-    item = services.principals.find_item(visitor.principal, item_id, Action.ITEM_UPDATE)
+    item = services.access.principals.find_item(visitor.principal, item_id, Action.ITEM_UPDATE)
     try:
         wanted = _read(form, item, now=services.clock(), zone=visitor.zone)
         if _redirects(wanted):
-            services.principals.check(visitor.principal, Action.ITEM_REDIRECT, owners=item.owners)
-        updated = services.principals.update_item(
+            services.access.principals.check(visitor.principal, Action.ITEM_REDIRECT, owners=item.owners)
+        updated = services.access.principals.update_item(
             visitor.principal, item, wanted, expected=frozenset({read_text(form, "revision")})
         )
     except (FieldError, NightkeyError) as error:
@@ -146,4 +146,4 @@ def _show(request: Request, visitor: Visitor, item: Item, filled: Filled, *, sta
 
 def owner_names(services: Services) -> list[str]:
     """Those that can be read."""
-    return [one.name for one in services.views.list_owners() if isinstance(one, Owner)]
+    return [one.name for one in services.lookup.views.list_owners() if isinstance(one, Owner)]

@@ -107,7 +107,7 @@ def list_items(  # what stands in the address
         return go(clean, said=said)  # a form sends what was left empty, too
     problem, rows, total, following = "", [], None, None
     try:
-        page = services.lists.page_items(
+        page = services.lookup.lists.page_items(
             _read_filter(asked),
             PageRequest(sort=sort or None, cursor=cursor or None, counted=True),
             seen_by=visitor.principal,

@@ -32,7 +32,7 @@ router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRout
 
 @router.get(f"{ITEM}/value", **asks(Action.ITEM_REPLACE))
 def ask(request: Request, item_id: str, visitor: Looks) -> Response:
-    item = services_of(request).principals.find_item(visitor.principal, item_id, Action.ITEM_REPLACE)
+    item = services_of(request).access.principals.find_item(visitor.principal, item_id, Action.ITEM_REPLACE)
     return _show(request, item, Filled())
 
 
@@ -40,12 +40,12 @@ def ask(request: Request, item_id: str, visitor: Looks) -> Response:
 def take(request: Request, item_id: str, visitor: Looks, form: Sent) -> Response:
     """A new version, current at once; the old one works on for its overlap, as it is kept."""
     services = services_of(request)
-    item = services.principals.find_item(visitor.principal, item_id, Action.ITEM_REPLACE)
+    item = services.access.principals.find_item(visitor.principal, item_id, Action.ITEM_REPLACE)
     try:
         change = replace(ItemChange(), expires_at=read_expiry(form, now=services.clock(), zone=visitor.zone))
         says = not services.items.updates.lacks_expiry(item.id, change)
         demand(says, "expires", "say when the new value lapses, or that it never does")
-        services.principals.update_item(visitor.principal, item, change, value=read_meant_value(form))
+        services.access.principals.update_item(visitor.principal, item, change, value=read_meant_value(form))
     except (FieldError, NightkeyError) as error:
         return _show(request, item, refill(form, error), status=status_of(error))
     return go(item_path(item.name), said="value-taken")
@@ -72,7 +72,7 @@ def _show(request: Request, item: Item, filled: Filled, *, status: int = 200) ->
         usual=BY_POLICY if by_policy else "",
         value_max=VALUE_MAX,
         key_max=KEY_MAX,
-        users=[one.name for one in services.views.list_consumers(item)],
+        users=[one.name for one in services.lookup.views.list_consumers(item)],
         command=value_command(item, services.clock()),
         quoted=quote_word(item.name),
     )

@@ -90,7 +90,7 @@ def do(request: Request, visitor: Looks, form: Sent) -> Response:
         if wanted.what == ROTATE:
             services.rotation.opening.request(item.id, asked_by=visitor.principal.actor)
             return ["its replacement is begun"]
-        updated = services.principals.update_item(
+        updated = services.access.principals.update_item(
             visitor.principal, item, wanted.change, expected=seen.get(item.id)
         )
         return [say_change(one) for one in updated.changes]
@@ -133,7 +133,7 @@ def _preview(request: Request, visitor: Visitor, form: FormData) -> Response:
 
 def _foresee(services: Services, visitor: Visitor, ids: Sequence[str], wanted: _Wanted) -> list[ToldItem]:
     if wanted.what != ROTATE:
-        foreseen = services.items_at_once.foresee(visitor.principal, ids, wanted.change)
+        foreseen = services.bulk.items_at_once.foresee(visitor.principal, ids, wanted.change)
         return [_tell(one) for one in foreseen]
 
     def ask_for(item: Item) -> Sequence[str]:
@@ -205,7 +205,7 @@ def _step(
     """One item's, whatever stands in the way of it: the others have theirs."""
     name = item_id
     try:
-        item = services.principals.find_item(visitor.principal, item_id, _ACTIONS[what])
+        item = services.access.principals.find_item(visitor.principal, item_id, _ACTIONS[what])
         name = item.name
         says, revision = tuple(act(item)), revision_of_item(item)
         return ToldItem(id=item.id, name=name, says=says, stays=not says, revision=revision)

@@ -34,5 +34,5 @@ def stored(request: Request, visitor: Looks, form: Sent) -> Response:
     """Its reader has it: it is not kept here any longer. Anybody else is refused by the pickup itself."""
     services = services_of(request)
     item_id = services.rotation.pickups.end_stored(read_text(form, "pickup"), actor=visitor.principal.actor)
-    item = services.principals.find_item(visitor.principal, item_id, Action.ITEM_SEE)
+    item = services.access.principals.find_item(visitor.principal, item_id, Action.ITEM_SEE)
     return go(item_path(item.name), said="key-stored")

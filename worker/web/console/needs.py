@@ -109,7 +109,7 @@ def show_problem(services: Services, problem: Problem, visitor: Visitor) -> Need
 def _find_fillable(services: Services, problem: Problem) -> Item | None:
     """The item that it is about, if a person gives its value: a key for callers of ours is made here."""
     try:
-        item = services.views.get_item(problem.subject)
+        item = services.lookup.views.get_item(problem.subject)
     except (NotFoundError, UnreadableError):
         return None
     return item if item.kind is Kind.SECRET else None
@@ -147,7 +147,7 @@ def show_turn(item: Item, visitor: Visitor, now: datetime) -> Need:
 
 def show_approval(services: Services, rotation: Rotation, visitor: Visitor, now: datetime) -> Need:
     try:
-        owners = services.views.get_item(rotation.item_id).owners
+        owners = services.lookup.views.get_item(rotation.item_id).owners
     except (NotFoundError, UnreadableError):
         owners = ()
     approves = visitor.may(Action.ROTATION_APPROVE, owners)

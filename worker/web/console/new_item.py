@@ -74,13 +74,13 @@ def create(request: Request, visitor: Looks, form: Sent) -> Response:
     try:
         name, owners = read_text(form, "name"), read_owners(form)
         demand(owners, "owner", "say who answers for it: they are told before it lapses")
-        services.principals.check(visitor.principal, Action.ITEM_CREATE, owners=owners)
+        services.access.principals.check(visitor.principal, Action.ITEM_CREATE, owners=owners)
         parts, labels = _read_plan(form), read_labels(form)
         if _redirects(parts):
-            services.principals.check(visitor.principal, Action.ITEM_REDIRECT, owners=owners)
+            services.access.principals.check(visitor.principal, Action.ITEM_REDIRECT, owners=owners)
         expires_at = _read_expiry(form, parts, now=services.clock(), zone=visitor.zone)
         value = read_meant_value(form)
-        with services.principals.without_names(visitor.principal):
+        with services.access.principals.without_names(visitor.principal):
             created, first = services.items.creation.create(
                 name,
                 read_value=(lambda: value) if len(value) else None,

@@ -24,7 +24,7 @@ def list_notices(request: Request, visitor: Looks) -> Response:
         states=frozenset(filter(None, [filters.get("state")])),
         owners=frozenset(filter(None, [filters.get("owner")])),
     )
-    page = services.lists.page_notices(wanted, read_page(request), seen_by=visitor.principal)
+    page = services.lookup.lists.page_notices(wanted, read_page(request), seen_by=visitor.principal)
     return show(
         request,
         "notices.html",
@@ -41,8 +41,8 @@ def list_notices(request: Request, visitor: Looks) -> Response:
 def show_notice(request: Request, visitor: Looks, notice_id: str) -> Response:
     """As it was sent, and what came of it at each recipient."""
     services = services_of(request)
-    notice = services.views.get_notice(notice_id)
-    if not services.principals.may(visitor.principal, Action.NOTICE_SEE, owners=[notice.owner]):
+    notice = services.lookup.views.get_notice(notice_id)
+    if not services.access.principals.may(visitor.principal, Action.NOTICE_SEE, owners=[notice.owner]):
         raise NotFoundError(f"there is no notice {notice_id[:60]!r} that you may see")
     return show(
         request,

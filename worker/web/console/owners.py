@@ -41,13 +41,13 @@ class OwnedItem:
 def list_owners(request: Request) -> Response:
     """By name; those whom nothing reaches are marked."""
     services = services_of(request)
-    found = services.views.list_owners()
+    found = services.lookup.views.list_owners()
     return show(
         request,
         "owners.html",
         owners=[one for one in found if not isinstance(one, UnreadableError)],
         unread=[str(one) for one in found if isinstance(one, UnreadableError)],
-        unreached={one.name for one in services.views.find_unreached()},
+        unreached={one.name for one in services.lookup.views.find_unreached()},
         operators=services.settings.operators,
     )
 
@@ -63,7 +63,7 @@ def update_owner(request: Request, visitor: Looks, name: str, sent: Sent) -> Res
     """Their time zone, quiet hours and deputy."""
     services, given = services_of(request), fields_of(sent)
     owner = services.notices.address_book.get(name)
-    services.principals.check(visitor.principal, Action.OWNER_UPDATE, owners=[owner.name])
+    services.access.principals.check(visitor.principal, Action.OWNER_UPDATE, owners=[owner.name])
     filled = {field: str(given.get(field, "")).strip() for field in ("zone", "quiet", "deputy")}
     wrong = _find_wrong(request, owner, filled)
     if wrong:
@@ -83,7 +83,7 @@ def preview_digest(request: Request, visitor: Looks, name: str) -> Response:
     """What they will read after the next night, as far as that is known now; for who may see what is theirs."""
     services = services_of(request)
     owner = services.notices.address_book.get(name)
-    services.principals.check(visitor.principal, Action.ITEM_SEE, owners=[owner.name])
+    services.access.principals.check(visitor.principal, Action.ITEM_SEE, owners=[owner.name])
     night = services.night.digest_preview.find_night(None)
     message = services.night.digest_preview.preview(owner.name, night)
     return show(
@@ -101,8 +101,10 @@ def _show(
     status: int = 200,
 ) -> Response:
     services, whose = services_of(request), frozenset({owner.name})
-    items = services.lists.page_items(ItemFilter(owners=whose), read_page(request), seen_by=visitor.principal)
-    findings = services.lists.page_findings(
+    items = services.lookup.lists.page_items(
+        ItemFilter(owners=whose), read_page(request), seen_by=visitor.principal
+    )
+    findings = services.lookup.lists.page_findings(
         FindingFilter(owners=whose), PageRequest(limit=_FINDINGS_SHOWN, counted=True), seen_by=visitor.principal
     )
     usual = {"zone": owner.zone, "quiet": str(owner.quiet or ""), "deputy": owner.deputy or ""}
@@ -111,7 +113,7 @@ def _show(
         "owner.html",
         status=status,
         owner=owner,
-        unreached=any(one.name == owner.name for one in services.views.find_unreached()),
+        unreached=any(one.name == owner.name for one in services.lookup.views.find_unreached()),
         items=[_show_item(one) for one in items.rows if not isinstance(one, UnreadableError)],
         total=items.total,
         pages=link_pages(request, {}, items),

@@ -29,7 +29,7 @@ def collect(request: Request, visitor: Looks, form: Sent) -> Response:
         token = read_text(form, "token", most=_TOKEN_MAX)
         demand(token, "token", "paste the token of the notice")
         item_id = services.rotation.pickups.find_item(token)
-        services.principals.find_item(visitor.principal, item_id, Action.PICKUP_COLLECT)
+        services.access.principals.find_item(visitor.principal, item_id, Action.PICKUP_COLLECT)
         collected = services.rotation.pickups.collect(token, actor=visitor.principal.actor, show=lambda _: None)
     except (FieldError, NightkeyError) as error:
         said = str(error)

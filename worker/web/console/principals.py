@@ -7,7 +7,7 @@ from starlette.responses import Response
 from vaultcore.access import MEANINGS, Action, Role
 from vaultcore.errors import InvalidInputError, RefusedError, UnreadableError
 from vaultcore.model import PrincipalKind
-from worker.services.principals import LIFETIME
+from worker.services.access.principals import LIFETIME
 from worker.services.rotation.pickups import Collected
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, go, show
@@ -21,7 +21,7 @@ router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRout
 @router.get("/principals", **asks(Action.PRINCIPAL_SEE))
 def list_principals(request: Request) -> Response:
     """By name, with their tokens; and the table of who may do what."""
-    found = services_of(request).principals.list_all()
+    found = services_of(request).access.principals.list_all()
     return show(
         request,
         "principals.html",
@@ -42,7 +42,7 @@ def create(request: Request, visitor: Looks, sent: Sent) -> Response:
     """Without a token: it gets one of its own on its page."""
     given = fields_of(sent, several=("role", "owner"))
     try:
-        made = services_of(request).principals.create(
+        made = services_of(request).access.principals.create(
             str(given.get("name", "")),
             kind=PrincipalKind.PERSON if given.get("kind") == "person" else PrincipalKind.SERVICE,
             roles=_read_roles(sent),
@@ -66,7 +66,7 @@ def change_roles(request: Request, visitor: Looks, name: str, sent: Sent) -> Res
     given = fields_of(sent, several=("role", "owner"))
     roles = set(_read_roles(sent))
     try:
-        services_of(request).principals.change_roles(
+        services_of(request).access.principals.change_roles(
             name,
             give=roles,
             take=set(Role) - roles,
@@ -84,7 +84,9 @@ def issue_token(request: Request, visitor: Looks, name: str, sent: Sent) -> Resp
     services, given = services_of(request), fields_of(sent)
     lifetime = str(given.get("lifetime", LIFETIME))
     try:
-        item, first = services.principals.issue_token(name, lifetime=lifetime, actor=visitor.principal.actor)
+        item, first = services.access.principals.issue_token(
+            name, lifetime=lifetime, actor=visitor.principal.actor
+        )
     except InvalidInputError as error:
         return _show(request, name, wrong={"lifetime": str(error)}, lifetime=lifetime, status=422)
     if first is None:
@@ -95,14 +97,14 @@ def issue_token(request: Request, visitor: Looks, name: str, sent: Sent) -> Resp
 @router.post("/principals/{name:path}/tokens/{token}/revoke", **asks(Action.PRINCIPAL_MANAGE))
 def revoke_token(request: Request, visitor: Looks, name: str, token: str) -> Response:
     """One of its tokens opens nothing any more."""
-    services_of(request).principals.revoke_token(name, token, actor=visitor.principal.actor)
+    services_of(request).access.principals.revoke_token(name, token, actor=visitor.principal.actor)
     return go(principal_path(name), said="token-revoked")
 
 
 @router.post("/principals/{name:path}/revoke", **asks(Action.PRINCIPAL_MANAGE))
 def revoke(request: Request, visitor: Looks, name: str) -> Response:
     """Lets it in no more, at once, by whatever token or session."""
-    services_of(request).principals.revoke(name, actor=visitor.principal.actor)
+    services_of(request).access.principals.revoke(name, actor=visitor.principal.actor)
     return go(principal_path(name), said="principal-revoked")
 
 
@@ -114,7 +116,7 @@ def _show(
     lifetime: str = LIFETIME,
     status: int = 200,
 ) -> Response:
-    principal, tokens = services_of(request).principals.view(name)
+    principal, tokens = services_of(request).access.principals.view(name)
     return show(
         request,
         "principal.html",
@@ -151,7 +153,7 @@ def _show_once(request: Request, name: str, token: str, first: Collected) -> Res
 
 
 def _name_owners(request: Request) -> list[str]:
-    found = services_of(request).views.list_owners()
+    found = services_of(request).lookup.views.list_owners()
     return [one.name for one in found if not isinstance(one, UnreadableError)]
 
 

@@ -66,7 +66,7 @@ def _show(request: Request, visitor: Visitor, *, verdict: Verification | None = 
     days, wrong = _read_days(filters, visitor)
     page: Page[AuditRow] = Page(rows=(), next=None, total=None)
     if not wrong:
-        page = services.lists.page_audit(_read_filter(filters, days), read_page(request))
+        page = services.lookup.lists.page_audit(_read_filter(filters, days), read_page(request))
     anchors = services.upkeep.anchors
     head, anchor, problem = None, None, ""
     try:
@@ -77,7 +77,7 @@ def _show(request: Request, visitor: Visitor, *, verdict: Verification | None = 
     except (NightkeyError, OSError) as error:
         problem = str(error) if isinstance(error, NightkeyError) else "the file of anchors cannot be read"
     rows = [one for one in page.rows if not isinstance(one, UnreadableError)]
-    names = services.views.name_subjects({one.subject for one in rows})
+    names = services.lookup.views.name_subjects({one.subject for one in rows})
     return show(
         request,
         "audit.html",

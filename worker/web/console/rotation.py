@@ -105,7 +105,7 @@ def show_rotation(
 def _find_owners(request: Request, item_id: str) -> tuple[str, ...] | None:
     """Of the item, by name; None: it is gone."""
     try:
-        return services_of(request).views.get_item(item_id).owners
+        return services_of(request).lookup.views.get_item(item_id).owners
     except NotFoundError:
         return None
 
@@ -127,6 +127,6 @@ def _show_consumers(view: RotationView) -> list[ConsumerOnPage]:
 def may_decide(request: Request, visitor: Visitor, rotation_id: str, action: Action) -> Decisions:
     """What decides of a rotation, if the visitor may do this to it."""
     services = services_of(request)
-    item_id = services.views.get_rotation(rotation_id).item_id
-    services.principals.check_about(visitor.principal, item_id, action)
+    item_id = services.lookup.views.get_rotation(rotation_id).item_id
+    services.access.principals.check_about(visitor.principal, item_id, action)
     return services.rotation.decisions

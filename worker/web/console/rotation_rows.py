@@ -47,7 +47,7 @@ def find_kind(rotation: Rotation) -> Tone:
 
 def show_rotations(services: Services, found: Sequence[Rotation | UnreadableError]) -> list[RotationRow]:
     """In the order in which they are given."""
-    tracks = services.views.trace_rotations([one for one in found if isinstance(one, Rotation)])
+    tracks = services.lookup.views.trace_rotations([one for one in found if isinstance(one, Rotation)])
     return [
         RotationRow(
             rotation=None,

@@ -40,7 +40,7 @@ def list_rotations(
     services = services_of(request)
     wanted = next((one for one in RotationGroup if one == group), None)
     slot = _read_slot(night)
-    page = services.lists.page_rotations(
+    page = services.lookup.lists.page_rotations(
         RotationFilter(
             states=frozenset() if wanted is None else STATES_OF[wanted], item=item.strip() or None, night=slot
         ),
@@ -84,7 +84,7 @@ def _read_slot(text: str) -> datetime | None:
 def _count_waiting(request: Request, visitor: Visitor) -> Total | None:
     """How many need somebody."""
     wanted = RotationFilter(states=STATES_OF[RotationGroup.NEEDS_SOMEBODY])
-    page = services_of(request).lists.page_rotations(
+    page = services_of(request).lookup.lists.page_rotations(
         wanted, PageRequest(limit=1, counted=True), seen_by=visitor.principal
     )
     return page.total

@@ -64,7 +64,7 @@ async def sign_out(request: Request) -> Response:
     session = await to_thread.run_sync(find_session, services, token)
     if session is not None:
         await read_form(request, make_form_token(token))
-        await to_thread.run_sync(services.sign_ins.end, session)
+        await to_thread.run_sync(services.access.sign_ins.end, session)
     response = go(f"{CONSOLE}/sign-in")
     forget_session(request, response)
     return response
@@ -85,7 +85,7 @@ def begin(request: Request, opened: OpenedSession, path: str) -> Response:
 
 def _use(services: Services, token: Secret) -> OpenedSession | None:
     try:
-        return services.sign_ins.use_link(token)
+        return services.access.sign_ins.use_link(token)
     except TamperedError:
         raise HttpProblem(
             403, "forbidden", "this link was changed behind the vault's back: make another"

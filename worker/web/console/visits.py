@@ -50,7 +50,7 @@ class PageRoute(APIRoute):
             zone = _find_zone(request, services)
             request.state.session = session
             request.state.visitor = Visitor(principal=session.principal, form_token=form_token, zone=zone)
-            await to_thread.run_sync(partial(services.principals.check_ever, session.principal, action))
+            await to_thread.run_sync(partial(services.access.principals.check_ever, session.principal, action))
             await complete_path(request, services, session.principal)
             if request.method == "POST":
                 request.state.form = await read_form(request, form_token)
@@ -110,7 +110,7 @@ def find_session(services: Services, token: Secret) -> ConsoleSession | None:
     if not len(token):
         return None
     try:
-        return services.sign_ins.find(token)
+        return services.access.sign_ins.find(token)
     except TamperedError as error:  # the night makes a finding of it
         _log.error("session.tampered", table=error.table)
         return None

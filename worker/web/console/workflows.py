@@ -117,11 +117,11 @@ def get_workflow(request: Request, visitor: Looks, name: str) -> Response:
 def pin(request: Request, visitor: Looks, workflow_id: str, form: Sent) -> Response:
     """Lets it stay on a version of an item that the visitor may see."""
     services = services_of(request)
-    item = services.principals.find_item(visitor.principal, _read(form, "item"), Action.ITEM_SEE)
+    item = services.access.principals.find_item(visitor.principal, _read(form, "item"), Action.ITEM_SEE)
     number = _read(form, "version")
     if not (number.isascii() and number.isdecimal() and len(number) < 10):
         raise InvalidInputError("version: choose one of those that the page offers")
-    workflow_id = services.views.view_workflow(workflow_id).workflow.id
+    workflow_id = services.lookup.views.view_workflow(workflow_id).workflow.id
     services.runs.pins.pin(workflow_id, item.id, int(number), actor=visitor.principal.actor)
     return go(f"{CONSOLE}/workflows/{workflow_id}", said="pinned")
 
@@ -130,8 +130,8 @@ def pin(request: Request, visitor: Looks, workflow_id: str, form: Sent) -> Respo
 def unpin(request: Request, visitor: Looks, workflow_id: str, form: Sent) -> Response:
     """Lets it follow the current version again."""
     services = services_of(request)
-    item = services.principals.find_item(visitor.principal, _read(form, "item"), Action.ITEM_SEE)
-    workflow_id = services.views.view_workflow(workflow_id).workflow.id
+    item = services.access.principals.find_item(visitor.principal, _read(form, "item"), Action.ITEM_SEE)
+    workflow_id = services.lookup.views.view_workflow(workflow_id).workflow.id
     services.runs.pins.unpin(workflow_id, item.id, actor=visitor.principal.actor)
     return go(f"{CONSOLE}/workflows/{workflow_id}", said="unpinned")
 

@@ -16,11 +16,11 @@ from worker.domain.changes import ItemChange
 from worker.domain.item_states import ItemFilter
 from worker.domain.paging import PageRequest
 from worker.domain.revisions import Expected, revision_of_item
+from worker.services.access.principals import PrincipalAccess
+from worker.services.bulk.page_changes import OF_ONE, PageChanges, StoppedError, WantedUpdate
 from worker.services.items.page import ItemPage
 from worker.services.items.room import ItemsRoom
-from worker.services.lists import Lists
-from worker.services.page_changes import OF_ONE, PageChanges, StoppedError, WantedUpdate
-from worker.services.principals import PrincipalAccess
+from worker.services.lookup.lists import Lists
 
 __all__ = ["ItemsAtOnce", "StoppedError"]
 

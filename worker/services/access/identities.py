@@ -39,7 +39,7 @@ from worker.domain.identity import (
     is_id_token_for,
 )
 from worker.log import get_logger
-from worker.services.identity_provider import IdentityProvider
+from worker.services.access.identity_provider import IdentityProvider
 from worker.signing.tokens import RefusedTokenError
 
 _log = get_logger(__name__)

@@ -37,10 +37,10 @@ from worker.domain.metadata_reading import read_metadata
 from worker.domain.metadata_writing import write_document
 from worker.domain.policies import OF_TARGET
 from worker.domain.revisions import Expected, check_revision, revision_of_item, revision_of_policy
+from worker.services.access.principals import PrincipalAccess
+from worker.services.bulk.page_changes import PageChanges, WantedUpdate
 from worker.services.items.room import ItemsRoom
 from worker.services.notices.address_book import AddressBook
-from worker.services.page_changes import PageChanges, WantedUpdate
-from worker.services.principals import PrincipalAccess
 
 T = TypeVar("T")
 _DONE: Final = (StepDeed.CREATE, StepDeed.CHANGE, StepDeed.DELETE)

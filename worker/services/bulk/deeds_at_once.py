@@ -15,9 +15,9 @@ from worker.domain.deeds import DeedKind, ForeseenDeed, foresee_deed
 from worker.domain.revisions import Expected
 from worker.rotators.catalog import find_target
 from worker.rows.consumers import users_of
+from worker.services.access.principals import PrincipalAccess
+from worker.services.bulk.page_changes import OF_ONE, StoppedError, name_first
 from worker.services.items.room import ItemsRoom
-from worker.services.page_changes import OF_ONE, StoppedError, name_first
-from worker.services.principals import PrincipalAccess
 from worker.services.rotation.opening import Opening
 
 

@@ -18,9 +18,9 @@ from vaultcore.principals import tokens_among
 from vaultcore.vault import take
 from worker.domain.changes import ItemChange
 from worker.domain.revisions import Expected
+from worker.services.access.principals import PrincipalAccess, refuse_ones_own
 from worker.services.items.page_update import Updated
 from worker.services.items.room import ItemsRoom
-from worker.services.principals import PrincipalAccess, refuse_ones_own
 
 OF_ONE = (InvalidInputError, NotFoundError, RefusedError, UnreadableError)
 """What is an answer for one item; anything else has failed for all."""

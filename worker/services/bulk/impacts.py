@@ -28,7 +28,7 @@ from worker.rotators.catalog import find_target
 from worker.rows import impact as impact_rows
 from worker.rows.consumers import consumers_of_each
 from worker.rows.waiting_pickups import WaitingPickup, list_waiting
-from worker.services.principals import PrincipalAccess
+from worker.services.access.principals import PrincipalAccess
 
 _NAMED_MAX: Final = 10
 _AT_ONCE: Final = 500
