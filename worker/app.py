@@ -9,7 +9,7 @@ from worker.broker.sealing import Seals
 from worker.config import Settings
 from worker.domain.lines import Line, line_of
 from worker.domain.messages import name_of
-from worker.domain.work import Task
+from worker.domain.work import BELLS, Task
 
 POLLING_SECONDS = 0.05
 SCHEDULER = "worker.supervision.bells:Bells"
@@ -45,8 +45,7 @@ def make_app(settings: Settings, seals: Seals) -> Celery:
         timezone="UTC",
         beat_scheduler=SCHEDULER,
         beat_schedule={
-            task.value: {"task": name_of(task), "schedule": settings.ring_seconds}
-            for task in (Task.NIGHT, Task.RESUME, Task.SCHEDULE)
+            task.value: {"task": name_of(task), "schedule": settings.ring_seconds} for task in BELLS
         },
     )
     app.set_default()

@@ -14,11 +14,10 @@ from kombu.exceptions import OperationalError
 from vaultcore.troubles import explain
 from worker.broker.aside import Aside
 from worker.domain.messages import MessageFault, fits, name_of
-from worker.domain.work import Task, Work
+from worker.domain.work import BELLS, Task, Work
 from worker.log import get_logger
 
 _log = get_logger(__name__)
-_AT_START = (Task.NIGHT, Task.RESUME, Task.SCHEDULE)
 
 Do = Callable[[Work], list[Work]]
 """Does a piece of work, and says what follows: `worker.services.night.dispatch`."""
@@ -47,7 +46,7 @@ def register_tasks(app: Celery, do: Do, *, take: Take, aside: Aside) -> None:
         return True
 
     def call_at_start(**_: object) -> None:
-        all(call_for(Work(task)) for task in _AT_START)
+        all(call_for(Work(task)) for task in BELLS)
 
     for task in Task:
         act = take_once(task, make_task(task, do, call_for), take, aside)

@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 from tests.acceptance.conftest import Nightkey
 from tests.forking import Forked, start_command
 from tests.services.staging import make_services
+from tests.stepping import advance
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.bootstrap import Services, utc_now
@@ -91,7 +92,7 @@ class Desk:
 
     def look(self) -> State:
         """Where the rotation stands after another look at it."""
-        self.services.rotation.rotations.advance(self.rotation_id)
+        advance(self.services, self.rotation_id)
         with self.services.database.read() as connection:
             return get_rotation(connection, self.rotation_id).state
 

@@ -28,7 +28,7 @@ from vaultcore.rows import policy_to_json
 from vaultcore.tables import items, references, versions
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.domain.limits import Caps, Room
+from worker.domain.limits import Caps, CapsLeft
 from worker.installation import initialise
 from worker.services.night.due import walk_due
 from worker.services.night.stale import walk_stale
@@ -80,9 +80,9 @@ class Vault:
 
 
 def walk_all_due(database: Database) -> int:
-    room = Room(caps=Caps(night=10**9, target=10**9))
+    caps_left = CapsLeft(caps=Caps(night=10**9, target=10**9))
     with database.read() as connection:
-        pages = walk_due(connection, NOW, page_size=PAGE, room=room, freezes=())
+        pages = walk_due(connection, NOW, page_size=PAGE, caps_left=caps_left, freezes=())
         return sum(len(page) for page in pages)
 
 

@@ -23,7 +23,7 @@ from tests.faults.worker_process import be_quiet
 from tests.forking import processes
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
-from worker.domain.work import RESUME, Task, Work, after_night
+from worker.domain.work import RESUME, Task, Work
 
 _numbers = itertools.count(1)
 DRIVING = "rotation"
@@ -96,9 +96,7 @@ class Fuse:
 
 
 def _begin_night(services: Services, slot: str) -> list[Work]:
-    opened = services.night.nights.begin(datetime.fromisoformat(slot)) or ()
-    checks = services.rotation.credential_checks.find_ready()
-    return after_night(opened, checks, at_once=services.rotation.side_by_side.at_once)
+    return services.night.dispatch.begin_night(datetime.fromisoformat(slot))
 
 
 def _request(services: Services, name: str) -> list[Work]:

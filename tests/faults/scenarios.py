@@ -14,7 +14,7 @@ from tests.faults.clock import START, SharedClock
 from tests.organisation import Organisation
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
-from worker.domain.work import Task, after_schedule
+from worker.domain.work import RESUME, Task, Work
 from worker.rows.tables import deliveries, rotations
 from worker.services.runs.execution import RunOutcome
 
@@ -148,9 +148,10 @@ def play(services: Services, clock: SharedClock, story: Scenario) -> None:
 def answer_bells(services: Services) -> None:
     """What the resume sweep and the schedule call for, until they call no more."""
     for _ in range(_RINGS):
-        due = [*services.night.resume_sweep.find_work(), *after_schedule(services.runs.runs.due_runs())]
+        do = services.night.dispatch.do
+        due = [*do(RESUME), *do(Work(Task.SCHEDULE))]
         for work in due:
-            services.night.dispatch.do(work)
+            do(work)
         if all(work.task is Task.BEAT for work in due):
             return
 

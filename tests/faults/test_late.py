@@ -19,6 +19,7 @@ from tests.faults.scenarios import ACCOUNT, ITEM, answer_bells
 from tests.faults.target_systems import WatchedTokens
 from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
+from tests.stepping import advance
 from tests.vaults import copy_vault
 from tests.ways_out import LOOPBACK, NETWORK
 from vaultcore import database
@@ -164,7 +165,7 @@ def test_a_worker_that_was_away_takes_nothing_from_who_took_over(
     held = Held("GET", "/v1/tokens")
     away = Services(organisation.services.settings, clock)
     away.ways_out = replace(away.ways_out, http=PausedClient(held))
-    worker = threading.Thread(target=lambda: away.rotation.rotations.advance(organisation.due()[0]))
+    worker = threading.Thread(target=lambda: advance(away, organisation.due()[0]))
     worker.start()
     held.wait()
     let_leases_lapse(organisation.services)

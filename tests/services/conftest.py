@@ -14,7 +14,7 @@ from sqlalchemy import Row, select, text
 from nightkey_demo.http_sink import HttpSink
 from tests.conftest import Clock
 from tests.organisation import Organisation
-from tests.services.staging import Staged, make_services, stage, start_organisation
+from tests.services.staging import Staged, add_route, make_services, stage, start_organisation
 from vaultcore.audit import Anchor, Verification
 from vaultcore.database import SCHEMA_REVISION
 from vaultcore.ids import new_id
@@ -45,6 +45,14 @@ def staged(services: Services) -> Iterator[Staged]:
 def on_file(tmp_path: Path, clock: Clock) -> Iterator[Staged]:
     """The same on SQLite alone, for what is decided without a look at the database."""
     with stage(tmp_path, "", clock) as made:
+        yield made
+
+
+@pytest.fixture
+def with_operators(tmp_path: Path, database_url: str, clock: Clock) -> Iterator[Organisation]:
+    """What the operators are told leaves, too."""
+    with stage(tmp_path / "home", database_url, clock) as (made, _):
+        add_route(made, "operators")
         yield made
 
 

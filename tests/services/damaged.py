@@ -13,6 +13,7 @@ from sqlalchemy import JSON, Boolean, Column, Integer, LargeBinary, String, inse
 
 import worker.rows.tables as ours
 from tests.chains import apply, chain, wait
+from tests.stepping import advance
 from tests.vaults import copy_vault
 from tests.ways_out import LOOPBACK
 from vaultcore.secret import Secret
@@ -130,7 +131,7 @@ def run_night(services: Services) -> str | None:
         if not due:
             break
         for rotation_id in due:
-            services.rotation.rotations.advance(rotation_id)
+            advance(services, rotation_id)
     else:
         raise AssertionError("it does not come to rest")
     outcome = services.night.nights.close(slot)

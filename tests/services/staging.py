@@ -16,6 +16,7 @@ from nightkey_demo.loopback import Answer, Incoming
 from nightkey_demo.target_systems import start_target_systems
 from nightkey_demo.token_service import Request, TokenService, _bearer, _digest, _Token
 from tests.organisation import Organisation
+from tests.stepping import advance
 from tests.vaults import copy_vault
 from tests.ways_out import LOOPBACK
 from vaultcore.secret import Secret
@@ -257,7 +258,7 @@ def step_to(organisation: Organisation, clock: Any, rotation_id: str, state: Sta
         found = get_rotation(organisation, rotation_id)
         if found.state is state:
             return found
-        if organisation.services.rotation.rotations.advance(rotation_id) is None:
+        if advance(organisation.services, rotation_id) is None:
             turn_to_next(organisation, clock)
     raise AssertionError(f"it never was {state}")
 

@@ -20,6 +20,7 @@ from sqlalchemy import insert, text
 from tests.postgres import wait_until_left
 from tests.services.conftest import Moves
 from tests.services.staging import what_is_wrong
+from tests.stepping import advance
 from vaultcore import sqlite_copy
 from vaultcore.archive import digest_file, write_archive
 from vaultcore.audit import start_chain
@@ -480,7 +481,7 @@ def test_an_older_database_put_back_by_hand_is_known_at_every_start(
             lambda: services.night.nights.begin(services.clock()),
             lambda: services.rotation.opening.request("prod-ticketing-api-token", asked_by="test"),
             lambda: services.rotation.opening.request_emergency("prod-ticketing-api-token", asked_by="test"),
-            lambda: services.rotation.rotations.advance("rot_any"),
+            lambda: advance(services, "rot_any"),
             lambda: services.upkeep.backups.back_up(Path("/nowhere/backup"), replace=False, actor="test"),
         ):
             with pytest.raises((RefusedError, InvalidInputError)) as caught:

@@ -16,6 +16,7 @@ from tests.services.staging import (
     step_to,
     told,
 )
+from tests.stepping import advance
 from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.domain.saga import State
@@ -82,7 +83,7 @@ def test_an_emergency_lets_go_of_those_who_were_held_back(staged: Staged, clock:
     organisation.services.rotation.opening.request_emergency(TOKEN, asked_by="test")
     step_to(organisation, clock, rotation_id, State.RETIRING)
     service.fail_next("/v1/tokens", times=3)  # it takes a while
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     assert {run(organisation, name) for name in ("a", "b")} == {"completed"}
     service._failures.clear()
     drive_on(organisation, clock)

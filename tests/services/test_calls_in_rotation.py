@@ -12,6 +12,7 @@ from tests.ingress import Front, define, serve
 from tests.organisation import Organisation, read_token
 from tests.services.conftest import Moves
 from tests.services.staging import begin_by_hand, drive_on, get_rotation, start_organisation, step_to
+from tests.stepping import advance
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
@@ -46,7 +47,7 @@ class Caller:
         """One step after the other until it waits for somebody, with calls before and after each of them."""
         for _ in range(_STEPS_MAX):
             self.call_with(*keys)
-            advanced = self.organisation.services.rotation.rotations.advance(rotation.id)
+            advanced = advance(self.organisation.services, rotation.id)
             assert advanced is not None, "a call wakes a rotation that watches, and the others are due"
             self.call_with(*keys)
             if not is_moving(advanced.rotation.state, advanced.rotation.waits_for):

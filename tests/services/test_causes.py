@@ -24,6 +24,7 @@ from tests.services.staging import (
     told,
     turn_to_next,
 )
+from tests.stepping import advance
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rotators.http import HttpRotator
@@ -229,7 +230,7 @@ def test_an_outage_is_waited_out_at_each_step_with_the_same_candidate(
             assert after.next_at is not None
             assert timedelta(seconds=5) <= after.next_at - clock() <= timedelta(seconds=10)
             assert after.activated_at == before.activated_at
-            assert organisation.services.rotation.rotations.advance(rotation_id) is None  # not before its time
+            assert advance(organisation.services, rotation_id) is None  # not before its time
             assert service.is_live(old)
             made |= set(service.live_tokens("ticketing")[1:])
         drive_on(organisation, clock)
@@ -271,7 +272,7 @@ def test_a_night_does_not_wait_for_an_outage_and_says_what_is_not_replaced_yet(
     service.fail_next("/v1/account", times=1000)
     for tries in (1, 2, 3):
         assert organisation.services.night.nights.close(slot) is None
-        organisation.services.rotation.rotations.advance(rotation_id)
+        advance(organisation.services, rotation_id)
         resting = get_rotation(organisation, rotation_id)
         assert (resting.outages, resting.attempts) == (tries, tries)
         turn_to_next(organisation, clock)
@@ -336,7 +337,7 @@ def test_pauses_double_up_to_the_longest_and_differ_between_rotations(
             service.fail_next("/v1/tokens", times=6)
             pauses = []
             for whole in (8, 16, 32, 60, 60, 60):
-                advanced = organisation.services.rotation.rotations.advance(rotation_id)
+                advanced = advance(organisation.services, rotation_id)
                 assert advanced is not None
                 rotation = advanced.rotation
                 assert rotation.next_at is not None
@@ -453,7 +454,7 @@ def test_a_lost_answer_is_not_called_off_although_a_package_went_since(
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     service.fail_next("/v1/tokens", method="POST", times=1)
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     assert get_rotation(organisation, rotation_id).issuing
     monkeypatch.setattr(HttpRotator, "needs", ("nightkey_no_such_package", "http"))
     drive_on(organisation, clock)
@@ -566,15 +567,15 @@ def _fail_once(
     """One try of the step that is due, during an outage that is over after it. `settings` are the vault's."""
     if outage.isdecimal():
         service.fail_next("/v1/", status=int(outage))
-        organisation.services.rotation.rotations.advance(rotation_id)
+        advance(organisation.services, rotation_id)
     elif outage == "no answer":
         service.hang_next("/v1/", 5)  # longer than the client waits, and what is left of it costs little
         service.fail_next("/v1/")
         with reopen(organisation, http_timeout_seconds=0.3, **settings) as impatient:
-            impatient.rotation.rotations.advance(rotation_id)
+            advance(impatient, rotation_id)
     else:
         service.stop()
-        organisation.services.rotation.rotations.advance(rotation_id)
+        advance(organisation.services, rotation_id)
         service.start()
     return get_rotation(organisation, rotation_id)
 
@@ -601,7 +602,7 @@ def test_what_a_rotator_complains_of_shows_no_value_that_its_settings_name(stage
     policy["settings"]["issue"]["url"] = "https://{{ vault.prod-tenant-name }}.invalid/tokens"
     organisation.add_token(TOKEN, "ticketing", **policy)
     rotation_id = begin_by_hand(organisation, TOKEN)
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     rotation = get_rotation(organisation, rotation_id)
     assert rotation.last_error is not None
     assert "cannot be resolved" in say(rotation.last_error)
@@ -620,7 +621,7 @@ def test_who_could_not_even_be_asked_has_made_nothing_and_is_waited_for(staged: 
     rotation_id = begin_by_hand(organisation, TOKEN)
     service.stop()
     for tries in (1, 2, 3):
-        organisation.services.rotation.rotations.advance(rotation_id)
+        advance(organisation.services, rotation_id)
         waiting = get_rotation(organisation, rotation_id)
         assert (waiting.state, waiting.outages, waiting.issuing) == (State.PLANNED, tries, False)
         turn_to_next(organisation, clock)

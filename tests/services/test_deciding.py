@@ -24,6 +24,7 @@ from tests.services.staging import (
     step_to,
     told,
 )
+from tests.stepping import advance
 from vaultcore.errors import ConflictError, NightkeyError, RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
@@ -391,7 +392,7 @@ def test_a_decision_is_not_taken_from_under_a_worker(on_both: Staged, clock: Any
     organisation, service, old_id = prepare(on_both)
     rotation_id = begin_by_hand(organisation, TOKEN)
     gate = service.gate("/v1/tokens", method="POST")
-    worker = threading.Thread(target=organisation.services.rotation.rotations.advance, args=(rotation_id,))
+    worker = threading.Thread(target=advance, args=(organisation.services, rotation_id))
     worker.start()
     assert gate.reached.wait(120)
     with pytest.raises(ConflictError, match="a worker is at"):

@@ -19,6 +19,7 @@ from tests.services.staging import (
     step_to,
     told,
 )
+from tests.stepping import advance
 from vaultcore.errors import NotFoundError, RefusedError
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
@@ -155,7 +156,7 @@ def test_an_outage_is_waited_out_in_an_emergency_too(on_file: Staged, clock: Any
     rotation_id = organisation.services.rotation.opening.request_emergency(TOKEN, asked_by="user:ann").id
     step_to(organisation, clock, rotation_id, state)
     service.fail_next("/v1/", times=2)
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     waiting = get_rotation(organisation, rotation_id)
     assert (waiting.state, waiting.last_cause) == (state, "outage")
     assert service.is_live(old)
@@ -277,7 +278,7 @@ def test_one_that_was_interrupted_in_the_middle_is_taken_up(left: Staged, clock:
     departure = services.rotation.offboarding.begin("support", emergency=False, actor="user:boss")
     opened = services.rotation.offboarding.open_next(departure, after=0, actor="user:boss")
     assert opened is not None
-    services.rotation.rotations.advance(opened[1].id)  # and then the command is killed
+    advance(services, opened[1].id)  # and then the command is killed
     drive_on(organisation, clock)
     again = leave(organisation)
     assert [fates(again)[name] for name in OWN] == [Fate.REPLACED] * 3
@@ -299,7 +300,7 @@ def test_it_is_over_when_nothing_is_left_and_begins_anew_after_that(left: Staged
     replace_by_hand(organisation, "prod-vpn-password", ADMIN)
     assert fates(leave(organisation))["prod-vpn-password"] is Fate.OVERLAPS
     clock.advance(timedelta(days=8))
-    organisation.services.rotation.retirement.retire_replaced(actor="test", page_size=100)
+    organisation.services.rotation.replaced_versions.retire(actor="test", page_size=100)
     over = leave(organisation)
     assert {item.fate for item in over.items} == {Fate.REPLACED}
     assert (over.id, over.finished_at) == (first.id, clock())

@@ -15,6 +15,7 @@ from tests.services.staging import (
     Staged,
     drive_on,
 )
+from tests.stepping import advance
 from tests.unit.test_ends import make_token
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
@@ -123,7 +124,7 @@ def test_a_candidate_that_lapses_while_its_tests_wait_is_never_activated(on_file
     organisation.services.night.nights.begin(clock())
     (rotation,) = organisation.rotations()
     for _ in range(20):
-        organisation.services.rotation.rotations.advance(rotation.id)
+        advance(organisation.services, rotation.id)
         (rotation,) = organisation.rotations()
         if rotation.state is State.WORKFLOW_TESTED:
             break

@@ -16,7 +16,7 @@ from vaultcore.model import Hygiene, Kind, Mode
 from vaultcore.tables import audit, items, references, versions
 from worker.bootstrap import Services
 from worker.domain.incoming import Arrival, Contents, JudgedEntry, sort_out
-from worker.importing.vault_list import read_vault_list
+from worker.importing.recognising import FileForm, read_file
 from worker.services.upkeep import item_import
 
 pytestmark = pytest.mark.rules
@@ -33,7 +33,8 @@ def entry(number: int, name: str, expires_at: str | None = "2026-09-01T00:00:00.
 
 
 def read(services: Services, *given: Any) -> Contents:
-    return sort_out(read_vault_list(json.dumps(given), now=services.clock()))
+    contents = read_file(json.dumps(given), now=services.clock(), form=FileForm.SDX).contents
+    return sort_out(contents)
 
 
 def take_in(

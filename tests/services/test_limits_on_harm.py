@@ -24,6 +24,7 @@ from tests.services.staging import (
     step_to,
     told,
 )
+from tests.stepping import advance
 from vaultcore import rules
 from vaultcore.errors import RefusedError
 from vaultcore.model import Item
@@ -342,9 +343,9 @@ def test_a_night_whose_scan_was_cut_off_and_done_again_takes_nothing_beyond_its_
 def test_the_others_of_a_target_start_when_the_first_has_succeeded(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     first, *others = _begin_three(organisation, clock)
-    organisation.services.rotation.rotations.advance(first.id)
+    advance(organisation.services, first.id)
     for other in others:
-        organisation.services.rotation.rotations.advance(other.id)
+        advance(organisation.services, other.id)
         queued = get_rotation(organisation, other.id)
         assert queued.state is State.QUEUED
         assert say_each(queued.waits_for) == [f"{first.item}, the first at its target system in this night"]
@@ -369,7 +370,7 @@ def test_where_the_first_fails_the_next_is_the_first_and_another_target_does_not
         return MISTAKEN if account == _account(first) else None
 
     service.script = refuse_the_first
-    organisation.services.rotation.rotations.advance(first.id)
+    advance(organisation.services, first.id)
     (another,) = [one for one in organisation.rotations() if one.item == OTHER]
     organisation.services.rotation.rotations.drive(another.id)
     assert get_rotation(organisation, another.id).state is State.WATCHING  # it waited for none of them

@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from tests.conftest import Clock
 from tests.services.staging import Staged, add_route, begin_by_hand
+from tests.stepping import advance
 from worker.domain.changes import ItemChange
 from worker.rows.tables import rotations
 
@@ -56,5 +57,5 @@ def test_a_lease_that_lapses_is_counted_once(staged: Staged, clock: Clock) -> No
         connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(lease_until=lapsed))
     assert services.overview.measures.read().leases_lost == 0
     for _ in range(2):
-        assert services.rotation.rotations.advance(rotation_id) is not None
+        assert advance(services, rotation_id) is not None
         assert services.overview.measures.read().leases_lost == 1

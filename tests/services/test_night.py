@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from tests.organisation import Organisation, read_token
 from tests.services.conftest import Moves
+from tests.stepping import advance
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
@@ -178,7 +179,7 @@ def test_a_rotation_survives_a_restart_after_each_of_its_steps(organisation: Org
     seen = []
     for _ in range(10):
         fresh = Services(settings, clock)
-        advanced = fresh.rotation.rotations.advance(opened[0])
+        advanced = advance(fresh, opened[0])
         seen.append(advanced.rotation.state.value if advanced else "nothing due")
         fresh.close()
     assert seen == [

@@ -16,6 +16,7 @@ from tests.services.staging import (
     start_organisation,
     step_to,
 )
+from tests.stepping import advance
 from vaultcore.errors import NotFoundError, RefusedError
 from worker.bootstrap import Services
 from worker.domain.saga import State
@@ -48,7 +49,7 @@ def test_a_pinned_workflow_keeps_the_old_value_until_it_is_unpinned(staged: Stag
     step_to(organisation, clock, rotation_id, State.WATCHING)
     pin(organisation, 1)
     for _ in range(30):
-        organisation.services.rotation.rotations.advance(rotation_id)
+        advance(organisation.services, rotation_id)
         clock.now = get_rotation(organisation, rotation_id).next_at
     assert old_id in service.live_tokens("ticketing")
     assert any(

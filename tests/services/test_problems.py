@@ -12,6 +12,7 @@ from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.dues import find_due
 from tests.services.staging import TOKEN, ScriptedService, Staged, add_route, drive_on, stage
+from tests.stepping import advance
 from worker.domain.problems import Problem, ProblemKind
 from worker.domain.pulses import PulseKind
 from worker.domain.saga import State
@@ -287,12 +288,12 @@ def test_who_is_stopped_where_no_call_was_made_gives_the_lease_back(
         organisation.add_workflow("ledger", "prod-erp-password", path="/v1/health")
         services = organisation.services
         opened = services.rotation.opening.request("prod-erp-password", asked_by="user:ann")
-        services.rotation.rotations.advance(opened.id)
+        advance(services, opened.id)
         services.rotation.rotations._clock = services.rotation.forward._clock = Interrupting(clock, call)
         stopped = False
         try:
             for _ in range(2):  # to install and to verify a value that was drawn here calls nobody
-                services.rotation.rotations.advance(opened.id)
+                advance(services, opened.id)
         except KeyboardInterrupt:
             stopped = True
         services.rotation.rotations._clock = services.rotation.forward._clock = clock
@@ -300,7 +301,7 @@ def test_who_is_stopped_where_no_call_was_made_gives_the_lease_back(
         assert stopped
         assert rotation.lease_until is None
         assert organisation.due() == [opened.id]
-        advanced = services.rotation.rotations.advance(opened.id)
+        advanced = advance(services, opened.id)
         assert advanced is not None
         assert advanced.moved
 

@@ -27,6 +27,7 @@ from tests.services.staging import (
     what_is_wrong,
 )
 from tests.services.test_backup import find_client
+from tests.stepping import advance
 from vaultcore.errors import RefusedError, sort_out
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
@@ -163,7 +164,7 @@ def copy_during_an_issue(organisation: Organisation, service: Any, file: Path) -
     """The service was asked for a token, its answer is under way: that is the state of the backup."""
     gate = service.gate("/v1/tokens", method="POST")
     rotation_id = begin_by_hand(organisation, TOKEN)
-    worker = threading.Thread(target=organisation.services.rotation.rotations.advance, args=(rotation_id,))
+    worker = threading.Thread(target=advance, args=(organisation.services, rotation_id))
     worker.start()
     assert gate.reached.wait(120)
     back_up(organisation, file)

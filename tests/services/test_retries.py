@@ -18,6 +18,7 @@ from tests.services.staging import (
     step_to,
     turn_to_next,
 )
+from tests.stepping import advance
 from worker.domain.saga import State
 from worker.rows import rotation_leases as lease_rows
 from worker.wording import say, say_each
@@ -70,7 +71,7 @@ def test_tries_their_last_error_and_the_next_one_stand_on_the_rotation_and_are_s
     for number, status in enumerate((503, 429, 502), start=1):
         turn_to_next(organisation, clock)
         service.fail_next("/v1/account", status=status)
-        organisation.services.rotation.rotations.advance(rotation_id)
+        advance(organisation.services, rotation_id)
         rotation = get_rotation(organisation, rotation_id)
         assert (rotation.attempts, rotation.outages) == (number, number)
         assert say(rotation.last_error) == f"verify: the service answered {status}"
@@ -134,7 +135,7 @@ def test_a_person_has_a_step_tried_again_before_its_time_and_its_pauses_begin_an
     organisation.drive()
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.outages == 5
-    assert organisation.services.rotation.rotations.advance(rotation_id) is None
+    assert advance(organisation.services, rotation_id) is None
     service.fail_next("/v1/account")
     organisation.services.rotation.decisions.retry(rotation_id, actor="test")
     organisation.drive()

@@ -1,15 +1,13 @@
 """What was set aside at the broker: counted, told once a day, and no night is a good one in which it was."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from tests.organisation import Organisation
-from tests.services.staging import add_route, drive_on, stage
+from tests.services.staging import drive_on
 from worker.domain.messages import MessageFault
 from worker.domain.problems import ProblemKind
 from worker.rows.tables import sweeps
@@ -22,10 +20,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def organisation(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Organisation]:
-    with stage(tmp_path / "home", database_url, clock) as (made, _):
-        add_route(made, "operators")
-        yield made
+def organisation(with_operators: Organisation) -> Organisation:
+    return with_operators
 
 
 def told(organisation: Organisation) -> list[str]:

@@ -16,7 +16,7 @@ from tests.services.staging import Staged, begin_by_hand, get_rotation, stage
 from worker.domain.saga import State
 from worker.domain.work import Task, Work
 from worker.rows.tables import rotations
-from worker.services.rotation.advance import Advanced, Rotations
+from worker.services.rotation.advance import Advanced, RotationDriver
 
 AT_ONCE = 4
 PATIENCE = 120.0
@@ -121,9 +121,9 @@ def test_what_was_cut_off_twice_is_driven_alone(staged: Staged) -> None:
     """One of them has killed their worker, perhaps: that is held against no other for long."""
     services = staged[0].services
     ids = open_passwords(staged, AT_ONCE)
-    leasing = services.rotation.side_by_side._leasing
+    taker = services.rotation.side_by_side._taker
     for _ in range(2):
-        assert len(leasing.take_due(most=AT_ONCE, first=ids[0])) == AT_ONCE
+        assert len(taker.take_due(most=AT_ONCE, first=ids[0])) == AT_ONCE
         let_leases_lapse(services)
     fresh = open_passwords(staged, 2, after=AT_ONCE)
     ring(staged, fresh[0])
@@ -190,12 +190,12 @@ def test_the_thread_that_signals_come_to_drives_none_of_several(
 ) -> None:
     """What they raise there would keep a turn from the others for ever."""
     ids, main, seen = open_passwords(staged, AT_ONCE), threading.current_thread(), []
-    drive = Rotations.drive_leased
+    drive = RotationDriver.drive_leased
 
     def watch(*given: Any, **named: Any) -> Advanced:
         seen.append(threading.current_thread() is main)
         return drive(*given, **named)
 
-    monkeypatch.setattr(Rotations, "drive_leased", watch)
+    monkeypatch.setattr(RotationDriver, "drive_leased", watch)
     ring(staged, ids[0])
     assert seen == [False] * AT_ONCE

@@ -28,6 +28,7 @@ from tests.services.staging import (
     stage,
     step_to,
 )
+from tests.stepping import advance
 from worker.bootstrap import Services
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
@@ -225,7 +226,7 @@ def test_the_first_failure_in_order_is_told_whichever_comes_first(
     staged[1].script = SeenCalls(answer)
     rotation_id = begin_by_hand(staged[0], TOKEN)
     rotation = step_to(staged[0], None, rotation_id, State.ACCEPTED)
-    staged[0].services.rotation.rotations.advance(rotation_id)
+    advance(staged[0].services, rotation_id)
     said = last_said(staged, rotation)
     assert order[told].removeprefix("of=") in said
     assert (get_rotation(staged[0], rotation_id).failing_since is not None) is failing
@@ -250,7 +251,7 @@ def test_those_behind_one_that_failed_do_not_begin_and_those_under_way_come_to_t
         return None
 
     staged[1].script = calls = SeenCalls(answer)
-    staged[0].services.rotation.rotations.advance(rotation_id)
+    advance(staged[0].services, rotation_id)
     assert sorted(one.query for one in calls.came) == sorted(order[:AT_ONCE_MAX])
     assert sorted(test_runs(staged)) == ["completed"] * (AT_ONCE_MAX - 1) + ["failed"]
 
@@ -282,7 +283,7 @@ def test_whoever_lost_the_rotation_makes_no_further_call_in_any_of_them(on_stage
         return None
 
     service.script = calls = SeenCalls(take_over)
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     assert sorted(one.query for one in calls.came) == ["of=left-first", "of=middle-first", "of=right-first"]
     assert get_rotation(organisation, rotation_id).state is State.NODE_TESTED
     assert test_runs(staged) == ["running"] * 3, "whoever took over knows nothing of them"
@@ -366,7 +367,7 @@ def test_who_is_told_to_stop_waits_for_none_of_them_and_they_call_no_more(on_sta
 
     staged[1].script = calls = SeenCalls(answer)
     with stopped_by_signal() as signal_to_stop, pytest.raises(SystemExit):
-        staged[0].services.rotation.rotations.advance(rotation_id)
+        advance(staged[0].services, rotation_id)
     stopped.set()
     for one in threading.enumerate():
         if one.name.startswith("test-"):
@@ -393,7 +394,7 @@ def test_workflows_that_may_run_the_same_one_come_one_after_the_other(on_stage: 
     step_to(organisation, None, rotation_id, State.NODE_TESTED)
     began: list[int] = []
     service.script = SeenCalls(lambda _: began.append(test_runs(staged).count("running")))
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     assert (began[0], len(began)) == ((1, 5) if linked else (3, 3))
     assert max(began) == (2 if linked else 3), "one, and the one that it runs"
     assert get_rotation(organisation, rotation_id).state is State.WORKFLOW_TESTED

@@ -16,6 +16,7 @@ from joserfc.errors import InvalidKeyIdError
 from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.organisation import Organisation
 from tests.services.staging import Staged, drive_on, get_rotation, step_to, turn_to_next
+from tests.stepping import advance
 from vaultcore.errors import ConfigurationError, RefusedError, TargetError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
@@ -277,7 +278,7 @@ def test_a_new_key_is_listed_for_as_long_as_key_sets_are_cached_before_it_signs(
     add_key(organisation, generate("ES256"), algorithm="ES256", ahead=3600)
     rotation_id = organisation.services.rotation.opening.request(KEY, asked_by="test").id
     step_to(organisation, clock, rotation_id, State.INSTALLED)
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.state is State.INSTALLED
     assert "may not have read the new key before" in say_each(waiting.waits_for)[0]
@@ -314,7 +315,7 @@ def begin_waiting(organisation: Organisation, clock: Any) -> str:
     """A rotation whose new key is not found yet."""
     rotation_id = organisation.services.rotation.opening.request(KEY, asked_by="test").id
     step_to(organisation, clock, rotation_id, State.INSTALLED)
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     assert get_rotation(organisation, rotation_id).outages == 1
     return rotation_id
 
@@ -329,7 +330,7 @@ def test_a_key_set_that_is_written_now_and_then_is_waited_for_with_the_same_key(
     while clock.now < written_at:
         turn_to_next(organisation, clock)
         if clock.now < written_at:
-            organisation.services.rotation.rotations.advance(rotation_id)
+            advance(organisation.services, rotation_id)
             waiting = get_rotation(organisation, rotation_id)
             assert (waiting.state, waiting.candidates) == (State.INSTALLED, 0)
     assert "does not list the new key yet" in say_each(waiting.waits_for)[0]

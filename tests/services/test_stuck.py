@@ -16,6 +16,7 @@ from tests.services.staging import (
     step_to,
     told,
 )
+from tests.stepping import advance
 from vaultcore.errors import RefusedError
 from worker.domain.saga import State
 from worker.rows import digests as digest_rows
@@ -98,7 +99,7 @@ def test_a_yes_that_everybody_gets_does_not_lead_back_to_a_value_that_is_revoked
     service.fail_next("/v1/tokens/", status=503, after_effect=True, method="DELETE")
     organisation.services.runs.runs.start("ticket-sync", actor="test")
     step_to(organisation, clock, rotation_id, State.RETIRING)
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     assert (get_rotation(organisation, rotation_id).state, service.is_live(old)) == (State.RETIRING, False)
     service.faces = frozenset({Face.SAYS_NO_WITH_200})
     assert step_to(organisation, clock, rotation_id, State.STUCK).stuck_in is State.RETIRING

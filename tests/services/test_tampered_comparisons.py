@@ -13,6 +13,7 @@ from tests.services.staging import TOKEN, Staged, add_route, begin_by_hand, get_
 from tests.services.test_restored import back_up, inventory, outcomes, put_back, rotate, staged
 from tests.services.test_sharing import by_role, change, create, made
 from tests.services.test_tampered import behind, tampered
+from tests.stepping import advance
 from vaultcore.errors import TamperedError, sort_out
 from vaultcore.row_macs import MAC
 from vaultcore.tables import item_accounts
@@ -75,14 +76,14 @@ def test_a_rotation_that_is_open_stops_at_an_edited_comparison(
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing", overlap="0s", settings=inventory(organisation))
     rotation_id = begin_by_hand(organisation, TOKEN)
-    organisation.services.rotation.rotations.advance(rotation_id)
+    advance(organisation.services, rotation_id)
     back_up(organisation, tmp_path / "backup")
     put_back(organisation, tmp_path / "backup")
     services = organisation.services
     item_id = organisation.item(TOKEN).id
     write(services, comparisons, find(services, comparisons, item_id), **agree(organisation, clock))
     asked = service.calls("POST")
-    services.rotation.rotations.advance(rotation_id)
+    advance(services, rotation_id)
     rotation = get_rotation(organisation, rotation_id)
     assert (rotation.state, service.calls("POST")) == (State.STUCK, asked)
     assert f"accept-row comparisons {item_id}" in str(say(rotation.last_error))

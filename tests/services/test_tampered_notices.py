@@ -1,9 +1,5 @@
 """Notices and deliveries, edited or forged behind the vault's back: they do not leave, and hold up no other."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 from sqlalchemy import delete, insert, text, update
 
@@ -11,7 +7,7 @@ from nightkey_demo.http_sink import HttpSink
 from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.spoiling import find, forge, spoil, write, wrong
-from tests.services.staging import add_route, stage, what_is_wrong
+from tests.services.staging import add_route, what_is_wrong
 from tests.services.test_tampered import behind, read, tampered
 from vaultcore.errors import TamperedError
 from vaultcore.row_macs import MAC
@@ -24,10 +20,8 @@ pytestmark = pytest.mark.rules
 
 
 @pytest.fixture
-def organisation(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Organisation]:
-    with stage(tmp_path / "home", database_url, clock) as (made, _):
-        add_route(made, "operators")
-        yield made
+def organisation(with_operators: Organisation) -> Organisation:
+    return with_operators
 
 
 def post(services: Services, what: str, owner: str = "support") -> str | None:

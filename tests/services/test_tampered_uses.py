@@ -85,7 +85,7 @@ def test_what_an_owner_replaced_is_kept_while_a_use_is_lost(staged: Staged, cloc
     with behind(services) as connection:
         connection.execute(EDITS[how])
     clock.advance(timedelta(days=3))
-    retired, unreadable = services.rotation.retirement.retire_replaced(actor="test", page_size=50)
+    retired, unreadable = services.rotation.replaced_versions.retire(actor="test", page_size=50)
     assert retired == 0
     assert [one.kind for one in unreadable] == [FindingKind.UNREADABLE]
     assert "workflow second, whose use of" in say(unreadable[0].detail)

@@ -18,6 +18,7 @@ from sqlalchemy import event, text
 from tests.forged import ROTATION
 from tests.postgres import Server, create_database, run_sql, show_for_sqlalchemy, start_server
 from tests.services.conftest import Moves
+from tests.stepping import advance
 from vaultcore import database as database_module
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, InvalidInputError, LockedError, NightkeyError, Trouble, TroubleError
@@ -300,12 +301,12 @@ def test_a_database_that_goes_in_a_step_judges_no_value(
     )
     item = moves.add("prod-webhook-secret", "the-first-value", days=1, policy=policy).item
     rotation = services.rotation.opening.request(item.name, asked_by="test")
-    advanced = services.rotation.rotations.advance(rotation.id)
+    advanced = advance(services, rotation.id)
     assert advanced is not None
     server.stop()
-    told(lambda: services.rotation.rotations.advance(rotation.id), Trouble.AWAY)
+    told(lambda: advance(services, rotation.id), Trouble.AWAY)
     server.start()
-    found = services.rotation.rotations.advance(rotation.id)
+    found = advance(services, rotation.id)
     assert found is not None
     assert (found.rotation.last_cause, found.rotation.candidates) == (None, 0)
     services.close()

@@ -17,6 +17,7 @@ from tests.services.staging import (
     drive_on,
     step_to,
 )
+from tests.stepping import advance
 from vaultcore.errors import RefusedError
 from vaultcore.tables import versions
 from worker.domain.changes import ItemChange
@@ -161,7 +162,7 @@ def test_a_person_may_answer_for_what_no_check_can_tell(staged: Staged, clock: A
     pass_the_overlap(organisation, clock)
     deciding = organisation.services.rotation.decisions
     deciding.waive(rotation.id, None, check=True, why="looked at it there", actor="test")
-    assert organisation.services.rotation.rotations.advance(rotation.id).rotation.state is State.RETIRING
+    assert advance(organisation.services, rotation.id).rotation.state is State.RETIRING
 
 
 def test_nobody_answers_for_what_a_check_has_shown(staged: Staged, clock: Any) -> None:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from vaultcore.model import Mode
 from worker.domain.audience import DEPUTY_LEVEL, OPERATORS_LEVEL, hearers, is_news
 from worker.domain.findings import LAPSED_LEVEL, topic_of
-from worker.domain.limits import Caps, Room
+from worker.domain.limits import Caps, CapsLeft
 from worker.domain.plan import DueItem, plan_item
 
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 THRESHOLDS = (30, 14, 7, 3, 1, 0)
-ROOM = Room(caps=Caps(night=500, target=100))
+CAPS_LEFT = CapsLeft(caps=Caps(night=500, target=100))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ class History:
             rotate_from=self.expires_at, overlap=DAY, thresholds=THRESHOLDS, target=None, opens=self.now,
             expiry_first=True, hold_until=None, open_rotation=None, open_state=None,
         )  # fmt: skip
-        finding = plan_item(due, self.now, ROOM).finding
+        finding = plan_item(due, self.now, CAPS_LEFT).finding
         if finding is None:
             return
         assert finding.deadline == self.expires_at, "never of an expiry that is not the item's any more"

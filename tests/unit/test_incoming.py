@@ -12,7 +12,7 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.model import KnownNames
 from vaultcore.names import skeleton
 from worker.domain.incoming import Arrival, Contents, IncomingItem, judge, sort_out
-from worker.importing.vault_list import read_vault_list
+from worker.importing.recognising import FileForm, read_file
 from worker.wording.incoming import describe_judged, describe_not_taken, explain_fault
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -35,7 +35,11 @@ ENTRY = IncomingItem(
 
 
 def read(document: object) -> Contents:
-    return sort_out(read_vault_list(json.dumps(document), now=NOW))
+    return sort_out(read_text(json.dumps(document)))
+
+
+def read_text(text: str) -> Contents:
+    return read_file(text, now=NOW, form=FileForm.SDX).contents
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,7 @@ def test_each_form_of_the_answer_is_read(document: object) -> None:
 
 
 def test_a_mark_of_byte_order_is_no_part_of_it() -> None:
-    assert read_vault_list("\ufeff" + json.dumps([ITEM]), now=NOW).entries == [ENTRY]
+    assert read_text("\ufeff" + json.dumps([ITEM])).entries == [ENTRY]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_a_mark_of_byte_order_is_no_part_of_it() -> None:
 )
 def test_what_is_no_such_answer_costs_one_line(text: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        read_vault_list(text, now=NOW)
+        read_text(text)
     assert len(str(caught.value)) < 120
     assert "\n" not in str(caught.value)
 

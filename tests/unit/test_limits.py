@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from worker.domain.limits import (
     Breaker,
     Caps,
+    CapsLeft,
     Contender,
     Neighbour,
-    Room,
     Turn,
     admit,
     cannot_wait,
@@ -27,20 +27,20 @@ from worker.wording import say
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-ROOM = Room(caps=Caps(night=3, target=2))
+CAPS_LEFT = CapsLeft(caps=Caps(night=3, target=2))
 
 
-def taken(*targets, room=ROOM):
+def taken(*targets, caps_left=CAPS_LEFT):
     for target in targets:
-        room = room.take(target)
-    return room
+        caps_left = caps_left.take(target)
+    return caps_left
 
 
 # Caps
 
 
 @pytest.mark.parametrize(
-    ("room", "target", "why"),
+    ("caps_left", "target", "why"),
     [
         (taken(), None, None),
         (taken(), "crm", None),
@@ -52,32 +52,36 @@ def taken(*targets, room=ROOM):
         (taken("crm", "git", None), None, "tonight's 3 rotations are taken"),
         (taken("crm", "git", None), "sap", "tonight's 3 rotations are taken"),
         (taken("crm", "crm", None), "crm", "tonight's 3 rotations are taken"),
-        (taken(room=Room(caps=Caps(night=0, target=9))), None, "tonight's 0 rotations are taken"),
-        (taken(room=Room(caps=Caps(night=9, target=0))), "crm", "tonight's 0 rotations at crm are taken"),
-        (taken(room=Room(caps=Caps(night=9, target=0))), None, None),
+        (taken(caps_left=CapsLeft(caps=Caps(night=0, target=9))), None, "tonight's 0 rotations are taken"),
+        (
+            taken(caps_left=CapsLeft(caps=Caps(night=9, target=0))),
+            "crm",
+            "tonight's 0 rotations at crm are taken",
+        ),
+        (taken(caps_left=CapsLeft(caps=Caps(night=9, target=0))), None, None),
     ],
 )
-def test_a_night_is_full_by_its_own_cap_or_by_that_of_a_target(room, target, why):
-    assert say(room.find_full(target)) == (why or "")
+def test_a_night_is_full_by_its_own_cap_or_by_that_of_a_target(caps_left, target, why):
+    assert say(caps_left.find_full(target)) == (why or "")
 
 
 def test_taking_leaves_the_room_before_as_it_was():
-    room = taken("crm")
-    room.take("crm")
+    caps_left = taken("crm")
+    caps_left.take("crm")
 
-    assert room == taken("crm")
+    assert caps_left == taken("crm")
 
 
 @given(st.integers(0, 5), st.integers(0, 5), st.lists(st.sampled_from([None, "crm", "git"])))
 def test_no_cap_is_ever_passed_by_asking_first(night, target, wanted):
-    room = Room(caps=Caps(night=night, target=target))
+    caps_left = CapsLeft(caps=Caps(night=night, target=target))
     let_in = []
     for one in wanted:
-        if room.find_full(one) is None:
-            room = room.take(one)
+        if caps_left.find_full(one) is None:
+            caps_left = caps_left.take(one)
             let_in.append(one)
 
-    assert room.taken == len(let_in) <= night
+    assert caps_left.taken == len(let_in) <= night
     assert max(let_in.count("crm"), let_in.count("git")) <= target
     if len(let_in) < night:
         turned_away = len(wanted) - len(let_in)
@@ -299,35 +303,40 @@ def waiting(item_id, days, target=None, *, urgent=False):
 
 
 @pytest.mark.parametrize(
-    ("candidates", "room", "chosen"),
+    ("candidates", "caps_left", "chosen"),
     [
-        ([], ROOM, set()),
-        ([waiting("a", 9), waiting("b", 4)], ROOM, {"a", "b"}),
-        ([waiting("a", 9), waiting("b", 4), waiting("c", 8), waiting("d", 7)], ROOM, {"b", "c", "d"}),
-        ([waiting("a", 9), waiting("b", 4)], replace(ROOM, taken=2), {"b"}),
-        ([waiting("a", 9, urgent=True), waiting("b", 4)], replace(ROOM, taken=3), {"a"}),
-        ([waiting("a", 9, "crm"), waiting("b", 4, "crm"), waiting("c", 5, "crm")], ROOM, {"b", "c"}),
+        ([], CAPS_LEFT, set()),
+        ([waiting("a", 9), waiting("b", 4)], CAPS_LEFT, {"a", "b"}),
+        ([waiting("a", 9), waiting("b", 4), waiting("c", 8), waiting("d", 7)], CAPS_LEFT, {"b", "c", "d"}),
+        ([waiting("a", 9), waiting("b", 4)], replace(CAPS_LEFT, taken=2), {"b"}),
+        ([waiting("a", 9, urgent=True), waiting("b", 4)], replace(CAPS_LEFT, taken=3), {"a"}),
+        ([waiting("a", 9, "crm"), waiting("b", 4, "crm"), waiting("c", 5, "crm")], CAPS_LEFT, {"b", "c"}),
         (
             [waiting("a", 9), waiting("b", 4, "crm"), waiting("c", 5, "crm"), waiting("d", 6, "crm")],
-            ROOM,
+            CAPS_LEFT,
             set("abc"),
         ),
-        ([waiting("b", 4), waiting("a", 4)], replace(ROOM, taken=2), {"a"}),
+        ([waiting("b", 4), waiting("a", 4)], replace(CAPS_LEFT, taken=2), {"a"}),
     ],
 )
-def test_the_first_to_expire_have_their_turn(candidates, room, chosen):
-    ids, left = share_out(candidates, room)
+def test_the_first_to_expire_have_their_turn(candidates, caps_left, chosen):
+    ids, left = share_out(candidates, caps_left)
 
     assert ids == chosen
-    assert left.taken == room.taken + len(chosen)
+    assert left.taken == caps_left.taken + len(chosen)
 
 
 @pytest.mark.parametrize(
-    ("room", "left"),
-    [(ROOM, 2), (replace(ROOM, taken=2), 1), (ROOM.take("crm").take("git"), 1), (replace(ROOM, taken=9), -6)],
+    ("caps_left", "left"),
+    [
+        (CAPS_LEFT, 2),
+        (replace(CAPS_LEFT, taken=2), 1),
+        (CAPS_LEFT.take("crm").take("git"), 1),
+        (replace(CAPS_LEFT, taken=9), -6),
+    ],
 )
-def test_what_is_left_whatever_the_target_is(room, left):
-    assert room.left() == left
+def test_what_is_left_whatever_the_target_is(caps_left, left):
+    assert caps_left.left() == left
 
 
 # After a failure

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vaultcore.model import Mode
 from worker.domain.findings import FindingKind
-from worker.domain.limits import Caps, Room
+from worker.domain.limits import Caps, CapsLeft
 from worker.domain.plan import Decision, DueItem, PlannedAction, plan_item
 from worker.domain.saga import FINISHED, State
 from worker.wording import say
@@ -36,8 +36,8 @@ DUE = DueItem(
 GIVEN = "--value-file PATH --expires-at 90d"
 
 
-PLENTY = Room(caps=Caps(night=500, target=100))
-FULL = Room(caps=Caps(night=1, target=1), taken=1)
+PLENTY = CapsLeft(caps=Caps(night=500, target=100))
+FULL = CapsLeft(caps=Caps(night=1, target=1), taken=1)
 
 
 def item(**fields):
@@ -207,7 +207,7 @@ def test_a_finding_says_what_happens_by_itself_and_what_a_person_can_type(due, d
 
 
 @pytest.mark.parametrize(
-    ("due", "room", "action", "why"),
+    ("due", "caps_left", "action", "why"),
     [
         (item(), FULL, PlannedAction.WAIT, "tonight's 1 rotation is taken: another night"),
         (item(expires_at=NOW + 2 * DAY), FULL, PlannedAction.ROTATE, "expires in 2 days"),
@@ -224,8 +224,8 @@ def test_a_finding_says_what_happens_by_itself_and_what_a_person_can_type(due, d
         (item(mode=Mode.NOTIFY), FULL, PlannedAction.ASK, ""),
     ],
 )
-def test_what_a_full_night_leaves_waits_for_another_unless_it_would_lapse(due, room, action, why):
-    decision = plan_item(due, NOW, room)
+def test_what_a_full_night_leaves_waits_for_another_unless_it_would_lapse(due, caps_left, action, why):
+    decision = plan_item(due, NOW, caps_left)
 
     assert decision.action is action
     assert why in say(decision.why)

@@ -17,11 +17,20 @@ from vaultcore.errors import Cause
 from vaultcore.model import Mode, Stage
 from vaultcore.rules import check_move
 from worker.domain import saga
-from worker.domain.limits import Caps, Room, hold_until, when_to_begin
+from worker.domain.decisions import (
+    after_accept,
+    after_approval,
+    after_cancel,
+    after_retry,
+    after_roll_back,
+    after_waiver,
+    has_consumers_to_wait_for,
+)
+from worker.domain.limits import Caps, CapsLeft, hold_after_decision, hold_until, when_to_begin
 from worker.domain.plan import DueItem, PlannedAction, plan_item
 from worker.domain.proof import Consumer, Overlap, choose_canary, judge
 from worker.domain.reasons import Code, Reason
-from worker.domain.rotation import Rotation, apply, count_failure, decide
+from worker.domain.rotation import Rotation, apply, count_failure, count_success, decide
 from worker.domain.saga import Failure, Limits, State, Step, Transition
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -31,7 +40,7 @@ LIMITS = Limits(
     attempts=3, pause=10 * SECOND, pause_max=HOUR, patience=HOUR, candidates=2, propagation=30 * SECOND
 )
 TESTS = {Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS}
-ROOM = Room(caps=Caps(night=500, target=100))
+CAPS_LEFT = CapsLeft(caps=Caps(night=500, target=100))
 STEPS_TO_AN_END = 40
 """More than the longest way there is: to `done` with one canary, from a rotation that was stuck on the way."""
 
@@ -184,7 +193,7 @@ class Rotating(RuleBasedStateMachine):
             open_rotation=found and found.id,
             open_state=found and found.state.value,
         )
-        return plan_item(due, self.now, ROOM)
+        return plan_item(due, self.now, CAPS_LEFT)
 
     # What is written
 
@@ -253,8 +262,7 @@ class Rotating(RuleBasedStateMachine):
         self.hold = hold_until(failures, base=DAY, expires_at=self.expires_at, now=self.now)
 
     def hold_after_decision(self):
-        left = (self.expires_at - self.now) / 2
-        self.hold = self.now + (min(APPROVAL, left) if left > timedelta(0) else APPROVAL)
+        self.hold = hold_after_decision(APPROVAL, expires_at=self.expires_at, now=self.now)
 
     # The steps, as `worker.services.rotation.forward` does them
 
@@ -280,14 +288,7 @@ class Rotating(RuleBasedStateMachine):
 
     def wait_for_window(self):
         begins_at = self.when_to_begin() if self.rotation.gated else self.now
-        if begins_at <= self.now:
-            return None
-        begun = self.state is State.WORKFLOW_TESTED
-        return Transition(
-            state=self.state if begun else State.SCHEDULED,
-            next_at=begins_at,
-            waits_for=(Reason.of(Code.MOMENT),),
-        )
+        return saga.wait_for_moment(self.state, begins_at, now=self.now)
 
     def attempt(self, step):
         """What has happened although the step may fail after it."""
@@ -319,24 +320,23 @@ class Rotating(RuleBasedStateMachine):
 
     def succeed(self, step, *, late):
         rotation, now = self.rotation, self.now
-        to = saga.after_success(step, now)
+        to, values = saga.after_success(step, now), count_success(rotation, step, now=now)
         if late and step in (Step.RETIRE, Step.UNDO):
             to = Transition(state=self.state, next_at=now + LATE, waits_for=(Reason.of(Code.LATE_EFFECT),))
-        values = {}
+            values = {}
         if step is Step.CREATE:
             self.values[rotation.new_number].filled = True
         elif step in TESTS:
             self.values[rotation.new_number].passed.add(step)
         elif step is Step.ACTIVATE:
             self.activate()
-            values["activated_at"] = now
         elif step is Step.RETIRE and not late:
             self.destroy(rotation.old_number)
             self.let_go()
             self.hold = None
         elif step is Step.DISCARD:
             self.destroy(rotation.new_number)
-            values |= {"new_number": None, "candidates": rotation.candidates + 1}
+            values["new_number"] = None
         elif step is Step.UNDO:
             self.go_back()
             self.destroy(rotation.new_number)
@@ -478,17 +478,18 @@ class Rotating(RuleBasedStateMachine):
 
     def decisions(self):
         rotation, state = self.rotation, self.state
-        if state is State.REQUESTED:
+        if after_approval(rotation) is not None:
             yield self.approve
-        if state in saga.NOT_BEGUN | saga.BEFORE_ACTIVATION:
+        if after_cancel(rotation) is not None:
             yield self.cancel
-        if state is State.STUCK or rotation.outages:
+        if after_retry(rotation) is not None:
             yield self.retry
-        if state not in saga.NOT_BEGUN | {State.UNDOING, State.DISCARDING}:
+        if after_roll_back(rotation) is not None:
             yield self.roll_back
-        if state is State.STUCK and (rotation.stuck_in is State.RETIRING or self.could_be_accepted()):
+        accepted = after_accept(rotation)
+        if accepted is State.DONE or (accepted is not None and self.could_be_accepted()):
             yield self.accept
-        if state in saga.WATCHED:
+        if has_consumers_to_wait_for(rotation):
             yield self.extend
             if self.workflows:
                 yield self.waive
@@ -497,21 +498,20 @@ class Rotating(RuleBasedStateMachine):
             yield self.emergency
 
     def approve(self, *_):
-        self.decide(state=State.SCHEDULED if self.rotation.gated else State.PLANNED, next_at=self.now)
+        self.decide(state=after_approval(self.rotation), next_at=self.now)
 
     def cancel(self, *_):
-        if self.state in saga.NOT_BEGUN:
+        to = after_cancel(self.rotation)
+        if to is State.CANCELLED:
             self.hold_after_decision()
-            self.decide(state=State.CANCELLED, next_at=None)
-        else:
-            self.decide(state=State.UNDOING, next_at=self.now)
+        self.decide(state=to, next_at=None if to is State.CANCELLED else self.now)
 
     def retry(self, *_):
-        self.decide(state=self.rotation.stuck_in or self.state, next_at=self.now)
+        self.decide(state=after_retry(self.rotation), next_at=self.now)
 
     def roll_back(self, *_):
         rotation = self.rotation
-        if rotation.stuck_in not in (State.UNDOING, State.DISCARDING):
+        if after_roll_back(rotation) is not State.ROLLED_BACK:
             self.decide(state=State.UNDOING, next_at=self.now)
             return
         self.go_back()
@@ -521,7 +521,7 @@ class Rotating(RuleBasedStateMachine):
 
     def accept(self, *_):
         rotation = self.rotation
-        if rotation.stuck_in is State.RETIRING:
+        if after_accept(rotation) is State.DONE:
             self.let_go()
             self.destroy(rotation.old_number)
             self.hold = None
@@ -537,7 +537,7 @@ class Rotating(RuleBasedStateMachine):
 
     def waive(self, pick, _):
         self.pick(pick).waived_for = self.rotation.id
-        self.decide(state=self.state, next_at=self.now)
+        self.decide(state=after_waiver(self.rotation), next_at=self.now)
 
     def prove(self, pick, _):
         """A controlled run of a workflow, whether another run of it is under way or not."""

@@ -24,7 +24,7 @@ class Caps:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class CapsLeft:
     """What is left of a night's caps, taken one by one in the order of expiry."""
 
     caps: Caps
@@ -44,7 +44,7 @@ class Room:
         fullest = max(self.by_target.values(), default=0)
         return min(self.caps.night - self.taken, self.caps.target - fullest)
 
-    def take(self, target: str | None) -> "Room":
+    def take(self, target: str | None) -> "CapsLeft":
         by_target = dict(self.by_target)
         if target is not None:
             by_target[target] = by_target.get(target, 0) + 1
@@ -61,14 +61,14 @@ class Contender:
     urgent: bool
 
 
-def share_out(contenders: Iterable[Contender], room: Room) -> tuple[frozenset[str], Room]:
-    """Whose turn it is tonight, the first to expire first, and the room that is left then."""
+def share_out(contenders: Iterable[Contender], caps_left: CapsLeft) -> tuple[frozenset[str], CapsLeft]:
+    """Whose turn it is tonight, the first to expire first, and what is left of the caps then."""
     chosen = set()
     for contender in sorted(contenders, key=lambda one: (one.expires_at, one.item_id)):
-        if contender.urgent or room.find_full(contender.target) is None:
+        if contender.urgent or caps_left.find_full(contender.target) is None:
             chosen.add(contender.item_id)
-            room = room.take(contender.target)
-    return frozenset(chosen), room
+            caps_left = caps_left.take(contender.target)
+    return frozenset(chosen), caps_left
 
 
 def cannot_wait(expires_at: datetime, overlap: timedelta, now: datetime) -> bool:
@@ -157,12 +157,24 @@ def admit(*, night: Mapping[State, int], before: Sequence[Neighbour], breaker: B
     return Admitted(turn=Turn.GO)
 
 
+def hold_after_decision(pause: timedelta, *, expires_at: datetime | None, now: datetime) -> datetime:
+    """When the night asks again of an item whose rotation a person ended with the old value in place: after
+    `pause`, or half of what is left.
+    """
+    return now + _at_most_half(pause, expires_at=expires_at, now=now)
+
+
 def hold_until(failures: int, *, base: timedelta, expires_at: datetime | None, now: datetime) -> datetime:
     """When an item whose rotation failed so many times in a row is tried again.
 
     `base` the first time, doubled each time up to a week, and never more than half of what is left.
     """
     pause = double(failures, pause=base, most=max(base, timedelta(days=7)))
-    if expires_at is not None and expires_at > now:
-        pause = min(pause, (expires_at - now) / 2)
-    return now + pause
+    return now + _at_most_half(pause, expires_at=expires_at, now=now)
+
+
+def _at_most_half(pause: timedelta, *, expires_at: datetime | None, now: datetime) -> timedelta:
+    """Of what is left; the whole pause where nothing is."""
+    if expires_at is None or expires_at <= now:
+        return pause
+    return min(pause, (expires_at - now) / 2)

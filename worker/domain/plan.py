@@ -9,7 +9,7 @@ from worker.domain.commands import quote_word, replace_command
 from worker.domain.consumption import advise_unread
 from worker.domain.distances import count_seconds_left
 from worker.domain.findings import Finding, FindingKind, expiry_level, find_of_item
-from worker.domain.limits import Room, cannot_wait, when_to_begin
+from worker.domain.limits import CapsLeft, cannot_wait, when_to_begin
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 
@@ -85,14 +85,14 @@ class _Choice(NamedTuple):
     command: str | None = None
 
 
-def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
+def plan_item(item: DueItem, now: datetime, caps_left: CapsLeft) -> Decision:
     """The decision for one item, with what is left of the night's caps.
 
     An item that rotates by itself is quiet while that works. It speaks when the time that a rotation and its
     overlap take is no longer left, when it has lapsed, when its rotation failed, when nothing allows one, or
     when one is stuck.
     """
-    choice = _choose(item, now, room)
+    choice = _choose(item, now, caps_left)
     lapsed = item.expires_at <= now
     at_risk = lapsed or cannot_wait(item.expires_at, item.overlap, now)
     heals_itself = item.mode is Mode.AUTO and choice.action in _QUIET
@@ -114,13 +114,13 @@ def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
     return Decision(choice.action, choice.why, choice.begins_at, finding)
 
 
-def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
+def _choose(item: DueItem, now: datetime, caps_left: CapsLeft) -> _Choice:
     if item.open_rotation is not None:
         return _go_on(item.open_rotation, item.open_state)
     if not item.differs and (item.give is not None or item.mode is Mode.NOTIFY):
         return _ask_owner(item)
     stays = _stay(item, now)
-    return stays if stays is not None else _replace(item, now, room)
+    return stays if stays is not None else _replace(item, now, caps_left)
 
 
 def _stay(item: DueItem, now: datetime) -> _Choice | None:
@@ -153,7 +153,7 @@ def _stay(item: DueItem, now: datetime) -> _Choice | None:
     return None
 
 
-def _replace(item: DueItem, now: datetime, room: Room) -> _Choice:
+def _replace(item: DueItem, now: datetime, caps_left: CapsLeft) -> _Choice:
     """When it is replaced, or asked for: by its windows, and by what the night has room for."""
     begins_at = when_to_begin(
         opens=item.opens,
@@ -176,7 +176,7 @@ def _replace(item: DueItem, now: datetime, room: Room) -> _Choice:
             why=Reason.of(Code.OPENS, at=begins_at),
             does=Reason.of(Code.DOES_REPLACE_AT_OPENING, at=begins_at),
         )
-    full = room.find_full(item.target)
+    full = caps_left.find_full(item.target)
     if full is not None and not cannot_wait(item.expires_at, item.overlap, now):
         return _Choice(
             action=PlannedAction.WAIT,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from vaultcore.errors import Cause
 from worker.domain.reasons import Code, Reason
-from worker.domain.saga import FINISHED, PROPAGATING, Failure, Progress, State, Transition
+from worker.domain.saga import FINISHED, PROPAGATING, Failure, Progress, State, Step, Transition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,11 @@ class Rotation:
     def is_old_dead(self) -> bool:
         """The old value does not work: since another was issued, or since before that."""
         return self.one_way or self.old_dead
+
+    @property
+    def may_take_effect(self) -> bool:
+        """A value was asked for, and no answer came; or one came, and an earlier try may still take effect."""
+        return self.issuing or self.late_until is not None
 
     @property
     def cut_off(self) -> int:
@@ -132,6 +137,18 @@ def apply(
         next_at = now + _PAUSE
     ended = {"finished_at": now, "waits_for": []} if over else {"waits_for": list(to.waits_for)}
     return replace(rotation, **{**fresh, **changes, **ended, "state": to.state, "next_at": next_at})
+
+
+def count_success(rotation: Rotation, step: Step, *, now: datetime) -> dict[str, Any]:
+    """What a step changes besides that has done its work. What went wrong before is no longer said; but of one
+    that ends on the old value, it is why.
+    """
+    if step is Step.DISCARD:
+        return {"candidates": rotation.candidates + 1, "shown_by": None}
+    if step is Step.UNDO:
+        return {}
+    activated: dict[str, Any] = {"activated_at": now} if step is Step.ACTIVATE else {}
+    return {"last_cause": None, "last_error": None, **activated}
 
 
 def count_failure(rotation: Rotation, failure: Failure, to: Transition, *, now: datetime) -> dict[str, Any]:

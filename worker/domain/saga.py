@@ -132,6 +132,8 @@ _MAY_PROPAGATE = frozenset({Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
 _JUDGES_THE_CANDIDATE = frozenset({Step.INSTALL, Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
 _POLL = timedelta(seconds=1)
 _POLL_MAX = timedelta(seconds=10)
+_NO_MOMENT_LOOK = timedelta(days=1)
+"""When is asked again whether a change may be made that no window or freeze leaves a moment for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +213,17 @@ def is_moving(state: State, waits_for: Sequence[Reason], *, emergency: bool = Fa
     if state is State.QUEUED or (emergency and state in WATCHED and not waits_for):
         return True
     return state not in AT_REST and not waits_for
+
+
+def wait_for_moment(state: State, begins_at: datetime | None, *, now: datetime) -> Transition | None:
+    """Where a rotation waits until a change may be made: at `begins_at`, where that is known. None: now."""
+    if begins_at is not None and begins_at <= now:
+        return None
+    return Transition(
+        state=state if state is State.WORKFLOW_TESTED else State.SCHEDULED,
+        next_at=begins_at or now + _NO_MOMENT_LOOK,
+        waits_for=(Reason.of(Code.MOMENT, at=begins_at),),
+    )
 
 
 def after_success(step: Step, now: datetime) -> Transition:

@@ -49,6 +49,9 @@ class AtTarget:
     checks: tuple[str, ...] = ()
 
 
+BELLS = (Task.NIGHT, Task.RESUME, Task.SCHEDULE)
+"""What is rung by the clock, and by each worker that begins: whoever hears it looks at what is due."""
+
 RESUME = Work(Task.RESUME)
 
 

@@ -12,7 +12,6 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.model import Label
 from worker.domain.incoming import Contents, EntryFault, IncomingItem
 from worker.domain.proposals import EARLIEST, FAR
-from worker.domain.strict_json import parse_json
 from worker.importing.json_items import check_number
 from worker.importing.label_columns import read_row_labels
 
@@ -24,11 +23,6 @@ _VALUES: Final = frozenset({"secret", "value", "password", "passphrase", "token"
 _AROUND: Final = frozenset({"data", "links", "meta"})
 
 
-def read_vault_list(text: str, *, now: datetime) -> Contents:
-    """What the text tells of. `InvalidInputError` where it is no such answer; it quotes none of it."""
-    return read_listed(parse_json(text.removeprefix("\ufeff")), now=now)
-
-
 def is_vault_list(raw: Any) -> bool:  # noqa: ANN401  # JSON
     """Whether one of its items has an id of such a vault; a page of that answer is one, too."""
     around = isinstance(raw, dict) and isinstance(raw.get("data"), list) and raw.keys() <= _AROUND
@@ -38,7 +32,7 @@ def is_vault_list(raw: Any) -> bool:  # noqa: ANN401  # JSON
 
 
 def read_listed(raw: Any, *, now: datetime) -> Contents:  # noqa: ANN401  # JSON
-    """The same of a document."""
+    """What it tells of. `InvalidInputError` where it is no such answer; it quotes none of it."""
     fields = Counter[str]()
     listed = _find_list(raw, fields)
     check_number(listed)

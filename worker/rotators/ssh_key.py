@@ -15,7 +15,6 @@ from worker.outbound.sessions import forget_sessions_of
 from worker.outbound.ssh import (
     SSH,
     Login,
-    Server,
     Session,
     log_in,
     open_session,
@@ -32,6 +31,7 @@ from worker.rotators.authorized_keys import (
     remove,
 )
 from worker.rotators.ssh_file import FileChangedError, RemoteFile
+from worker.rotators.ssh_login import require, server_of
 from worker.workflows.templates import Scope, check, render
 
 _TRIES = 5
@@ -148,7 +148,7 @@ class SshKeyRotator:
     def verify(self, job: base.Job, value: Secret) -> str:
         settings = _read(job.settings)
         login = Login(username=settings.username, private_key=value)
-        log_in(job.network, _server(settings), login, seconds=settings.timeout)
+        log_in(job.network, server_of(settings), login, seconds=settings.timeout)
         return f"{settings.host} lets {settings.username} in by it"
 
     def read_end(self, job: base.Job) -> datetime | None:
@@ -202,7 +202,7 @@ class SshKeyRotator:
 
     def _is_accepted(self, job: base.Job, value: Secret | None) -> bool:
         try:
-            self.verify(job, _require(value))
+            self.verify(job, require(value))
         except TargetError as error:
             if error.cause is Cause.REJECTED:
                 return False
@@ -233,34 +233,24 @@ def _read(settings: base.RotatorSettings) -> SshKeySettings:
     return settings
 
 
-def _require(value: Secret | None) -> Secret:
-    if value is None:
-        raise TargetError("the value is not here", cause=Cause.MISTAKE)
-    return value
-
-
 def _read_key(value: Secret | None) -> _PublicKey:
-    key = read_private_key(_require(value))
+    key = read_private_key(require(value))
     line = b" ".join(key.export_public_key("openssh").split()[:2])
     return _PublicKey(line=line, blob=key.public_data)
-
-
-def _server(settings: SshKeySettings) -> Server:
-    return Server(host=settings.host, port=settings.port, host_key=parse_host_key(settings.host_key))
 
 
 @contextmanager
 def _open_for_writing(job: base.Job, value: Secret | None) -> Iterator[Session]:
     """By the admin; where there is none, by the user itself with the key `value`."""
     settings = _read(job.settings)
-    login = Login(username=settings.username, private_key=_require(value))
+    login = Login(username=settings.username, private_key=require(value))
     if settings.admin is not None:
         key = render(settings.admin_key or "", Scope(context={}, values=job.values)).text
         login = Login(username=settings.admin, private_key=Secret(key))
     problem = ""
     try:
         enter = open_session if settings.admin is None else share_session
-        with enter(job.network, _server(settings), login, seconds=settings.timeout) as session:
+        with enter(job.network, server_of(settings), login, seconds=settings.timeout) as session:
             yield session
     except TargetError as error:
         if error.cause is not Cause.REJECTED or settings.admin is None:

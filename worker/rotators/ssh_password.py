@@ -9,9 +9,10 @@ from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound.sessions import forget_sessions_of
-from worker.outbound.ssh import SSH, Login, Server, log_in, open_session, parse_host_key, share_session
+from worker.outbound.ssh import SSH, Login, log_in, open_session, parse_host_key, share_session
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
+from worker.rotators.ssh_login import require, server_of
 from worker.workflows.templates import Scope, check, render
 
 _ENDS_LINES = "\n\r\0"
@@ -138,25 +139,25 @@ class SshPasswordRotator:
         return base.Candidate(value=made)
 
     def install(self, job: base.Job) -> str:
-        new = _require(job.new)
+        new = require(job.new)
         _check_both_ways(job, new)
         return self._change(job, to=new, of=job.old)
 
     def verify(self, job: base.Job, value: Secret) -> str:
         settings = _read(job.settings)
         login = Login(username=settings.username, password=value)
-        log_in(job.network, _server(settings), login, seconds=settings.timeout)
+        log_in(job.network, server_of(settings), login, seconds=settings.timeout)
         return f"{settings.host} lets {settings.username} in by it"
 
     def revoke(self, job: base.Job) -> str:
-        if self._is_accepted(job, _require(job.old)):
+        if self._is_accepted(job, require(job.old)):
             raise TargetError("revoke: the host still accepts the old password", cause=Cause.OUTAGE)
         return "the host refuses the old password"
 
     def undo(self, job: base.Job) -> str:
         if job.new is None:
             return "nothing was set"
-        done = self._change(job, to=_require(job.old), of=job.new)
+        done = self._change(job, to=require(job.old), of=job.new)
         if self._is_accepted(job, job.new):
             raise TargetError("undo: the host still accepts the new password", cause=Cause.OUTAGE)
         return f"the old one: {done}; the host refuses the new one"
@@ -172,7 +173,7 @@ class SshPasswordRotator:
             )
             login = Login(username=settings.admin, private_key=key, password=password)
         else:
-            login = Login(username=settings.username, password=_require(of))
+            login = Login(username=settings.username, password=require(of))
         try:
             status = _set_password(job, login, to=to, of=of)
         except TargetError as error:
@@ -204,23 +205,13 @@ def _read(settings: base.RotatorSettings) -> SshPasswordSettings:
     return settings
 
 
-def _require(value: Secret | None) -> Secret:
-    if value is None:
-        raise TargetError("the value is not here", cause=Cause.MISTAKE)
-    return value
-
-
-def _server(settings: SshPasswordSettings) -> Server:
-    return Server(host=settings.host, port=settings.port, host_key=parse_host_key(settings.host_key))
-
-
 def _set_password(job: base.Job, login: Login, *, to: Secret, of: Secret | None) -> int | None:
     """With which status the command ended."""
     settings = _read(job.settings)
     given = _render_stdin(job, to=to, of=of)
     enter = open_session if settings.admin is None else share_session
     try:
-        with enter(job.network, _server(settings), login, seconds=settings.timeout) as session:
+        with enter(job.network, server_of(settings), login, seconds=settings.timeout) as session:
             return session.run(settings.render_command(), given.encode()).status
     finally:
         forget_sessions_of(SSH, settings.username)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
 
 from vaultcore.database import upsert_into
-from worker.rows import target_room
+from worker.rows import target_capacity
 from worker.rows.lease_clock import lease_clock
 from worker.rows.tables import check_turns
 
@@ -31,8 +31,8 @@ def take(
     """Whether it is the holder's turn from now on; False: somebody else asks there, or so many rotations are at
     that target that there is no room.
     """
-    target_room.lock_target(connection, target)
-    if not target_room.count_left(connection, target, at_once=at_once, now=now):
+    target_capacity.lock_target(connection, target)
+    if not target_capacity.count_left(connection, target, at_once=at_once, now=now):
         return False
     lease_now = lease_clock(connection, now)
     values = {"item_id": item_id, "holder": holder, "lease_until": lease_now + lease}

@@ -25,7 +25,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from vaultcore.damage import is_whole_for
 from vaultcore.errors import UnreadableError
 from worker.domain.rotation import STEADY_CUT_OFFS, Rotation
-from worker.rows import target_room
+from worker.rows import target_capacity
 from worker.rows.lease_clock import given_times
 from worker.rows.rotation_leases import is_due, is_free, lease_those
 from worker.rows.rotations import read_whole
@@ -68,7 +68,7 @@ def lease_due(
     given = {
         "now": now,
         **given_times(connection, now, lease),
-        **target_room.given_room(connection, at_once=at_once, now=now),
+        **target_capacity.given_capacity(connection, at_once=at_once, now=now),
     }
     goes_on = True
     while goes_on and len(leased) < most:
@@ -112,7 +112,9 @@ def _lock_due(of_ids: bool, steady: bool) -> Select[str]:
     No target is locked for a row that is not taken: a CASE decides in its order, and few rows are looked at, as
     they come by the index of what is due.
     """
-    free = or_(rotations.c.target.is_(None), rotations.c.emergency, target_room.try_lock(rotations.c.target))
+    free = or_(
+        rotations.c.target.is_(None), rotations.c.emergency, target_capacity.try_lock(rotations.c.target)
+    )
     may_be = case((and_(*_may_be_leased("postgresql")), free), else_=false())
     first = (
         select(rotations.c.id)
@@ -134,8 +136,8 @@ def _take_due_of(dialect: str, of_ids: bool, steady: bool) -> ReturningUpdate[*t
     )
     place = func.row_number().over(partition_by=due.c.target, order_by=(due.c.next_at, due.c.id))
     placed = select(due, place.label("place")).subquery()
-    with_room = select(placed.c.id).where(target_room.has_room_in_turn(dialect, placed.c))
-    return lease_those(dialect, rotations.c.id.in_(with_room))
+    with_capacity = select(placed.c.id).where(target_capacity.has_capacity_in_turn(dialect, placed.c))
+    return lease_those(dialect, rotations.c.id.in_(with_capacity))
 
 
 def _is_among(of_ids: bool, steady: bool) -> list[ColumnElement[bool]]:
@@ -146,7 +148,7 @@ def _is_among(of_ids: bool, steady: bool) -> list[ColumnElement[bool]]:
 
 
 def _may_be_leased(dialect: str) -> tuple[ColumnElement[bool], ...]:
-    return is_free(dialect), is_whole_for(dialect, rotations), target_room.has_room(dialect)
+    return is_free(dialect), is_whole_for(dialect, rotations), target_capacity.has_capacity(dialect)
 
 
 _GIVE_BACK: Final = (

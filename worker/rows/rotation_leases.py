@@ -13,7 +13,7 @@ from vaultcore.mac_writing import RowChange, update_known
 from vaultcore.row_macs import columns_of, digested
 from vaultcore.tables import UtcDateTime
 from worker.domain.rotation import Rotation
-from worker.rows import target_room
+from worker.rows import target_capacity
 from worker.rows.lease_clock import given_times, lease_now, lease_times
 from worker.rows.rotation_changes import find_changes, read_columns
 from worker.rows.rotations import get_rotation, read_whole
@@ -31,12 +31,12 @@ def lease_rotation(
     Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
     that kills its worker is not tried for ever. `TamperedError` for one that none of us wrote as it is.
     """
-    target_room.lock_target_of(connection, rotation_id)
+    target_capacity.lock_target_of(connection, rotation_id)
     given = {
         "rotation": rotation_id,
         "now": now,
         **given_times(connection, now, lease),
-        **target_room.given_room(connection, at_once=at_once, now=now),
+        **target_capacity.given_capacity(connection, at_once=at_once, now=now),
     }
     row = connection.execute(_take_due(connection.dialect.name), given).one_or_none()
     return None if row is None else read_whole(connection, row)
@@ -44,7 +44,7 @@ def lease_rotation(
 
 @cache
 def _take_due(dialect: str) -> ReturningUpdate[*tuple[Any, ...]]:
-    room = target_room.has_room(dialect)
+    room = target_capacity.has_capacity(dialect)
     return lease_those(dialect, rotations.c.id == bindparam("rotation"), *is_due(), is_free(dialect), room)
 
 

@@ -16,7 +16,7 @@ from vaultcore.tables import versions
 from worker.domain.reasons import Code, read_reason, read_reasons
 from worker.domain.rotation import Rotation
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
-from worker.rows import target_room
+from worker.rows import target_capacity
 from worker.rows.lease_clock import lease_now
 from worker.rows.tables import rotations
 
@@ -110,8 +110,8 @@ def due_rotations(
 
     One that cannot be read is nobody's: it would be due for ever.
     """
-    with_room = [] if at_once is None else [target_room.has_room(connection.dialect.name)]
-    given = {} if at_once is None else target_room.given_room(connection, at_once=at_once, now=now)
+    with_capacity = [] if at_once is None else [target_capacity.has_capacity(connection.dialect.name)]
+    given = {} if at_once is None else target_capacity.given_capacity(connection, at_once=at_once, now=now)
     rows = connection.execute(
         select(rotations.c.id, rotations.c.target)
         .where(
@@ -122,7 +122,7 @@ def due_rotations(
                 rotations.c.lease_until < lease_now(connection, now),
             ),
             is_whole(connection, rotations),
-            *with_room,
+            *with_capacity,
         )
         .order_by(rotations.c.next_at, rotations.c.id)
         .limit(limit),

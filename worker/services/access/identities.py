@@ -121,10 +121,6 @@ class Identities:
     def signs_people_in(self) -> bool:
         return bool(self._client_id)
 
-    @property
-    def takes_tokens(self) -> bool:
-        return bool(self._audience)
-
     def begin(self, path: str) -> Begun:
         """Sends somebody to the provider; `path` is where they want to be afterwards. `TargetError` where the
         provider cannot be asked.

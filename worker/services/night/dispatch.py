@@ -25,7 +25,7 @@ from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.advance import Advanced, name_for_log
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.side_by_side import SideBySide
-from worker.services.rotation.target_room import TargetRoom
+from worker.services.rotation.target_capacity import TargetCapacity
 from worker.services.runs.runs import Runs
 
 _log = get_logger(__name__)
@@ -40,7 +40,7 @@ class Dispatch:
         nights: Nights,
         resume_sweep: ResumeSweep,
         side_by_side: SideBySide,
-        target_room: TargetRoom,
+        target_capacity: TargetCapacity,
         credential_checks: CredentialChecks,
         runs: Runs,
         delivery: Delivery,
@@ -51,7 +51,7 @@ class Dispatch:
         self._nights = nights
         self._resume_sweep = resume_sweep
         self._side_by_side = side_by_side
-        self._target_room = target_room
+        self._target_capacity = target_capacity
         self._credential_checks = credential_checks
         self._runs = runs
         self._delivery = delivery
@@ -62,7 +62,8 @@ class Dispatch:
         """Does the piece of work, if it is due and nobody else is at it. What to call for next."""
         match work.task:
             case Task.NIGHT:
-                return self._begin_night()
+                slot = self._night_schedule.due_night()
+                return [] if slot is None else self.begin_night(slot)
             case Task.RESUME:
                 return self._resume_sweep.find_work()
             case Task.SCHEDULE:
@@ -80,10 +81,19 @@ class Dispatch:
                 self._heartbeat.send(work.about)
         return []
 
+    def begin_night(self, slot: datetime) -> list[Work]:
+        """The night of that slot, unless somebody has begun it. What to call for next."""
+        opened = self._nights.begin(slot)
+        if opened is None:
+            return []
+        _log.info("night.begun", night=slot.isoformat(), rotations=len(opened))
+        checks = self._credential_checks.find_ready()
+        return after_night(opened, checks, at_once=self._side_by_side.at_once)
+
     def _advance(self, rotation_id: str) -> list[Work]:
         advanced = self._side_by_side.drive(rotation_id, tell=_tell_moved)
         targets = dict.fromkeys(one.rotation.target for one in advanced if one.rotation.target is not None)
-        following = [work for target in targets for work in call_next(self._target_room.find_next(target))]
+        following = [work for target in targets for work in call_next(self._target_capacity.find_next(target))]
         now = self._clock()
         return list(dict.fromkeys([*(work for one in advanced for work in follow(one, now)), *following]))
 
@@ -94,15 +104,6 @@ class Dispatch:
             return []
         _log.info("run.moved", run=run_id, workflow=outcome.workflow, status=outcome.status.value)
         return after_run(outcome.begun)
-
-    def _begin_night(self) -> list[Work]:
-        slot = self._night_schedule.due_night()
-        opened = None if slot is None else self._nights.begin(slot)
-        if slot is None or opened is None:
-            return []
-        _log.info("night.begun", night=slot.isoformat(), rotations=len(opened))
-        checks = self._credential_checks.find_ready()
-        return after_night(opened, checks, at_once=self._side_by_side.at_once)
 
 
 def _tell_moved(rotation: Rotation) -> None:

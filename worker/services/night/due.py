@@ -16,7 +16,7 @@ from vaultcore.model import Hygiene, Kind
 from vaultcore.stored import read_apart
 from worker.domain.commands import first_value_command
 from worker.domain.findings import Finding, find_unreadable
-from worker.domain.limits import Contender, Room, cannot_wait, share_out
+from worker.domain.limits import CapsLeft, Contender, cannot_wait, share_out
 from worker.domain.plan import Decision, DueItem, PlannedAction, plan_item
 from worker.domain.windows import Window
 from worker.rows.due_items import DueRow, count_due, walk_due_items
@@ -37,18 +37,18 @@ class SeenItem(NamedTuple):
 
 
 def walk_due(
-    connection: Connection, now: datetime, *, page_size: int, room: Room, freezes: Sequence[Window]
+    connection: Connection, now: datetime, *, page_size: int, caps_left: CapsLeft, freezes: Sequence[Window]
 ) -> Iterator[list[SeenItem]]:
     """Items whose `due_at` has come, in pages, earliest first. The caller may write between pages.
 
-    `room` is what the night's caps leave: where more is due than that, the first to expire have their turn.
+    `caps_left`: where more is due than that, the first to expire have their turn.
     `freezes` hold for every item.
     """
     policies = DuePolicies(now, freezes)
-    chosen = _choose(connection, now, page_size=page_size, room=room, policies=policies)
+    chosen = _choose(connection, now, page_size=page_size, caps_left=caps_left, policies=policies)
     for rows in walk_due_items(connection, now, page_size=page_size):
         yield [
-            _see_apart(row, now, room if chosen is None else chosen.room_of(row.item_id), policies)
+            _see_apart(row, now, caps_left if chosen is None else chosen.caps_left_for(row.item_id), policies)
             for row in rows
         ]
 
@@ -58,19 +58,19 @@ class _Chosen:
     """Whose turn it is in a night that has no room for all; `full` says of the others why it is not theirs."""
 
     ids: frozenset[str]
-    full: Room
+    full: CapsLeft
 
-    def room_of(self, item_id: str) -> Room:
-        return Room(caps=self.full.caps) if item_id in self.ids else self.full
+    def caps_left_for(self, item_id: str) -> CapsLeft:
+        return CapsLeft(caps=self.full.caps) if item_id in self.ids else self.full
 
 
 def _choose(
-    connection: Connection, now: datetime, *, page_size: int, room: Room, policies: DuePolicies
+    connection: Connection, now: datetime, *, page_size: int, caps_left: CapsLeft, policies: DuePolicies
 ) -> _Chosen | None:
     """A first walk over what is due, only where the caps could matter; None: there is room for all."""
-    if count_due(connection, now) <= room.left():
+    if count_due(connection, now) <= caps_left.left():
         return None
-    free = Room(caps=room.caps)
+    free = CapsLeft(caps=caps_left.caps)
     waiting: list[Contender] = []
     for rows in walk_due_items(connection, now, page_size=page_size):
         for row in rows:
@@ -85,12 +85,16 @@ def _choose(
                         urgent=seen.urgent,
                     )
                 )
-    ids, full = share_out(waiting, room)
+    ids, full = share_out(waiting, caps_left)
     return _Chosen(ids=ids, full=full)
 
 
-def _see_apart(row: DueRow | UnreadItem, now: datetime, room: Room, policies: DuePolicies) -> SeenItem:
-    seen = read_apart(row, lambda one: _see_item(one, now, room, policies)) if isinstance(row, DueRow) else row
+def _see_apart(row: DueRow | UnreadItem, now: datetime, caps_left: CapsLeft, policies: DuePolicies) -> SeenItem:
+    seen = (
+        read_apart(row, lambda one: _see_item(one, now, caps_left, policies))
+        if isinstance(row, DueRow)
+        else row
+    )
     if isinstance(seen, SeenItem):
         return seen
     name = str(row.name)
@@ -98,10 +102,10 @@ def _see_apart(row: DueRow | UnreadItem, now: datetime, room: Room, policies: Du
     return SeenItem(item_id=row.item_id, name=name, decision=None, finding=finding)
 
 
-def _see_item(row: DueRow, now: datetime, room: Room, policies: DuePolicies) -> SeenItem:
+def _see_item(row: DueRow, now: datetime, caps_left: CapsLeft, policies: DuePolicies) -> SeenItem:
     known = policies.read(row.policy)
     item = _make_item(row, known, now)
-    decision = plan_item(item, now, room)
+    decision = plan_item(item, now, caps_left)
     return SeenItem(
         row.item_id,
         row.name,

@@ -22,7 +22,7 @@ from worker.services.night.problems import Problems
 from worker.services.night.resume_sweep import ResumeSweep
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
-from worker.services.rotation.advance import Advanced, Rotations
+from worker.services.rotation.advance import Advanced, RotationDriver
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.opening import Opening
 from worker.services.upkeep.clock_repair import ClockRepair
@@ -64,7 +64,7 @@ class InlineNight:
         vault: Vault,
         nights: Nights,
         opening: Opening,
-        rotations: Rotations,
+        rotations: RotationDriver,
         credential_checks: CredentialChecks,
         delivery: Delivery,
         heartbeat: Heartbeat,

@@ -34,7 +34,7 @@ from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.opening import Opening
 from worker.services.rotation.pickups import Pickups
-from worker.services.rotation.retirement import Retirement
+from worker.services.rotation.replaced_versions import ReplacedVersions
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
 from worker.wording import describe
@@ -68,7 +68,7 @@ class Nights:
         database: Database,
         vault: Vault,
         opening: Opening,
-        retirement: Retirement,
+        replaced_versions: ReplacedVersions,
         outbox: Outbox,
         digests: Digests,
         anchors: Anchors,
@@ -87,7 +87,7 @@ class Nights:
         self._database = database
         self._vault = vault
         self._opening = opening
-        self._retirement = retirement
+        self._replaced_versions = replaced_versions
         self._outbox = outbox
         self._digests = digests
         self._anchors = anchors
@@ -132,7 +132,7 @@ class Nights:
         try:
             self._row_verification.check_some()
             self._comparison.compare_due()
-            retired, unreadable = self._retirement.retire_replaced(actor=ACTOR, page_size=self._page_size)
+            retired, unreadable = self._replaced_versions.retire(actor=ACTOR, page_size=self._page_size)
             self._pickups.end_arrived(actor=ACTOR)
             with self._database.write() as connection:
                 rotation_rows.wake_unshown(connection, now)

@@ -23,7 +23,7 @@ from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.pickups import Pickups
-from worker.services.rotation.target_room import TargetRoom
+from worker.services.rotation.target_capacity import TargetCapacity
 from worker.services.runs.runs import LOST_AFTER, Runs
 from worker.services.upkeep.clock_repair import ClockRepair
 
@@ -40,7 +40,7 @@ class ResumeSweep:
         runs: Runs,
         pickups: Pickups,
         credential_checks: CredentialChecks,
-        target_room: TargetRoom,
+        target_capacity: TargetCapacity,
         nights: Nights,
         delivery: Delivery,
         heartbeat: Heartbeat,
@@ -53,7 +53,7 @@ class ResumeSweep:
         self._runs = runs
         self._pickups = pickups
         self._credential_checks = credential_checks
-        self._target_room = target_room
+        self._target_capacity = target_capacity
         self._nights = nights
         self._delivery = delivery
         self._heartbeat = heartbeat
@@ -108,7 +108,7 @@ class ResumeSweep:
     def _find_rotations(self) -> list[str]:
         now = self._clock()
         with self._database.read() as connection:
-            return rotation_rows.due_rotations(connection, now, at_once=self._target_room.at_once)
+            return rotation_rows.due_rotations(connection, now, at_once=self._target_capacity.at_once)
 
     def carry_on(self) -> None:
         """For who has no worker, before a night: the runs that a worker would do now, one after the other.

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from worker.domain.findings import Finding, FindingKind
-from worker.domain.limits import Caps, Room
+from worker.domain.limits import Caps, CapsLeft
 from worker.domain.windows import Window
 from worker.rows import rotations as rotation_rows
 from worker.services.night.due import SeenItem, walk_due
@@ -74,10 +74,10 @@ class Scans:
         self, connection: Connection, now: datetime, *, night: datetime | None
     ) -> Iterator[list[SeenItem]]:
         """With what is left of the night's caps, if it was scanned in part already."""
-        room = Room(caps=self._caps)
+        caps_left = CapsLeft(caps=self._caps)
         for rotation in [] if night is None else rotation_rows.rotations_of_night(connection, night):
-            room = room.take(rotation.target)
-        return walk_due(connection, now, page_size=self._page_size, room=room, freezes=self._freezes)
+            caps_left = caps_left.take(rotation.target)
+        return walk_due(connection, now, page_size=self._page_size, caps_left=caps_left, freezes=self._freezes)
 
     def walk_found(
         self, connection: Connection, now: datetime, *, unreadable: Sequence[Finding] = ()

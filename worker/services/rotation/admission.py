@@ -8,16 +8,15 @@ from sqlalchemy import Connection
 from vaultcore import rules
 from vaultcore.model import Item
 from worker.domain.limits import Admitted, Breaker, Neighbour, Turn, admit, when_to_begin
-from worker.domain.reasons import Code, Reason
+from worker.domain.reasons import Reason
 from worker.domain.rotation import Rotation
-from worker.domain.saga import State, Transition, is_moving
+from worker.domain.saga import State, Transition, is_moving, wait_for_moment
 from worker.rows import rotation_outcomes as outcome_rows
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 
 _QUEUE_LOOK = timedelta(minutes=1)
 _REST_LOOK = timedelta(minutes=30)
-_NO_MOMENT_LOOK = timedelta(days=1)
 
 
 class Admission:
@@ -74,14 +73,7 @@ class Admission:
             expiry_first=item.policy.expiry_first,
             now=now,
         )
-        if begins_at is not None and begins_at <= now:
-            return None
-        begun = rotation.state is State.WORKFLOW_TESTED
-        return Transition(
-            state=rotation.state if begun else State.SCHEDULED,
-            next_at=begins_at or now + _NO_MOMENT_LOOK,
-            waits_for=(Reason.of(Code.MOMENT, at=begins_at),),
-        )
+        return wait_for_moment(rotation.state, begins_at, now=now)
 
 
 def _reasons(admission: Admitted) -> tuple[Reason, ...]:

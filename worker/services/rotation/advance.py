@@ -48,9 +48,9 @@ from worker.services.rotation.drive import Drive, StepsUndoneError
 from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lease import LeasedRotation, LeaseKeeper
-from worker.services.rotation.leasing import Leasing
 from worker.services.rotation.reasoned import ReasonedError, explain
 from worker.services.rotation.rollback import Rollback
+from worker.services.rotation.rotation_taker import RotationTaker
 from worker.services.rotation.value_tests import ValueTests
 
 _log = get_logger(__name__)
@@ -82,7 +82,7 @@ def _tell_nobody(_: Rotation) -> None:
     """Nobody watches."""
 
 
-class Rotations:
+class RotationDriver:
     """Drives rotations."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Rotations:
         conclusions: Conclusions,
         comparison: Comparison,
         jobs: Jobs,
-        leasing: Leasing,
+        taker: RotationTaker,
         leases: LeaseKeeper,
         patience: timedelta,
         lease: timedelta,
@@ -110,7 +110,7 @@ class Rotations:
         self._conclusions = conclusions
         self._comparison = comparison
         self._jobs = jobs
-        self._leasing = leasing
+        self._taker = taker
         self._leases = leases
         self._patience = patience
         self._lease = lease
@@ -141,7 +141,7 @@ class Rotations:
 
         `RefusedError` on a database that is older than its anchors: what it says of this rotation may be past.
         """
-        leased = self._leasing.take(rotation_id)
+        leased = self._taker.take(rotation_id)
         return None if leased is None else self.drive_leased(leased, tell=tell, stopped=stopped)
 
     def drive_leased(
@@ -153,33 +153,23 @@ class Rotations:
         shared: SharedCommits | None = None,
     ) -> Advanced:
         """As `drive`, one that was taken. `shared`: it commits together with other threads."""
-        until = self._clock() + _SHARE
-        return self._go(leased, tell, shared, goes_on=lambda: not stopped() and self._clock() < until)
-
-    def advance(self, rotation_id: str) -> Advanced | None:
-        """As `drive`, for one step."""
-        leased = self._leasing.take(rotation_id)
-        return None if leased is None else self._go(leased, _tell_nobody, None, goes_on=lambda: False)
-
-    def _go(
-        self, leased: Rotation, tell: Tell, shared: SharedCommits | None, *, goes_on: Callable[[], bool]
-    ) -> Advanced:
         drive = Drive(leased, database=self._database, audit=self._audit, lease=self._lease, clock=self._clock)
         try:
+            until = self._clock() + _SHARE
             with (
                 self._leases.hold(LeasedRotation(leased), self._lease),
                 permitted_by(drive.check),
                 sessions_kept(),
                 self._database.unit(drive, shared) as unit,
             ):
-                self._take_steps(drive, unit, tell, goes_on)
+                self._take_steps(drive, unit, tell, lambda: not stopped() and self._clock() < until)
             now = drive.stored
         except ConflictError as error:
             _log.warning("rotation.conflict", **name_for_log(leased), problem=str(error))
-            now = self._leasing.release(leased)
+            now = self._taker.release(leased)
         except (KeyboardInterrupt, SystemExit):  # this process is told to stop in the middle of a step
             if not drive.has_acted:  # else what is left of the lease is its time to arrive
-                self._leasing.release(leased)
+                self._taker.release(leased)
             raise
         return Advanced(rotation=now, moved=now.state is not leased.state)
 

@@ -1,6 +1,7 @@
 """What a try of a step comes to: where the rotation goes, what its record says, and who is told.
 
-Each is found in the transaction that commits it, and writes nothing of the rotation itself: `advance` does so.
+Each is found in the transaction that commits it. There it writes what the step is to record of versions and
+consumers, findings, and notices; the rotation's own row, and its record, are left to `advance`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from vaultcore.model import Item
 from vaultcore.vault import Vault
 from worker.domain import saga
 from worker.domain.reasons import Code, Reason
-from worker.domain.rotation import Rotation, count_failure
+from worker.domain.rotation import Rotation, count_failure, count_success
 from worker.domain.saga import Failure, Limits, State, Step, Transition
 from worker.domain.states import StepResult
 from worker.services.rotation.admission import Admission
@@ -183,13 +184,7 @@ class Conclusions:
         if done.again_at is not None:
             to = Transition(state=leased.state, next_at=done.again_at, waits_for=done.waits_for)
             return Ending(to=to, result=StepResult.WAITS, said=done.said, scrub=done.scrub)
-        values: dict[str, object] = {}
-        if step is Step.ACTIVATE:
-            values["activated_at"] = now
-        if step is Step.DISCARD:
-            values |= {"candidates": leased.candidates + 1, "shown_by": None}
-        elif step is not Step.UNDO:
-            values |= {"last_cause": None, "last_error": None}
+        values = count_success(leased, step, now=now)
         to = saga.after_success(step, now)
         if to.state is State.DONE:
             self._rotation_notices.resolve(connection, leased.item_id)

@@ -46,12 +46,12 @@ from worker.rows import consumers as consumer_rows
 from worker.rows import credential_checks as check_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows import target_room as room_rows
+from worker.rows import target_capacity as capacity_rows
 from worker.rows.credential_checks import DueCheck, LastCheck
 from worker.services.rotation.credential_question import CredentialQuestion
 from worker.services.rotation.lease import LeasedTurn, LeaseKeeper, Permission
 from worker.services.rotation.refused_credentials import can_be_set_anew, find_refused_credential
-from worker.services.rotation.target_room import TargetRoom
+from worker.services.rotation.target_capacity import TargetCapacity
 from worker.services.upkeep.anchors import Anchors
 
 ACTOR = "night"
@@ -84,7 +84,7 @@ class CredentialChecks:
         pace: CheckPace,
         leases: LeaseKeeper,
         lease: timedelta,
-        target_room: TargetRoom,
+        target_capacity: TargetCapacity,
         page_size: int,
         clock: Callable[[], datetime],
     ) -> None:
@@ -97,7 +97,7 @@ class CredentialChecks:
         self._pace = pace
         self._leases = leases
         self._lease = lease
-        self._target_room = target_room
+        self._target_capacity = target_capacity
         self._page_size = page_size
         self._clock = clock
 
@@ -142,7 +142,7 @@ class CredentialChecks:
             first = {one.target: one.item_id for one in reversed(waiting)}
             now = self._clock()
             busy = turn_rows.list_busy(connection, first, now=now)
-            busy |= room_rows.list_full(connection, at_once=self._target_room.at_once, now=now)
+            busy |= capacity_rows.list_full(connection, at_once=self._target_capacity.at_once, now=now)
         return [item_id for target, item_id in first.items() if target not in busy]
 
     def run(self, item_id: str) -> AtTarget | None:
@@ -161,7 +161,7 @@ class CredentialChecks:
         except ConflictError as error:
             _log.warning("check.conflict", item_id=item_id, problem=str(error))
             return None
-        return self._target_room.find_next(turn.target)
+        return self._target_capacity.find_next(turn.target)
 
     def is_waiting(self, connection: Connection, night: datetime, *, since: datetime) -> bool:
         """Whether the night waits for its checks. What was not asked in hours is left to the next."""
@@ -313,7 +313,7 @@ class CredentialChecks:
             holder=turn.holder,
             now=now,
             lease=self._lease,
-            at_once=self._target_room.at_once,
+            at_once=self._target_capacity.at_once,
         )
         return turn if taken else None
 

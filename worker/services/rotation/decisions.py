@@ -16,6 +16,16 @@ from vaultcore.versions import Versions
 from worker.domain import saga
 from worker.domain.advice import Advice, advise
 from worker.domain.approvals import digest_request
+from worker.domain.decisions import (
+    after_accept,
+    after_approval,
+    after_cancel,
+    after_retry,
+    after_roll_back,
+    after_waiver,
+    has_consumers_to_wait_for,
+)
+from worker.domain.limits import hold_after_decision
 from worker.domain.proof import ConsumerProof
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, decide
@@ -30,6 +40,7 @@ from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
+from worker.services.rotation.end_on_new import EndOnNew
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.rollback import Rollback
@@ -77,6 +88,7 @@ class Decisions:
         runs: Runs,
         proofs: ConsumerProofs,
         rollback: Rollback,
+        end_on_new: EndOnNew,
         rotation_notices: RotationNotices,
         clock: Callable[[], datetime],
     ) -> None:
@@ -88,6 +100,7 @@ class Decisions:
         self._runs = runs
         self._proofs = proofs
         self._rollback = rollback
+        self._end_on_new = end_on_new
         self._rotation_notices = rotation_notices
         self._clock = clock
 
@@ -98,7 +111,8 @@ class Decisions:
         """
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            if rotation.state is not State.REQUESTED:
+            state = after_approval(rotation)
+            if state is None:
                 _refuse(rotation, "waits for no approval")
             if rotation.next_at is not None and rotation.next_at <= self._clock():
                 _refuse(rotation, "was not approved in time: ask again")
@@ -113,7 +127,6 @@ class Decisions:
                     f"`nightkey rotation cancel {rotation.id}`, then ask again"
                 )
             self._rotation_notices.withdraw_request(connection, rotation)
-            state = State.SCHEDULED if rotation.gated else State.PLANNED
             self._set(
                 connection, rotation, actor, "approve", state=state, next_at=self._clock(), approved_by=actor
             )
@@ -123,20 +136,21 @@ class Decisions:
         """Ends what has not begun; takes back what was not activated."""
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            if rotation.state in saga.NOT_BEGUN:
+            state = after_cancel(rotation)
+            if state is None:
+                _refuse(rotation, "cannot be cancelled: see `nightkey rotation show` for what can be done")
+            if state is State.CANCELLED:
                 self._drop(connection, rotation, item, actor)
-            elif rotation.state in saga.BEFORE_ACTIVATION:
+            else:
                 _refuse_to_lose_both(rotation, item)
                 self._turn_back(connection, rotation, actor, "cancel")
-            else:
-                _refuse(rotation, "cannot be cancelled: see `nightkey rotation show` for what can be done")
             return rotation_rows.get_rotation(connection, rotation_id)
 
     def reject(self, rotation_id: str, *, actor: str) -> Rotation:
         """Ends one that waits for an approval: the other answer to what `approve` says yes to."""
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            if rotation.state is not State.REQUESTED:
+            if after_approval(rotation) is None:
                 _refuse(rotation, "waits for no approval")
             self._drop(connection, rotation, item, actor)
             return rotation_rows.get_rotation(connection, rotation_id)
@@ -148,19 +162,16 @@ class Decisions:
         """
         with self._database.write() as connection:
             rotation, _ = self._take(connection, rotation_id)
-            before = rotation.stuck_in in saga.BEFORE_ACTIVATION
-            if another and not (rotation.state is State.STUCK and before):
+            state = after_retry(rotation, another=another)
+            if state is None and another:
                 _refuse(rotation, "has no rejected value that another could follow")
-            if another:
-                self._set(connection, rotation, actor, "retry", state=State.DISCARDING, next_at=self._clock())
-                self._rotation_notices.resolve(connection, rotation.item_id)
-            elif rotation.state is State.STUCK and rotation.stuck_in is not None:
-                self._set(connection, rotation, actor, "retry", state=rotation.stuck_in, next_at=self._clock())
-                self._rotation_notices.resolve(connection, rotation.item_id)
-            elif rotation.failing_since is not None or self._awaits_check(connection, rotation):
-                self._set(connection, rotation, actor, "retry", next_at=self._clock())
-            else:
+            if state is None and self._awaits_check(connection, rotation):
+                state = rotation.state
+            if state is None:
                 _refuse(rotation, "has nothing to try again")
+            self._set(connection, rotation, actor, "retry", state=state, next_at=self._clock())
+            if rotation.state is State.STUCK:
+                self._rotation_notices.resolve(connection, rotation.item_id)
             return rotation_rows.get_rotation(connection, rotation_id)
 
     def roll_back(self, rotation_id: str, *, actor: str) -> Rotation:
@@ -171,8 +182,7 @@ class Decisions:
         """
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            state = rotation.stuck_in if rotation.state is State.STUCK else rotation.state
-            if state in saga.NOT_BEGUN:
+            if (rotation.stuck_in or rotation.state) in saga.NOT_BEGUN:
                 _refuse(rotation, "has not begun: `nightkey rotation cancel` ends it")
             _refuse_to_lose_both(rotation, item)
             if rotation.by_owner:
@@ -181,11 +191,12 @@ class Decisions:
                 _refuse(
                     rotation, "has no way back, since the old value is refused: retry it, or accept the new one"
                 )
-            held = comparison_rows.find_open(connection, item.id) is not None
-            if rotation.state is State.STUCK and (held or state in (State.UNDOING, State.DISCARDING)):
-                self._end_on_old(connection, rotation, item, actor)
-            elif rotation.state in (State.UNDOING, State.DISCARDING):
+            differs = comparison_rows.find_open(connection, item.id) is not None
+            state = after_roll_back(rotation, differs=differs)
+            if state is None:
                 _refuse(rotation, "is going back already")
+            if state is State.ROLLED_BACK:
+                self._end_on_old(connection, rotation, item, actor)
             else:
                 self._turn_back(connection, rotation, actor, "rollback")
             changed = rotation_rows.get_rotation(connection, rotation_id)
@@ -200,7 +211,8 @@ class Decisions:
         """
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            if rotation.state is not State.STUCK:
+            state = after_accept(rotation)
+            if state is None:
                 _refuse(rotation, "is not stuck: there is nothing to accept")
             if rotation.is_overtaken(item.version):
                 _refuse(
@@ -208,8 +220,8 @@ class Decisions:
                     f"ends on version {item.version}, which was given by hand since: "
                     f"`nightkey rotation retry {rotation.id}`",
                 )
-            if rotation.stuck_in is State.RETIRING:
-                self._end_on_new(connection, rotation, item, actor)
+            if state is State.DONE:
+                self._end_accepted(connection, rotation, item, actor)
             else:
                 self._make_current(connection, rotation, item, actor)
             changed = rotation_rows.get_rotation(connection, rotation_id)
@@ -255,7 +267,7 @@ class Decisions:
         """The old value works on until then, at least."""
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            if rotation.state not in saga.WATCHED:
+            if not has_consumers_to_wait_for(rotation):
                 _refuse(rotation, "has no overlap that could be longer")
             if rotation.is_old_dead or not works_beside(item.policy, rotation.rotator):
                 _refuse(rotation, "has an old value that does not work, so that more time helps nobody")
@@ -284,8 +296,8 @@ class Decisions:
         check_why(why)
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            state = rotation.stuck_in if check and rotation.stuck_in is not None else rotation.state
-            if state not in saga.WATCHED and not (check and state is State.RETIRING):
+            state = after_waiver(rotation, check=check)
+            if state is None:
                 _refuse(rotation, "waits for no consumer")
             if check and rotation.shown_by is not None and not rotation.is_overtaken(item.version):
                 _refuse(rotation, f"was shown to work already, by {say_shown_by(rotation.shown_by)}")
@@ -313,7 +325,7 @@ class Decisions:
         """
         with self._database.read() as connection:
             rotation = rotation_rows.get_rotation(connection, rotation_id)
-            if rotation.state not in saga.WATCHED or rotation.new_number is None:
+            if not has_consumers_to_wait_for(rotation) or rotation.new_number is None:
                 _refuse(rotation, "waits for no consumer")
             found = self._definitions.get(connection, self._find_consumer(connection, rotation, workflow))
         return self._runs.run_controlled(
@@ -372,8 +384,13 @@ class Decisions:
     def _drop(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
         """It has not begun, and never will."""
         self._rotation_notices.withdraw_request(connection, rotation)
-        self._vault.hold(connection, item.id, _hold_after_cancel(item, self._clock()))
+        self._hold(connection, item)
         self._end(connection, rotation, actor, "cancel", State.CANCELLED)
+
+    def _hold(self, connection: Connection, item: Item) -> None:
+        """The night asks again, but not soon."""
+        until = hold_after_decision(item.policy.approval, expires_at=item.expires_at, now=self._clock())
+        self._vault.hold(connection, item.id, until)
 
     def _end(self, connection: Connection, rotation: Rotation, actor: str, decision: str, state: State) -> None:
         said = Reason.of(Code.ENDED_BY, decision=decision, by=actor)
@@ -407,15 +424,12 @@ class Decisions:
         else:
             self._rollback.go_back(connection, rotation, actor=actor)
             self._rollback.drop_new(connection, rotation, actor=actor, reason="given up")
-        back = self._vault.get(connection, item.id)
-        self._vault.hold(connection, item.id, _hold_after_cancel(back, self._clock()))
+        self._hold(connection, self._vault.get(connection, item.id))
         self._rotation_notices.resolve(connection, item.id)
         self._end(connection, rotation, actor, "rollback", State.ROLLED_BACK)
 
-    def _end_on_new(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
-        self._proofs.let_go(connection, rotation)
-        self._rollback.drop_old(connection, rotation, actor=actor, reason="given up")
-        self._vault.hold(connection, item.id, None)
+    def _end_accepted(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
+        self._end_on_new.record(connection, rotation, actor=actor, reason="given up")
         self._rotation_notices.resolve(connection, item.id)
         self._rotation_notices.tell_done(connection, rotation)
         self._end(connection, rotation, actor, "accept", State.DONE)
@@ -467,14 +481,6 @@ def _for_whom(workflow: str | None, *, check: bool) -> str:
     if workflow is not None:
         return "workflow"
     return "check" if check else "callers"
-
-
-def _hold_after_cancel(item: Item, now: datetime) -> datetime:
-    """The night does not ask again for as long as a request would have waited, or half of what is left."""
-    pause = item.policy.approval
-    if item.expires_at is not None and item.expires_at > now:
-        pause = min(pause, (item.expires_at - now) / 2)
-    return now + pause
 
 
 def _refuse_to_lose_both(rotation: Rotation, item: Item) -> None:

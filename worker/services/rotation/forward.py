@@ -17,10 +17,10 @@ from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.model import Item, Kind, Stage
 from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
-from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.commands import value_command
 from worker.domain.ends import check_ahead, decide_end
+from worker.domain.late_effects import late_after_answer, late_until, wait_late
 from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import PICKUP_COMMAND, PICKUP_MARK
 from worker.domain.proof import LOOK_AGAIN, stand_check
@@ -31,8 +31,8 @@ from worker.rotators.catalog import parse_settings
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.done import Done, say_so, wait_for
 from worker.services.rotation.drive import Drive
+from worker.services.rotation.end_on_new import EndOnNew
 from worker.services.rotation.jobs import Jobs
-from worker.services.rotation.lateness import late_after_answer, late_until, wait_late
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
@@ -50,10 +50,10 @@ class ForwardSteps:
         self,
         *,
         database: Database,
-        vault: Vault,
         versions: Versions,
         tests: ValueTests,
         proofs: ConsumerProofs,
+        end_on_new: EndOnNew,
         pickups: Pickups,
         outbox: Outbox,
         rotation_notices: RotationNotices,
@@ -62,10 +62,10 @@ class ForwardSteps:
     ) -> None:
         self._rotation_notices = rotation_notices
         self._database = database
-        self._vault = vault
         self._versions = versions
         self._tests = tests
         self._proofs = proofs
+        self._end_on_new = end_on_new
         self._pickups = pickups
         self._outbox = outbox
         self._jobs = jobs
@@ -175,12 +175,7 @@ class ForwardSteps:
             return Done(said=(said,), again_at=again_at, waits_for=wait_late(again_at))
 
         def record(connection: Connection) -> None:
-            self._versions.destroy(
-                connection, item.id, rotation.old_number, actor=rotation.id, reason="retired"
-            )
-            self._pickups.wait_on(connection, rotation.id)
-            self._proofs.let_go(connection, rotation)
-            self._vault.hold(connection, item.id, None)
+            self._end_on_new.record(connection, rotation, actor=rotation.id, reason="retired")
 
         return Done(said=(said,), record=record, scrub=True)
 

@@ -136,7 +136,7 @@ class Jobs:
                 values=values,
                 http=self._http,
                 network=self._network,
-                unanswered=rotation.issuing or rotation.late_until is not None,
+                unanswered=rotation.may_take_effect,
                 accepted=rotation.activated_at is not None,
                 held=self._hold(item, rotation.new_number),
                 shown=rotation.shown_by is not None,

@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import Cause
-from vaultcore.model import Item, Stage
+from vaultcore.model import Item, Stage, Version
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
+from worker.domain.late_effects import late_until, wait_late
 from worker.domain.limits import hold_until
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
@@ -24,7 +25,6 @@ from worker.rows import rotation_outcomes as outcome_rows
 from worker.services.rotation.done import Done, say_so
 from worker.services.rotation.drive import Drive
 from worker.services.rotation.jobs import Jobs
-from worker.services.rotation.lateness import late_until, wait_late
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.reasoned import ReasonedError
@@ -120,13 +120,10 @@ class Rollback:
         """Where a person has given another value since: whether the other side may hold something of this
         rotation that nobody else would take away. A version that was in use is retired as any other.
         """
-        if rotation.issuing or rotation.late_until is not None:
+        if rotation.may_take_effect:
             return True
-        if rotation.new_number is None:
-            return False
-        with self._database.read() as connection:
-            new = self._versions.get(connection, rotation.item_id, rotation.new_number)
-        return new.stage is Stage.PENDING and new.filled
+        new = self._find_new(rotation)
+        return new is not None and new.stage is Stage.PENDING and new.filled
 
     def leave_behind(self, connection: Connection, rotation: Rotation, *, actor: str) -> None:
         """A person has given another value since: everybody follows that. What was in use is retired when
@@ -160,11 +157,6 @@ class Rollback:
                 connection, rotation.item_id, good=rotation.old_number, bad=new.number, actor=actor
             )
 
-    def drop_old(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
-        """The old version is gone, and the pickup of the new one waits on."""
-        self._versions.destroy(connection, rotation.item_id, rotation.old_number, actor=actor, reason=reason)
-        self._pickups.wait_on(connection, rotation.id)
-
     def drop_new(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
         """The new version and its pickup are gone."""
         self._pickups.withdraw(connection, rotation.id)
@@ -180,11 +172,8 @@ class Rollback:
 
     def _was_in_use(self, rotation: Rotation) -> bool:
         """Whether consumers may work with the new version still: then it is retired, and never undone."""
-        if rotation.new_number is None:
-            return False
-        with self._database.read() as connection:
-            new = self._versions.get(connection, rotation.item_id, rotation.new_number)
-        return new.stage is Stage.PREVIOUS
+        new = self._find_new(rotation)
+        return new is not None and new.stage is Stage.PREVIOUS
 
     def _take_late(self, rotation: Rotation, rotator: Rotator, job: Job) -> Done:
         """What took effect late beside a version that was in use. That bears the same label, so it stands for
@@ -211,12 +200,16 @@ class Rollback:
         """Whether the other side may hold anything of it: a value that is stored here, or one that was asked
         for without an answer.
         """
-        if rotation.issuing or rotation.late_until is not None:
+        if rotation.may_take_effect:
             return True
+        new = self._find_new(rotation)
+        return new is not None and new.filled
+
+    def _find_new(self, rotation: Rotation) -> Version | None:
         if rotation.new_number is None:
-            return False
+            return None
         with self._database.read() as connection:
-            return self._versions.get(connection, rotation.item_id, rotation.new_number).filled
+            return self._versions.get(connection, rotation.item_id, rotation.new_number)
 
     def _verify_old(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> Reason:
         """The old value is accepted; `TargetError` if going back to it would help nobody."""

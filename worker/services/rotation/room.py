@@ -5,27 +5,28 @@ from dataclasses import dataclass
 from worker.services.core import Core, WaysOut
 from worker.services.notices.room import Notices
 from worker.services.rotation.admission import Admission
-from worker.services.rotation.advance import Rotations
+from worker.services.rotation.advance import RotationDriver
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.conclusions import Conclusions
 from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.credential_question import CredentialQuestion
 from worker.services.rotation.decisions import Decisions
+from worker.services.rotation.end_on_new import EndOnNew
 from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lease import LeaseKeeper
-from worker.services.rotation.leasing import Leasing
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.offboarding import Offboarding
 from worker.services.rotation.opening import Opening
 from worker.services.rotation.owner_changes import OwnerChanges
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
-from worker.services.rotation.retirement import Retirement
+from worker.services.rotation.replaced_versions import ReplacedVersions
 from worker.services.rotation.rollback import Rollback
+from worker.services.rotation.rotation_taker import RotationTaker
 from worker.services.rotation.side_by_side import SideBySide
-from worker.services.rotation.target_room import TargetRoom
+from worker.services.rotation.target_capacity import TargetCapacity
 from worker.services.rotation.target_search import TargetSearch
 from worker.services.rotation.value_tests import ValueTests
 from worker.services.runs.room import RunsRoom
@@ -42,13 +43,13 @@ class RotationRoom:
     comparison: Comparison
     credential_checks: CredentialChecks
     opening: Opening
-    rotations: Rotations
+    rotations: RotationDriver
     side_by_side: SideBySide
-    target_room: TargetRoom
+    target_capacity: TargetCapacity
     decisions: Decisions
     offboarding: Offboarding
     owner_changes: OwnerChanges
-    retirement: Retirement
+    replaced_versions: ReplacedVersions
 
 
 def build_pickups(core: Core, notices: Notices) -> Pickups:
@@ -99,12 +100,13 @@ def build_rotation(
         target_at_once=settings.target_at_once,
         clock=clock,
     )
+    end_on_new = EndOnNew(vault=vault, versions=versions, proofs=proofs, pickups=pickups)
     forward = ForwardSteps(
         database=database,
-        vault=vault,
         versions=versions,
         tests=value_tests,
         proofs=proofs,
+        end_on_new=end_on_new,
         pickups=pickups,
         outbox=notices.outbox,
         rotation_notices=rotation_notices,
@@ -143,16 +145,16 @@ def build_rotation(
         proofs=proofs, rotation_notices=rotation_notices, breaker=settings.breaker, clock=clock
     )
     leases = LeaseKeeper(database, clock=clock)
-    target_room = TargetRoom(database=database, at_once=settings.target_at_once, clock=clock)
-    leasing = Leasing(
+    target_capacity = TargetCapacity(database=database, at_once=settings.target_at_once, clock=clock)
+    taker = RotationTaker(
         database=database,
         anchors=upkeep.anchors,
         row_verification=upkeep.row_verification,
-        target_room=target_room,
+        target_capacity=target_capacity,
         lease=settings.lease,
         clock=clock,
     )
-    rotations = Rotations(
+    rotations = RotationDriver(
         database=database,
         audit=audit,
         forward=forward,
@@ -171,7 +173,7 @@ def build_rotation(
         ),
         comparison=comparison,
         jobs=jobs,
-        leasing=leasing,
+        taker=taker,
         leases=leases,
         patience=settings.limits.patience,
         lease=settings.lease,
@@ -205,7 +207,7 @@ def build_rotation(
             pace=settings.check_pace,
             leases=leases,
             lease=settings.lease,
-            target_room=target_room,
+            target_capacity=target_capacity,
             page_size=settings.page_size,
             clock=clock,
         ),
@@ -213,11 +215,11 @@ def build_rotation(
         rotations=rotations,
         side_by_side=SideBySide(
             database=database,
-            leasing=leasing,
+            taker=taker,
             rotations=rotations,
             at_once=settings.rotations_at_once,
         ),
-        target_room=target_room,
+        target_capacity=target_capacity,
         decisions=Decisions(
             database=database,
             vault=vault,
@@ -227,6 +229,7 @@ def build_rotation(
             runs=runs.runs,
             proofs=proofs,
             rollback=rollback,
+            end_on_new=end_on_new,
             rotation_notices=rotation_notices,
             clock=clock,
         ),
@@ -242,7 +245,7 @@ def build_rotation(
             owner_changes=owner_changes,
             clock=clock,
         ),
-        retirement=Retirement(
+        replaced_versions=ReplacedVersions(
             database=database,
             vault=vault,
             opening=opening,

@@ -20,27 +20,29 @@ from vaultcore.shared_commits import SharedCommits
 from worker.domain.rotation import Rotation
 from worker.log import get_logger
 from worker.outbound import sessions_kept
-from worker.services.rotation.advance import Advanced, Rotations, Tell, name_for_log
-from worker.services.rotation.leasing import Leasing
+from worker.services.rotation.advance import Advanced, RotationDriver, Tell, name_for_log
+from worker.services.rotation.rotation_taker import RotationTaker
 
 _log = get_logger(__name__)
 
 
 class SideBySide:
-    def __init__(self, *, database: Database, leasing: Leasing, rotations: Rotations, at_once: int) -> None:
+    def __init__(
+        self, *, database: Database, taker: RotationTaker, rotations: RotationDriver, at_once: int
+    ) -> None:
         """`at_once`: how many are driven at the same moment, at most."""
         self._database = database
-        self._leasing = leasing
+        self._taker = taker
         self._rotations = rotations
         self.at_once = at_once
 
     def drive(self, rotation_id: str, *, tell: Tell) -> list[Advanced]:
         """That one if it is due, and others that are, as many as there is room for: each that was driven."""
         if self.at_once == 1:
-            alone = self._leasing.take(rotation_id)
+            alone = self._taker.take(rotation_id)
             leased = [] if alone is None else [alone]
         else:
-            leased = self._leasing.take_due(most=self.at_once, first=rotation_id)
+            leased = self._taker.take_due(most=self.at_once, first=rotation_id)
         driven = self._drive_all(leased, tell)
         self._database.scrub_again()  # those side by side hold up each other's
         return driven

@@ -13,7 +13,7 @@ from worker.rows import due_leases as due_rows
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
-from worker.services.rotation.target_room import TargetRoom
+from worker.services.rotation.target_capacity import TargetCapacity
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
 
@@ -22,7 +22,7 @@ _TAMPERED_PAUSE = timedelta(hours=1)
 """How long a rotation that was changed behind the vault's back is not looked at again."""
 
 
-class Leasing:
+class RotationTaker:
     """`RefusedError` on a database that is older than its anchors: what it says of rotations may be past."""
 
     def __init__(
@@ -31,14 +31,14 @@ class Leasing:
         database: Database,
         anchors: Anchors,
         row_verification: RowVerification,
-        target_room: TargetRoom,
+        target_capacity: TargetCapacity,
         lease: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._anchors = anchors
         self._row_verification = row_verification
-        self._target_room = target_room
+        self._target_capacity = target_capacity
         self._lease = lease
         self._clock = clock
 
@@ -52,7 +52,7 @@ class Leasing:
                     rotation_id,
                     now=self._clock(),
                     lease=self._lease,
-                    at_once=self._target_room.at_once,
+                    at_once=self._target_capacity.at_once,
                 )
         except UnreadableError as error:
             self._refuse(rotation_id, error)
@@ -82,7 +82,7 @@ class Leasing:
             most=most,
             now=self._clock(),
             lease=self._lease,
-            at_once=self._target_room.at_once,
+            at_once=self._target_capacity.at_once,
             steady=steady,
         )
 

@@ -24,7 +24,7 @@ from worker.services.rotation.opening import Opening
 from worker.wording import say
 
 
-class Retirement:
+class ReplacedVersions:
     """Takes away what is previous, out of its overlap, and held by no open rotation or reference."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Retirement:
         self._comparison = comparison
         self._clock = clock
 
-    def retire_replaced(self, *, actor: str, page_size: int) -> tuple[int, list[Finding]]:
+    def retire(self, *, actor: str, page_size: int) -> tuple[int, list[Finding]]:
         """Goes through the candidates in pages, a transaction each. How many nobody needs any more, and what
         cannot be read.
 

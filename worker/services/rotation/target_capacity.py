@@ -8,10 +8,10 @@ from datetime import datetime
 from vaultcore.database import Database
 from worker.domain.work import AtTarget
 from worker.rows import credential_checks as check_rows
-from worker.rows import target_room as room_rows
+from worker.rows import target_capacity as capacity_rows
 
 
-class TargetRoom:
+class TargetCapacity:
     def __init__(self, *, database: Database, at_once: int, clock: Callable[[], datetime]) -> None:
         self._database = database
         self.at_once = at_once
@@ -21,9 +21,9 @@ class TargetRoom:
         """Who waits there and has room by now: rotations first, then the check whose turn it is."""
         now = self._clock()
         with self._database.read() as connection:
-            left = room_rows.count_left(connection, target, at_once=self.at_once, now=now)
+            left = capacity_rows.count_left(connection, target, at_once=self.at_once, now=now)
             if not left:
                 return AtTarget()
-            rotations = room_rows.find_next(connection, target, most=left, now=now)
+            rotations = capacity_rows.find_next(connection, target, most=left, now=now)
             checks = check_rows.find_next(connection, target) if len(rotations) < left else []
         return AtTarget(rotations=tuple(rotations), checks=tuple(checks))

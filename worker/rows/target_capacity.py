@@ -1,8 +1,9 @@
 """How many are at a target system just now, over all workers, and whether another one may begin. It commits
 nothing.
 
-Who works there holds a lease: of a rotation, or the turn of a check. So room is a condition on leases, and what
-a killed worker held is free with them. Statements are made once: their parameters are those of `given_room`.
+Who works there holds a lease: of a rotation, or the turn of a check. So capacity is a condition on leases, and
+what a killed worker held is free with them. Statements are made once: their parameters are those of
+`given_capacity`.
 """
 
 from datetime import datetime, timedelta
@@ -49,7 +50,7 @@ def lock_target_of(connection: Connection, rotation_id: str) -> None:
         connection.execute(_LOCK_OF, {"rotation_id": rotation_id})
 
 
-def has_room(dialect: str) -> ColumnElement[bool]:
+def has_capacity(dialect: str) -> ColumnElement[bool]:
     """Of a rotation's row: it has no target, or fewer than so many others are at it. One whose value somebody
     else knows does not wait for that.
     """
@@ -59,14 +60,14 @@ def has_room(dialect: str) -> ColumnElement[bool]:
     return or_(rotations.c.target.is_(None), rotations.c.emergency, working + asking < bindparam("at_once"))
 
 
-def has_room_in_turn(dialect: str, due: Any) -> ColumnElement[bool]:  # noqa: ANN401  # columns by their names
+def has_capacity_in_turn(dialect: str, due: Any) -> ColumnElement[bool]:  # noqa: ANN401  # columns by their names
     """The same of one that nobody holds; `place`: its own among those that are leased at its target with it."""
     at_target = _count_working(dialect, _OTHERS.c.target == due.target) + _count_asking(dialect, due.target)
     return or_(due.target.is_(None), due.emergency, at_target + due.place <= bindparam("at_once"))
 
 
-def given_room(connection: Connection, *, at_once: int, now: datetime) -> dict[str, Any]:
-    """The parameters of a statement with `has_room` in it."""
+def given_capacity(connection: Connection, *, at_once: int, now: datetime) -> dict[str, Any]:
+    """The parameters of a statement with `has_capacity` in it."""
     return {"at_once": at_once, **_given_moments(connection, now)}
 
 
@@ -80,7 +81,7 @@ def count_left(connection: Connection, target: str, *, at_once: int, now: dateti
 def list_full(connection: Connection, *, at_once: int, now: datetime) -> set[str]:
     """Targets at which so many rotations are worked on that no check begins there."""
     found = connection.execute(
-        _list_full(connection.dialect.name), given_room(connection, at_once=at_once, now=now)
+        _list_full(connection.dialect.name), given_capacity(connection, at_once=at_once, now=now)
     )
     return {str(target) for target in found.scalars()}
 
