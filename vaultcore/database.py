@@ -55,7 +55,9 @@ MOVING = "moving"
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
 DECISIVE = "decisive"
-"""In `info` of a connection whose transaction made, moved or destroyed a value: what it leaves behind."""
+"""In `info` of a connection whose transaction made, moved or destroyed a value: what it leaves behind. None: a
+part of it was undone since, so that nobody knows.
+"""
 IDLE_SECONDS = 300
 _LIGHTLY = "lightly"
 """The mark, in `info` of a connection, of a transaction whose commit does not wait for the disk."""
@@ -92,8 +94,8 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._file = parsed.database if self.is_sqlite else None
         self.after_change: Callable[[Any], None] | None = None
-        """Called after each commit that made, moved or destroyed a value, with what it leaves behind. It must
-        not raise.
+        """Called after each commit that made, moved or destroyed a value, with what it leaves behind, or None
+        where nobody knows that. It must not raise.
         """
         self.where = f"the database {_name_place(parsed)}"
         """What it is called in a sentence: its file, or its host and name, and never who logs in."""
@@ -195,9 +197,10 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, lightly: bool = False) -> Iterator[Connection]:
-        decisive: object = None
+        decided, left = False, None
         with self._told(), self.engine.connect() as connection:
             info = connection.info  # one that is lost gives it no more
+            info.pop(DECISIVE, None)  # of what was done with it in another way
             info[WRITES] = True
             info[_LIGHTLY] = lightly
             try:
@@ -208,10 +211,10 @@ class Database:
                 info.pop(WRITES, None)
                 info.pop(_LIGHTLY, None)
                 forget_kept(info)
-                decisive = info.pop(DECISIVE, None)
-        if decisive is not None and self.after_change is not None:
+                decided, left = DECISIVE in info, info.pop(DECISIVE, None)
+        if decided and self.after_change is not None:
             with self._without_unit():
-                self.after_change(decisive)
+                self.after_change(left)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -399,6 +402,7 @@ def _make_engine(url: str | URL, *, is_sqlite: bool, setting: str) -> Engine:
         raise ConfigurationError(f"the driver for {setting} is not installed: pip install 'nightkey[postgres]'")
     keep_damage_apart(engine)
     forget_what_changes(engine)
+    event.listen(engine, "rollback_savepoint", _forget_what_is_left)
     if is_sqlite:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin)
@@ -406,6 +410,12 @@ def _make_engine(url: str | URL, *, is_sqlite: bool, setting: str) -> Engine:
         event.listen(engine, "connect", _begin_session)
         event.listen(engine, "begin", _begin_transaction)
     return engine
+
+
+def _forget_what_is_left(connection: Connection, _name: str, _context: None) -> None:
+    """It may have been written in the part that is undone now."""
+    if DECISIVE in connection.info:
+        connection.info[DECISIVE] = None
 
 
 def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI

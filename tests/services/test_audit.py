@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from tests.services.conftest import TOKEN, Moves, race
 from vaultcore.audit import Anchor, AuditLog
@@ -15,6 +15,8 @@ from vaultcore.errors import AuditError, ConflictError, InvalidInputError, NotFo
 from vaultcore.stored import do_apart
 from vaultcore.tables import audit, audit_head, items
 from vaultcore.versions import Purpose
+from vaultcore.written_last import savepoint
+from worker.bootstrap import Services
 
 pytestmark = pytest.mark.rules
 
@@ -326,6 +328,32 @@ def test_the_file_of_anchors_shows_a_log_that_was_cut_back(log: Moves, tmp_path:
     assert not anchoring.verify(kept).whole
     with pytest.raises(InvalidInputError, match="cannot be read as a file of anchors"):
         anchoring.verify(tmp_path / "nowhere.jsonl")
+
+
+@pytest.mark.both
+def test_what_was_undone_within_a_transaction_is_anchored_nowhere(services: Services, clock: Any) -> None:
+    def note(connection: Connection, action: str) -> None:
+        services.audit.append(connection, at=clock(), actor="test", action=action, subject="vlt_1")
+
+    def fail(connection: Connection) -> None:
+        with savepoint(connection):
+            note(connection, "version.activate")
+            services.audit.make_anchor(connection, clock())  # writes what was kept so far
+            raise NotFoundError("there is none")
+
+    with services.database.write() as connection:
+        with pytest.raises(NotFoundError):
+            fail(connection)
+        note(connection, "else")
+    assert services.anchors.explain_older() is None
+    assert services.anchors.verify().whole
+    with services.database.engine.connect() as connection:
+        note(connection, "version.activate")
+        connection.rollback()
+    with services.database.write() as connection:
+        note(connection, "else")
+    assert services.anchors.explain_older() is None
+    assert services.anchors.verify().whole
 
 
 def _anchor(moves: Moves, at: datetime) -> Anchor:

@@ -340,6 +340,22 @@ def test_another_value_is_asked_of_in_the_next_night_and_the_finding_is_gone_at_
     assert outcome(organisation) is CheckOutcome.ACCEPTED
 
 
+def test_a_refused_one_that_was_asked_of_again_in_vain_is_well_once_it_is_replaced(staged: Staged) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", days=300)
+    checks = organisation.services.rotation.credential_checks
+    service.end_all("ticketing")
+    checks.check_now(TOKEN, actor="test")
+    service.script = lambda incoming: AWAY if incoming.path == "/v1/account" else None
+    assert checks.check_now(TOKEN, actor="test").answer.outcome is CheckOutcome.UNREACHABLE
+    assert ("refused", TOKEN) in organisation.findings()
+    service.script = lambda _: None
+    begin_by_hand(organisation, TOKEN)
+    organisation.drive()
+    assert organisation.item(TOKEN).version == 2
+    assert ("refused", TOKEN) not in organisation.findings()
+
+
 def test_whom_nobody_can_ask_of_is_never_asked_and_says_so_by_hand(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     organisation.add_item(

@@ -4,6 +4,7 @@ the worker, the database or whoever watches fails.
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
 from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation
 from vaultcore.errors import Cause, TroubleError
+from vaultcore.tables import references
 from worker.domain.reasons import Code
 from worker.domain.rotation import Rotation
 from worker.domain.saga import FINISHED, State
@@ -158,15 +160,34 @@ def test_a_server_that_cuts_off_a_worker_leaves_what_was_committed(staged: Stage
             with psycopg.connect(address, autocommit=True) as other:
                 other.execute("SELECT pg_terminate_backend(%s)", (cut[0],))
 
-    with at_statement(engine, "SELECT pickups.id", cut_off), pytest.raises(TroubleError):
+    with at_statement(engine, "UPDATE findings", cut_off), pytest.raises(TroubleError):
         _drive(organisation, rotation_id)
     rotation = get_rotation(organisation, rotation_id)
-    assert (rotation.state, rotation.activated_at) == (State.WORKFLOW_TESTED, None)
-    assert organisation.stages(ITEM) == ["current", "pending"]
+    assert (rotation.state, rotation.activated_at) == (State.PLANNED, None)  # all steps had shared it
+    assert organisation.stages(ITEM) == ["current"]
     let_leases_lapse(organisation.services)
     clock.advance(timedelta(minutes=2))
     assert _drive(organisation, rotation_id).state is State.WATCHING
     assert organisation.stages(ITEM) == ["previous", "current"]
+
+
+def test_a_use_that_is_stored_while_a_value_is_activated_is_of_the_new_one(staged: Staged) -> None:
+    organisation, _ = staged
+    engine = organisation.services.database.engine
+    if engine.dialect.name == "sqlite":
+        pytest.skip("a writer is alone there from its beginning")
+    rotation_id, moved = _open(organisation), list[int]()
+
+    def use(_connection: Any, _given: Any) -> None:
+        moved.append(1)
+        if len(moved) == 2:  # the first fills the new version, this one ends the old
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(organisation.add_workflow, "late", ITEM).result()
+
+    with at_statement(engine, "UPDATE versions", use):
+        assert _drive(organisation, rotation_id).state is State.WATCHING
+    with organisation.services.database.read() as connection:
+        assert connection.execute(select(references.c.current_version)).scalars().all() == [2]
 
 
 def test_one_whose_reason_is_of_another_release_is_driven_all_the_same(staged: Staged) -> None:

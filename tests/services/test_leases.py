@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, Interval, event, insert, literal, select
+from sqlalchemy import Connection, Engine, Interval, event, insert, literal, select, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.faults.vault_copy import let_leases_lapse
@@ -27,7 +27,7 @@ from tests.services.staging import (
     step_to,
 )
 from tests.stepping import advance
-from vaultcore.errors import ConflictError, NotFoundError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.tables import metadata
 from worker.bootstrap import Services
@@ -335,6 +335,47 @@ def test_a_worker_that_lost_its_lease_calls_nobody_outside_again(
     assert get_rotation(organisation, rotation_id).state is State.DONE
     assert service.calls("DELETE") == 1
     assert not service.is_live(old)
+
+
+def test_who_stalls_in_a_commit_until_the_lease_is_over_calls_nobody(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
+    organisation.add_token(TOKEN, "ticketing")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    engine, settings = organisation.services.database.engine, organisation.services.settings
+
+    def stall(_: object) -> None:
+        commits.append(clock())
+        if len(commits) > 1:  # the first one is of the lease
+            clock.advance(settings.lease + TICK)
+
+    commits: list[datetime] = []
+    event.listen(engine, "commit", stall)
+    organisation.services.rotation.rotations.drive(rotation_id)
+    event.remove(engine, "commit", stall)
+    assert len(commits) > 1
+    assert not service.requests
+
+
+def test_who_deletes_an_item_waits_for_who_is_at_its_rotation_and_keeps_nobody_from_the_item(
+    staged: Staged,
+) -> None:
+    organisation, _ = staged
+    services = organisation.services
+    if services.database.is_sqlite:
+        pytest.skip("a writer is alone there from its beginning")
+    organisation.add_token(TOKEN, "ticketing")
+    begin_by_hand(organisation, TOKEN)
+    item, waiting = organisation.item(TOKEN), "wait_event_type = 'Lock' AND datname = current_database()"
+    with ThreadPoolExecutor(1) as pool:
+        with services.database.write() as connection:
+            rotation_rows.find_open_rotation(connection, item.id, lock=True)
+            deleting = pool.submit(services.items.deletion.delete, TOKEN, actor="test")
+            count = text(f"SELECT count(*) FROM pg_stat_activity WHERE {waiting}")  # ours
+            while not deleting.done() and not connection.execute(count).scalar_one():
+                connection.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
+            services.vault.hold(connection, item.id, None)
+        with pytest.raises(RefusedError, match="is being rotated"):
+            deleting.result(PATIENCE)
 
 
 # Messages

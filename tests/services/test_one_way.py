@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nightkey_demo.faces import Face
+from nightkey_demo.loopback import Answer, Incoming
 from tests.services.staging import (
     TOKEN,
     Staged,
@@ -177,3 +178,36 @@ def test_a_date_alone_ends_no_value_that_the_other_side_still_takes(staged: Stag
     assert (rotation.state, rotation.stuck_in, rotation.one_way) == (State.STUCK, State.ACCEPTED, True)
     assert len(service.live_tokens("ticketing")) == 1
     assert len(told(organisation, "one-way")) == 1
+
+
+@pytest.mark.both
+def test_consumers_with_a_dead_value_are_not_kept_waiting_by_the_look_that_sees_it(staged: Staged) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    organisation.drive()  # at one moment: nothing turns the clock
+    rotation = get_rotation(organisation, rotation_id)
+    assert (rotation.state, rotation.one_way) == (State.WATCHING, True)
+
+
+def test_a_new_value_that_is_refused_when_the_old_one_is_seen_dead_is_kept_for_a_person(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", propagation="0s")
+    end_the_old(service)
+    ends = service.script
+    issued: list[bool] = []
+
+    def script(incoming: Incoming) -> Answer | None:
+        if incoming.method == "POST":
+            issued.append(True)
+        refuses = bool(issued) and incoming.path == "/v1/account"
+        return Answer(status=401, body={"error": "unknown token"}) if refuses else ends(incoming)
+
+    service.script = script
+    rotation = rotate(staged, clock)
+    assert (rotation.state, rotation.stuck_in, rotation.one_way) == (State.STUCK, State.INSTALLED, True)
+    assert service.calls("DELETE") == 0
+    assert service.calls("POST") == 1

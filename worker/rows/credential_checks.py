@@ -247,10 +247,10 @@ def wake(connection: Connection, item_id: str, now: datetime) -> None:
     update_apart(connection, credential_checks, _C.item_id == item_id, {"next_at": now})
 
 
-def wake_refused(connection: Connection, item_id: str, now: datetime) -> bool:
-    """The same where the value of before was refused, as it says."""
+def wake_refused(connection: Connection, item_id: str, now: datetime) -> None:
+    """The same where the value of before was refused."""
     which = and_(_C.item_id == item_id, _C.outcome == CheckOutcome.REFUSED.value)
-    return bool(update_apart(connection, credential_checks, which, {"next_at": now}))
+    update_apart(connection, credential_checks, which, {"next_at": now})
 
 
 def forget(connection: Connection, item_id: str) -> None:

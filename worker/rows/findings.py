@@ -134,14 +134,17 @@ def resolve_item(connection: Connection, item_id: str, now: datetime) -> None:
     _resolve(connection, now, findings.c.item_id == item_id)
 
 
-def resolve(connection: Connection, kind: FindingKind, subject: str, now: datetime) -> None:
-    resolve_each(connection, kind, [subject], now)
+def resolve(connection: Connection, kind: FindingKind, subject: str, now: datetime) -> bool:
+    """Whether there was one."""
+    return resolve_each(connection, kind, [subject], now)
 
 
-def resolve_each(connection: Connection, kind: FindingKind, subjects: Collection[str], now: datetime) -> None:
-    if subjects:
-        given = {"of_kind": kind.value, "about": sorted(subjects), "now": now}
-        connection.execute(_RESOLVE, given)
+def resolve_each(connection: Connection, kind: FindingKind, subjects: Collection[str], now: datetime) -> bool:
+    """Whether there was any."""
+    if not subjects:
+        return False
+    given = {"of_kind": kind.value, "about": sorted(subjects), "now": now}
+    return connection.execute(_RESOLVE, given).rowcount > 0
 
 
 _RESOLVE = (

@@ -13,6 +13,7 @@ from vaultcore.vault import Vault
 from worker.domain.revisions import Expected, check_revision, revision_of_item
 from worker.rows import credential_checks as check_rows
 from worker.rows import findings as finding_rows
+from worker.rows import rotations as rotation_rows
 from worker.services.rotation.opening import Opening
 
 
@@ -37,7 +38,10 @@ class ItemDeletion:
     def delete_within(
         self, connection: Connection, name: str, *, expected: Expected | None, actor: str
     ) -> Item:
-        """The same in the caller's transaction, after which the database is to be scrubbed."""
+        """The same in the caller's transaction, after which the database is to be scrubbed. Its rotation is
+        held before the item, as by whoever else works on both.
+        """
+        rotation_rows.find_open_rotation(connection, self._vault.get(connection, name).id, lock=True)
         seen = self._vault.get(connection, name, lock=True)
         check_revision(expected, revision_of_item(seen), seen.name)
         self._opening.check_at_rest(connection, self._vault.get(connection, name))
@@ -48,7 +52,9 @@ class ItemDeletion:
 
     def hold_all(self, connection: Connection, ids: Iterable[str]) -> None:
         """Nobody else changes these before this transaction ends."""
-        for item_id in sorted(ids):
+        wanted = sorted(ids)
+        rotation_rows.find_open_rotations(connection, wanted, lock=True)
+        for item_id in wanted:
             self._vault.get(connection, item_id, lock=True)
 
     def check_delete(self, name: str, *, besides: Collection[str] = ()) -> Item:

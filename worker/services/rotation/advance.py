@@ -271,7 +271,10 @@ class RotationDriver:
             return
         drive.refuse_undone()
         drive.change(attempts=leased.attempts)
-        self._commit(drive, step, partial(self._conclusions.fail, leased, item, step, failure))
+        so_far = (
+            drive.rotation
+        )  # with what was stored of it before it failed, such as that the old value is dead
+        self._commit(drive, step, partial(self._conclusions.fail, so_far, item, step, failure))
 
     def _slack_ends(self, leased: Rotation, item: Item | None) -> datetime:
         since = leased.failing_since or self._clock()

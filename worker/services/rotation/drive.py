@@ -55,8 +55,11 @@ class Drive:
         self._reached: list[Rotation] = []
         self._untold: list[Rotation] = []
         self._undone = False
-        self._confirmed_at: datetime | None = None
-        """When the last commit showed that it is held, if nothing was done outside since."""
+        self._stored_at: datetime | None = None
+        """When it was last stored under its fence, as far as that is committed: it was held then."""
+        self._storing_at: datetime | None = None
+        self._is_first = False
+        """Whether the next call is the first one since then."""
 
     def begin_step(self, *, again: bool) -> None:
         """`again`: it was undone. Counts the try, which the lease has done for the first one."""
@@ -97,19 +100,18 @@ class Drive:
 
     def check(self) -> None:
         """Before a call to the outside: what was written is committed. `ConflictError` for who no longer holds
-        the rotation. The first call after a commit need not ask, since that was stored under the fence; nor
-        need, a moment later, one that only looks.
+        the rotation. For a moment after it was stored under the fence, its first call need not ask that, nor
+        those that only look.
         """
         self.refuse_undone()
         with self._database.apart():
-            if not self._was_just_confirmed():
+            if not (self._was_just_stored() and (self._is_first or is_only_looking())):
                 self._ask_whether_held()
-        if not is_only_looking():
-            self._confirmed_at = None
+        self._is_first = False
         self.has_acted = True
 
-    def _was_just_confirmed(self) -> bool:
-        at, now = self._confirmed_at, self._clock()
+    def _was_just_stored(self) -> bool:
+        at, now = self._stored_at, self._clock()
         return at is not None and at <= now < at + _MOMENT
 
     def _ask_whether_held(self) -> None:
@@ -146,6 +148,7 @@ class Drive:
     def store(self, connection: Connection) -> None:
         """`ConflictError` for who lost the rotation, or let its lease lapse: nothing of all this stands."""
         lease = None if self._gives_back else self._lease
+        self._storing_at = self._clock()  # and not when it is committed, which may take a while
         lease_rows.store_rotation(connection, self.stored, self.rotation, now=self._clock(), lease=lease)
         if self._steps:
             step_rows.add_steps(connection, self.rotation.id, self._steps)
@@ -156,8 +159,10 @@ class Drive:
                 self.change(lease_until=None)
             self.stored = self.rotation
             self._untold += self._reached
-            self._confirmed_at = None if self._gives_back else self._clock()
+            self._stored_at = None if self._gives_back else self._storing_at
+            self._is_first = True
         else:
+            self._stored_at = None
             self.rotation = self.stored
             self._undone = True
         self._steps, self._reached = [], []

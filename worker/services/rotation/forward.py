@@ -126,11 +126,10 @@ class ForwardSteps:
         refusal = None if was_asked else _find_way_lost(rotation, rotator, job)
         if refusal is None:
             return self._tests.verify(drive, item, rotator, job)
-
-        def record(connection: Connection) -> None:
+        with self._database.write() as connection:
             self._lose_way_back(connection, drive, item, refusal)
-
-        return Done(said=(Reason.of(Code.NO_WAY_BACK),), record=record, again_at=self._clock())
+        done = self._tests.verify(drive, item, rotator, job)  # at once: what consumers have by now is dead
+        return replace(done, said=(Reason.of(Code.NO_WAY_BACK), *done.said))
 
     def activate(self, drive: Drive) -> Done:
         """One compare-and-swap: the new value is current, the old one works on as previous.

@@ -188,8 +188,9 @@ class RotationNotices:
 
     def resolve_refused(self, connection: Connection, item_id: str) -> None:
         """It has another value than the one that was refused: the next night may ask of that."""
-        if check_rows.wake_refused(connection, item_id, self._clock()):
-            finding_rows.resolve(connection, FindingKind.REFUSED, item_id, self._clock())
+        now = self._clock()
+        if finding_rows.resolve(connection, FindingKind.REFUSED, item_id, now):
+            check_rows.wake_refused(connection, item_id, now)
 
     def _tell_failed_run(self, connection: Connection, rotation: Rotation, consumer: Consumer) -> None:
         self._outbox.tell_owners(

@@ -39,13 +39,14 @@ class Anchors:
         """Signs today's head and appends it, on the disk; the line is also what to keep elsewhere."""
         return self._append(self.read_head(), sync=True)
 
-    def anchor_quietly(self, head: LogHead) -> None:
-        """After a change that is committed, and left the log at that head: it stands, whatever becomes of its
-        anchor. Not waited for: a machine that loses its power may forget the anchor, and the change is still
-        there.
+    def anchor_quietly(self, head: LogHead | None) -> None:
+        """After a change that is committed, and left the log at that head; None: it is looked up. The
+        change stands, whatever becomes of its anchor. Not waited for: a machine that loses its power may forget
+        the anchor, and the change is still there.
         """
         try:
-            self._append(self._audit.make_anchor_of(head, self._clock()), sync=False)
+            anchor = self.read_head() if head is None else self._audit.make_anchor_of(head, self._clock())
+            self._append(anchor, sync=False)
         except (OSError, NightkeyError, SQLAlchemyError) as error:
             _log.warning("anchor.not-written", error=type(error).__name__)
 

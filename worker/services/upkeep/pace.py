@@ -45,9 +45,9 @@ class SharedPace:
     def hold(self, place: str, until: datetime) -> None:
         """By its last word. What is over is forgotten."""
         now = self._clock()
-        self._free.pop(place, None)
         with suppress(NightkeyError), self._database().write() as connection:
             held_places.hold(connection, _digest(place), until=min(until, now + HELD_MAX), now=now)
+        self._free.pop(place, None)  # another thread may have looked it up meanwhile
 
 
 def _digest(place: str) -> str:
