@@ -271,9 +271,7 @@ class RotationDriver:
             return
         drive.refuse_undone()
         drive.change(attempts=leased.attempts)
-        so_far = (
-            drive.rotation
-        )  # with what was stored of it before it failed, such as that the old value is dead
+        so_far = drive.rotation  # with what it stored before it failed, such as that the old value is dead
         self._commit(drive, step, partial(self._conclusions.fail, so_far, item, step, failure))
 
     def _slack_ends(self, leased: Rotation, item: Item | None) -> datetime:
