@@ -170,7 +170,7 @@ def test_an_id_is_in_use_at_the_service_that_is_asked_and_another_s_is_none(
     mine = moves.add("prod-first-token", policy=at("https://one.test")).item
     other = moves.add("prod-second-token", policy=theirs).item.id
     moves.stage(other, "theirs")  # outside-2
-    job = services.rotation.jobs.make_asking(mine, rotation=None, actor="test").job
+    job = services.rotation.jobs.make_question(mine, rotation=None, actor="test").job
     assert ("outside-2" in job.held, {"outside-2"} & job.held) == (held, {"outside-2"} if held else frozenset())
     moves.stage(mine.id, "of the item itself")
     assert "outside-2" in job.held

@@ -28,8 +28,6 @@ _REFUSED_AGAIN = timedelta(days=28)
 _REFUSED_ROUNDS = 4
 BEGUN_MAX = 3
 """How often a check is begun whose worker does not come back, before it is left alone."""
-REFUSALS = 2
-"""How many refusals in a row are believed of a value."""
 WAITED_FOR = timedelta(hours=6)
 """How long a night waits for its checks; what nobody has done by then is left to the next one."""
 

@@ -58,14 +58,14 @@ class Comparison:
         database: Database,
         vault: Vault,
         audit: AuditLog,
-        asking: TargetSearch,
+        target_search: TargetSearch,
         outbox: Outbox,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
         self._audit = audit
-        self._asking = asking
+        self._target_search = target_search
         self._outbox = outbox
         self._clock = clock
 
@@ -130,7 +130,9 @@ class Comparison:
             with self._database.write() as connection:
                 comparison_rows.forget(connection, item_id)
             return None
-        return self._record(item_id, item.name, self._asking.ask(item, rotation, {} if away is None else away))
+        return self._record(
+            item_id, item.name, self._target_search.ask(item, rotation, {} if away is None else away)
+        )
 
     def hold(self, item: Item) -> Hold | None:
         """Whether a rotation of the item must wait; it is compared now if that has not led to anything yet.

@@ -5,16 +5,15 @@ What says yes is believed where the same check has refused a made-up value; what
 
 from vaultcore.errors import Cause, ConflictError, NightkeyError, TargetError, TroubleError
 from vaultcore.model import Item, Stage
-from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.domain.checks import Sight
-from worker.domain.credential_checks import REFUSALS, CheckAnswer, CheckOutcome
+from worker.domain.credential_checks import CheckAnswer, CheckOutcome
 from worker.domain.reasons import Code, Reason
 from worker.log import get_logger
-from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import can_ask, find_target
 from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.refusals import find_refusal
 
 _log = get_logger(__name__)
 _UNSEEN = {Sight.BLIND: Code.CHECK_BLIND, Sight.UNKNOWN: Code.CHECK_UNSHOWN}
@@ -50,32 +49,17 @@ class CredentialQuestion:
     def _ask_rotator(self, item: Item, target: str | None, actor: str) -> CheckAnswer:
         name = item.policy.rotator or ""
         rotator = self._jobs.load_rotator(name)
-        asking = self._jobs.make_asking(
+        question = self._jobs.make_question(
             item, rotation=None, actor=actor, purpose=Purpose.CHECK, stages=[Stage.CURRENT]
         )
-        ((_, value),) = asking.values
-        refusal = _find_refusal(rotator, asking.job, value)
+        ((_, value),) = question.values
+        refusal = find_refusal(rotator, question.job, value)
         if refusal is not None:
-            return _answer(CheckOutcome.REFUSED, Code.CHECK_REFUSED, item, target, text=refusal)
-        sight = self._counter_checks.of_verification(name, rotator, asking.job, value)
+            return _answer(CheckOutcome.REFUSED, Code.CHECK_REFUSED, item, target, text=str(refusal))
+        sight = self._counter_checks.of_verification(name, rotator, question.job, value)
         if sight is not Sight.SEES:
             return _answer(CheckOutcome.CANNOT_TELL, _UNSEEN[sight], item, target)
         return _answer(CheckOutcome.ACCEPTED, Code.CHECK_ACCEPTED, item, target)
-
-
-def _find_refusal(rotator: Rotator, job: Job, value: Secret) -> str | None:
-    """What the other side says of a value that it refuses; None: it accepts it."""
-    refusal = ""
-    for _ in range(REFUSALS):
-        try:
-            rotator.verify(job, value)
-        except TargetError as error:
-            if error.cause is not Cause.REJECTED:
-                raise
-            refusal = str(error)
-        else:
-            return None
-    return refusal
 
 
 def _answer(

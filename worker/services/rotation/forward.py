@@ -37,10 +37,8 @@ from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.reasoned import ReasonedError
+from worker.services.rotation.refusals import find_refusal
 from worker.services.rotation.value_tests import ValueTests
-
-_REFUSALS = 2
-"""How many refusals in a row are believed of a value that had been accepted."""
 
 
 class ForwardSteps:
@@ -189,7 +187,7 @@ class ForwardSteps:
         if job.old is None:
             return True
         try:
-            return _find_refusal(rotator, job, job.old) is not None
+            return find_refusal(rotator, job, job.old) is not None
         except TargetError as error:
             if error.cause is Cause.OUTAGE:  # nothing has begun: it is waited out before anything is asked for
                 raise
@@ -301,11 +299,11 @@ class ForwardSteps:
         A refusal leads back to the old value, so that one must be accepted then; where neither is, nothing
         is touched.
         """
-        refusal = None if job.new is None else _find_refusal(rotator, job, job.new)
+        refusal = None if job.new is None else find_refusal(rotator, job, job.new)
         if refusal is None:
             return
         new, old = rotation.new_number, rotation.old_number
-        if job.old is not None and _find_refusal(rotator, job, job.old) is not None:
+        if job.old is not None and find_refusal(rotator, job, job.old) is not None:
             command = value_command(item, self._clock())
             why = Reason.of(Code.NEITHER_ACCEPTED, new=new, old=old, text=str(refusal), command=command)
             raise ReasonedError(why, cause=Cause.MISTAKE)
@@ -342,7 +340,7 @@ def _is_gone(rotator: Rotator, job: Job) -> bool:
     if job.old is None:
         return False
     try:
-        return _find_refusal(rotator, job, job.old) is not None
+        return find_refusal(rotator, job, job.old) is not None
     except TargetError:
         return False
 
@@ -353,19 +351,4 @@ def _find_way_lost(rotation: Rotation, rotator: Rotator, job: Job) -> TargetErro
     """
     if not rotator.issues or job.old is None or rotation.is_old_dead:
         return None
-    return _find_refusal(rotator, job, job.old)
-
-
-def _find_refusal(rotator: Rotator, job: Job, value: Secret) -> TargetError | None:
-    """Whether the other side refuses a value that it had accepted: only what it says twice is believed."""
-    refusal: TargetError | None = None
-    for _ in range(_REFUSALS):
-        try:
-            rotator.verify(job, value)
-        except TargetError as error:
-            if error.cause is not Cause.REJECTED:
-                raise
-            refusal = error
-        else:
-            return None
-    return refusal
+    return find_refusal(rotator, job, job.old)

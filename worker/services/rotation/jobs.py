@@ -30,7 +30,7 @@ HOLD_VALUES = frozenset(Stage) - {Stage.DESTROYED}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking:
+class TargetQuestion:
     """What is needed to ask the other side of an item without changing anything: a job, each version that holds
     a value, with it, and what the other side calls those and all before them.
     """
@@ -111,8 +111,7 @@ class Jobs:
         """Everything that the rotator may use, revealed and audited in one transaction. What a person has given
         since stands for the old value: that is what works on, and what is to be put back.
 
-        `RefusedError` where its step would take away what
-        is in use here, whatever its row says.
+        `RefusedError` where its step would take away what is in use here, whatever its row says.
         """
         with self._database.write() as connection:
             by_number = {version.number: version for version in self._versions.of_item(connection, item.id)}
@@ -144,7 +143,7 @@ class Jobs:
                 now=self._clock(),
             )
 
-    def make_asking(
+    def make_question(
         self,
         item: Item,
         *,
@@ -152,7 +151,7 @@ class Jobs:
         actor: str,
         purpose: Purpose = Purpose.ROTATION,
         stages: Collection[Stage] = HOLD_VALUES,
-    ) -> Asking:
+    ) -> TargetQuestion:
         """For whoever asks, and changes nothing: a rotation need not be open, nor held. Values of versions in
         these stages are opened, and those of the items that the settings name.
         """
@@ -191,7 +190,7 @@ class Jobs:
             held=self._hold(item, None),
         )
         known = frozenset(str(one.external["id"]) for one in versions if one.external.get("id") is not None)
-        return Asking(job=job, values=values, known=known)
+        return TargetQuestion(job=job, values=values, known=known)
 
     def _hold(self, item: Item, new_number: int | None) -> IdsInUse:
         """What is in use at this target, but the version that is this rotation's to take away."""

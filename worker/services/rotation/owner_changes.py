@@ -1,13 +1,11 @@
 """What is an owner's becomes another's; an owner gets another name, or is deleted once nothing needs them."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
 
-from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.model import Owner
@@ -44,20 +42,16 @@ class OwnerChanges:
         database: Database,
         vault: Vault,
         owners: Owners,
-        audit: AuditLog,
         outbox: Outbox,
         operators: str,
         roles: Collection[str],
-        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
         self._owners = owners
-        self._audit = audit
         self._outbox = outbox
         self._operators = operators
         self._roles = roles
-        self._clock = clock
 
     def rename(self, name: str, new: str, *, actor: str) -> Owner:
         """Items, routes, deputies and roles stay theirs. `RefusedError` where a setting or an open departure

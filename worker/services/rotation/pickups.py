@@ -18,7 +18,7 @@ from vaultcore.errors import RefusedError
 from vaultcore.ids import new_id
 from vaultcore.paging import walk_pages
 from vaultcore.secret import Secret
-from vaultcore.vault import Created, Vault
+from vaultcore.vault import Created
 from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import quote_word
 from worker.domain.notices import PICKUP_COMMAND
@@ -55,7 +55,6 @@ class Pickups:
         self,
         *,
         database: Database,
-        vault: Vault,
         versions: Versions,
         audit: AuditLog,
         keyring: Keyring,
@@ -63,7 +62,6 @@ class Pickups:
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._vault = vault
         self._versions = versions
         self._audit = audit
         self._keyring = keyring

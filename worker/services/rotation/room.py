@@ -56,7 +56,6 @@ def build_pickups(core: Core, notices: Notices) -> Pickups:
     """Before the others: a caller's key ends them, and callers are heard in the room of runs."""
     return Pickups(
         database=core.database,
-        vault=core.vault,
         versions=core.versions,
         audit=core.audit,
         keyring=core.keyring,
@@ -127,7 +126,7 @@ def build_rotation(
         database=database,
         vault=vault,
         audit=audit,
-        asking=TargetSearch(database=database, jobs=jobs),
+        target_search=TargetSearch(database=database, jobs=jobs),
         outbox=notices.outbox,
         clock=clock,
     )
@@ -183,11 +182,9 @@ def build_rotation(
         database=database,
         vault=vault,
         owners=core.owners,
-        audit=audit,
         outbox=notices.outbox,
         operators=settings.operators,
         roles=[rule.owner for rule in settings.role_rules if rule.owner is not None],
-        clock=clock,
     )
     return RotationRoom(
         owner_changes=owner_changes,

@@ -18,13 +18,12 @@ from worker.log import get_logger
 from worker.rotators.base import Outside, Rotator, asks_nobody
 from worker.rotators.catalog import find_target, parse_settings
 from worker.rows import rotations as rotation_rows
-from worker.services.rotation.jobs import Asking, Jobs
+from worker.services.rotation.jobs import Jobs, TargetQuestion
+from worker.services.rotation.refusals import find_refusal
 
 _log = get_logger(__name__)
 ACTOR = "restore"
 _LABEL = "nightkey-"
-_REFUSALS = 2
-"""How many refusals in a row are believed of a value."""
 
 
 class TargetSearch:
@@ -65,28 +64,28 @@ class TargetSearch:
         rotator = self._jobs.load_rotator(item.policy.rotator or "")
         if asks_nobody(rotator, parse_settings(item.policy.rotator or "", item.policy.settings)):
             return Judgement(result=Result.HERE_ALONE, detail=Reason.of(Code.WORKS_HERE))
-        asking = self._jobs.make_asking(item, rotation=rotation, actor=ACTOR)
+        question = self._jobs.make_question(item, rotation=rotation, actor=ACTOR)
         asked, accepted = [], []
-        for version, value in asking.values:
-            takes = _accepts(rotator, asking, value)
+        for version, value in question.values:
+            takes = find_refusal(rotator, question.job, value) is None
             asked.append(Asked(number=version.number, stage=version.stage, accepted=takes))
             accepted += [value] if takes else []
-        unknown = self._find_unknown(item, rotator, asking, accepted)
+        unknown = self._find_unknown(item, rotator, question, accepted)
         return judge(
-            asked, unknown, overlaps=rotator.overlaps(asking.job.settings), rotating=rotation is not None
+            asked, unknown, overlaps=rotator.overlaps(question.job.settings), rotating=rotation is not None
         )
 
     def _find_unknown(
-        self, item: Item, rotator: Rotator, asking: Asking, accepted: Sequence[Secret]
+        self, item: Item, rotator: Rotator, question: TargetQuestion, accepted: Sequence[Secret]
     ) -> list[str] | None:
         """What exists outside, bears a label of ours or none, and is nothing that the vault knows of; None
         where that cannot be listed.
         """
         ask = getattr(rotator, "list_outside", None)
-        found: list[Outside] | None = None if ask is None else ask(asking.job, accepted)
+        found: list[Outside] | None = None if ask is None else ask(question.job, accepted)
         if found is None:
             return None
-        others = [one for one in found if one.id not in asking.known]
+        others = [one for one in found if one.id not in question.known]
         with self._database.read() as connection:
             return [_show(one) for one in others if self._is_ours(connection, item, one)]
 
@@ -101,19 +100,6 @@ class TargetSearch:
         except NotFoundError:
             return True
         return known.item_id == item.id
-
-
-def _accepts(rotator: Rotator, asking: Asking, value: Secret) -> bool:
-    """Whether the target takes the value: only a refusal that it repeats is believed."""
-    for _ in range(_REFUSALS):
-        try:
-            rotator.verify(asking.job, value)
-        except TargetError as error:
-            if error.cause is not Cause.REJECTED:
-                raise
-        else:
-            return True
-    return False
 
 
 def _show(one: Outside) -> str:

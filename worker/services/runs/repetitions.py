@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -32,12 +31,10 @@ class Repetitions:
         database: Database,
         runs: Runs,
         kept_payloads: KeptPayloads,
-        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._runs = runs
         self._kept_payloads = kept_payloads
-        self._clock = clock
 
     def run_again(self, run_id: str, *, actor: str) -> str:
         """A run with the same payload."""

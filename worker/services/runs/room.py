@@ -85,12 +85,7 @@ def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoo
     )
     return RunsRoom(
         definitions=definitions,
-        repetitions=Repetitions(
-            database=database,
-            runs=runs,
-            kept_payloads=kept_payloads,
-            clock=clock,
-        ),
+        repetitions=Repetitions(database=database, runs=runs, kept_payloads=kept_payloads),
         node_tests=NodeTests(
             database=database, references=references, template_values=template_values, runner=runner
         ),
