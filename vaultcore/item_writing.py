@@ -73,7 +73,7 @@ class _Outcome:
         return bool(self.item.owners if isinstance(owner_ids, Unchanged) else owner_ids)
 
 
-class ItemWriting:
+class ItemWriter:
     def __init__(
         self,
         *,

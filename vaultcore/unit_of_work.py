@@ -36,7 +36,7 @@ class Holder(Protocol):
     def store(self, connection: Connection) -> None:
         """Called in a transaction that is about to be committed. What it raises undoes that."""
 
-    def settle(self, *, kept: bool) -> None:
+    def end(self, *, kept: bool) -> None:
         """A transaction that wrote is over: it was committed, or undone. It must not raise."""
 
 
@@ -168,7 +168,7 @@ class UnitOfWork:
             if kept or not wrote:
                 self._known = known
             if wrote:
-                self._holder.settle(kept=kept)
+                self._holder.end(kept=kept)
 
 
 class _NotKeptError(Exception):

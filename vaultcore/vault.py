@@ -21,7 +21,7 @@ from vaultcore.crypto import apikeys
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.ids import ITEM_PREFIX, find_prefix, find_whole, new_id
 from vaultcore.item_parts import ITEM, KnownItem, item_as_known
-from vaultcore.item_writing import ItemEdit, ItemWriting
+from vaultcore.item_writing import ItemEdit, ItemWriter
 from vaultcore.known_items import find_known, keep_known, knows
 from vaultcore.label_rows import Labelled, find_labels, set_labels
 from vaultcore.labels import join_labels, show_label, sort_labels
@@ -73,7 +73,7 @@ class Vault:
         self._audit = audit
         self._references = references
         self._clock = clock
-        self._writing = ItemWriting(versions=versions, audit=audit, references=references, clock=clock)
+        self._writer = ItemWriter(versions=versions, audit=audit, references=references, clock=clock)
 
     def create(
         self,
@@ -117,11 +117,11 @@ class Vault:
                 ),
             )
         )
-        self._writing.set_owners(connection, {item_id: owner_ids})
+        self._writer.set_owners(connection, {item_id: owner_ids})
         set_labels(connection, {item_id: labels})
-        self._writing.insert_first(connection, item_id, kind, first, expires_at=expires_at, now=now)
+        self._writer.insert_first(connection, item_id, kind, first, expires_at=expires_at, now=now)
         self._references.link(connection, item_id=item_id, name=name, idle_at=now + policy.idle_after)
-        self._writing.record_rotator_uses(connection, item_id, name, policy)
+        self._writer.record_rotator_uses(connection, item_id, name, policy)
         record_accounts(connection, {item_id: accounts})
         shown = {"labels": [show_label(one) for one in labels]} if labels else {}
         self._note(connection, actor, "item.create", item_id, name=name, version=1, **shown)
@@ -260,19 +260,19 @@ class Vault:
             labels=labels,
             beside_pending=beside_pending,
         )
-        self._writing.write(connection, [edit], actor=actor)
+        self._writer.write(connection, [edit], actor=actor)
         return self.get(connection, item.id)
 
     def update_all(self, connection: Connection, edits: Sequence[ItemEdit], *, actor: str) -> dict[str, Item]:
         """As `update`, of some hundred items that the caller has read and locked; by id as they are now."""
         if not edits:
             return {}
-        self._writing.write(connection, edits, actor=actor)
+        self._writer.write(connection, edits, actor=actor)
         return take(self.get_all(connection, [edit.item.id for edit in edits]))
 
     def expiry_of_next(self, item: Item, policy: Policy) -> datetime | None:
         """When a new value of the item lapses by that policy unless somebody says; None: nothing says it."""
-        return self._writing.expiry_of_next(item, policy)
+        return self._writer.expiry_of_next(item, policy)
 
     def make_first_key(self, connection: Connection, name_or_id: str, *, actor: str) -> Created:
         """The first key of an `api-key:` item that waits for one: generated, answered once, as by `create`.
@@ -286,7 +286,7 @@ class Vault:
         expiry = self.expiry_of_next(item, item.policy)
         rules.check_expiry(item.expires_at if expiry is None else expiry, name=item.name, now=now)
         key = apikeys.generate()
-        self._writing.insert_first(connection, item.id, item.kind, key, expires_at=expiry, now=now)
+        self._writer.insert_first(connection, item.id, item.kind, key, expires_at=expiry, now=now)
         connection.execute(
             update(items)
             .where(items.c.id == item.id)
@@ -313,7 +313,7 @@ class Vault:
         self._references.unlink(connection, item.id)
         record_accounts(connection, {item.id: ()})
         connection.execute(delete(versions).where(versions.c.item_id == item.id))
-        self._writing.set_owners(connection, {item.id: ()})
+        self._writer.set_owners(connection, {item.id: ()})
         set_labels(connection, {item.id: ()})
         connection.execute(delete(items).where(items.c.id == item.id))
         self._note(connection, actor, "item.delete", item.id, name=item.name)

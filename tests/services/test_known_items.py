@@ -30,7 +30,7 @@ class NoHolder:
     def store(self, connection: Connection) -> None:
         """Nothing is stored."""
 
-    def settle(self, *, kept: bool) -> None:
+    def end(self, *, kept: bool) -> None:
         """Nobody hears of it."""
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import event, func, select
 from tests.services.conftest import Moves
 from tests.services.test_sharing import by_role
 from vaultcore.access import machine
-from vaultcore.enrolling import EnrolledItem, Enrolling
+from vaultcore.enrolment import EnrolledItem, Enrolment
 from vaultcore.item_writing import ROTATOR_NODE
 from vaultcore.model import ConsumerKind, NodeReference
 from vaultcore.secret import Secret
@@ -45,13 +45,13 @@ def ids(services: Services) -> list[str]:
         for number in range(FEW + MANY)
     ]
     with services.database.write() as connection:
-        enrolling = Enrolling(
+        enrolment = Enrolment(
             audit=services.audit,
             references=services.references,
             versions=services.versions,
             clock=services.clock,
         )
-        return enrolling.add(connection, coming, actor="test")
+        return enrolment.add(connection, coming, actor="test")
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Heard:
         self.said.append("store")
         self.is_ahead = False
 
-    def settle(self, *, kept: bool) -> None:
+    def end(self, *, kept: bool) -> None:
         self.said.append("kept" if kept else "undone")
 
 

@@ -48,7 +48,7 @@ class ForeseenDeeds(Generic[T]):
     do: Callable[[Sequence[ForeseenDeed]], list[T]]
 
 
-def settle(
+def ask_and_do(
     items: Sequence[ForeseenDeed],
     unread: Sequence[str],
     options: DeedOptions,

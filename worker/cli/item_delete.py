@@ -10,10 +10,10 @@ from worker.cli.deeds_at_once import (
     ForeseenDeeds,
     SkipRefused,
     Yes,
+    ask_and_do,
     body_of,
     print_document,
     read_deed,
-    settle,
 )
 from worker.cli.item_filters import takes_selection
 from worker.cli.items_at_once import do_by_pages
@@ -116,4 +116,4 @@ def _delete_several(foreseen: ForeseenDeeds[str], options: DeedOptions) -> None:
             print_lines([f"{say_count(len(gone), 'item')} and their values are gone"])
         return True
 
-    settle(foreseen.items, foreseen.unread, options, carry_out)
+    ask_and_do(foreseen.items, foreseen.unread, options, carry_out)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from vaultcore.access import machine
 from vaultcore.errors import RefusedError
-from worker.cli.deeds_at_once import DeedOptions, ForeseenDeeds, body_of, print_document, read_deed, settle
+from worker.cli.deeds_at_once import DeedOptions, ForeseenDeeds, ask_and_do, body_of, print_document, read_deed
 from worker.cli.output import note, print_lines
 from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
@@ -55,7 +55,7 @@ def rotate_several(
             _print_all(list(opened.values()), good=good, of=len(items))
         return good == len(items)
 
-    settle(foreseen.items, foreseen.unread, options, carry_out)
+    ask_and_do(foreseen.items, foreseen.unread, options, carry_out)
 
 
 def _foresee_here(

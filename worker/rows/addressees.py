@@ -24,7 +24,7 @@ class StoredOwner(NamedTuple):
     is_ours: bool
 
 
-class Answering(NamedTuple):
+class AnsweringOwner(NamedTuple):
     """Who answers for an item."""
 
     owner_id: str
@@ -52,7 +52,7 @@ class StoredPolicy(NamedTuple):
     policy: Mapping[str, Any] | None
 
 
-def list_answering(connection: Connection, item_id: str | None) -> list[Answering]:
+def list_answering(connection: Connection, item_id: str | None) -> list[AnsweringOwner]:
     """By name; one whom none of us made an owner of it is not among them."""
     found = connection.execute(
         select(item_owners, owners.c.name)
@@ -60,7 +60,7 @@ def list_answering(connection: Connection, item_id: str | None) -> list[Answerin
         .where(item_owners.c.item_id == item_id)
         .order_by(owners.c.name)
     )
-    return [Answering(row.owner_id, row.name) for row in found if is_ours(connection, item_owners, row)]
+    return [AnsweringOwner(row.owner_id, row.name) for row in found if is_ours(connection, item_owners, row)]
 
 
 def list_called(connection: Connection, name: str) -> list[NamedAddressee]:

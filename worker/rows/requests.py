@@ -25,7 +25,7 @@ class AskedBefore:
     answer: Sealed | None
 
 
-def claim(connection: Connection, actor: str, key: str, digest: str, *, at: datetime) -> AskedBefore | None:
+def take(connection: Connection, actor: str, key: str, digest: str, *, at: datetime) -> AskedBefore | None:
     """None: the request is this caller's to do. Otherwise what was asked for under this key before."""
     taken = connection.execute(
         upsert_into(connection, requests)

@@ -38,7 +38,7 @@ _OTHER = object()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class Surroundings:
     """What a run runs in. `values` are those of items by how a template names them, `beside` other versions of
     them that work at the same time; `others` starts other workflows, and `cannot_wait` says why a delay in it
     fails.
@@ -62,7 +62,7 @@ class Run:
     def __init__(
         self,
         definition: Definition,
-        setting: Setting,
+        surroundings: Surroundings,
         context: Mapping[str, Any],
         *,
         masker: Masker,
@@ -70,7 +70,7 @@ class Run:
         traced: Mapping[str, Any] | None = None,
     ) -> None:
         self._definition = definition
-        self._setting = setting
+        self._surroundings = surroundings
         self.masker = masker
         self._seen: dict[str, Any] = dict(context)
         self._shown: dict[str, Any] = dict(shown)
@@ -84,36 +84,36 @@ class Run:
     def begin(
         cls,
         definition: Definition,
-        setting: Setting,
+        surroundings: Surroundings,
         context: Mapping[str, Any],
         *,
         hidden: Iterable[Secret] = (),
         proves: Path | None = None,
     ) -> "Run":
-        masker = Masker([*setting.all_values(), *hidden])
+        masker = Masker([*surroundings.all_values(), *hidden])
         seen = dict(context)
         traced = None if proves is None else _mark(seen, proves)
         # each under its own name, which may hold what is a value, too
         shown = {name: masker.mask(part) for name, part in seen.items()}
-        return cls(definition, setting, seen, masker=masker, shown=shown, traced=traced)
+        return cls(definition, surroundings, seen, masker=masker, shown=shown, traced=traced)
 
     @classmethod
-    def begin_given(cls, definition: Definition, setting: Setting, given: Given) -> "Run":
+    def begin_given(cls, definition: Definition, surroundings: Surroundings, given: Given) -> "Run":
         """Started by another run: what that one hides is hidden here, too."""
         masker = given.masker.branch()
-        for value in setting.all_values():
+        for value in surroundings.all_values():
             masker.hide(value)
         shown = {PAYLOAD: masker.mask(given.shown)}
-        return cls(definition, setting, {PAYLOAD: given.payload}, masker=masker, shown=shown)
+        return cls(definition, surroundings, {PAYLOAD: given.payload}, masker=masker, shown=shown)
 
     @classmethod
-    def restore(cls, definition: Definition, setting: Setting, kept: Mapping[str, Any]) -> "Run":
+    def restore(cls, definition: Definition, surroundings: Surroundings, kept: Mapping[str, Any]) -> "Run":
         """As it was when it was kept."""
         masker = Masker.recall(kept["masker"])
-        for value in setting.all_values():
+        for value in surroundings.all_values():
             masker.hide(value)
         seen = kept["seen"]
-        made = cls(definition, setting, seen, masker=masker, shown={**seen, **kept["masked"]})
+        made = cls(definition, surroundings, seen, masker=masker, shown={**seen, **kept["masked"]})
         made.live = set(kept["live"])
         made.steps = [restore_step(step, made._shown) for step in kept["steps"]]
         done = {step.node_id for step in made.steps}
@@ -204,18 +204,18 @@ class Run:
             problem = _explain_unfit(error).removeprefix(f"node {node_id}: ")
         if problem:
             return self._leave_out(node_id, problem)
-        setting = self._setting
+        surroundings = self._surroundings
         execution = Execution(
-            scope=Scope(context=self._seen, values=setting.values),
-            http=setting.http,
-            network=setting.network,
+            scope=Scope(context=self._seen, values=surroundings.values),
+            http=surroundings.http,
+            network=surroundings.network,
             masker=self.masker,
             seconds=seconds,
             run_seconds=seconds if run_seconds is None else run_seconds,
             shown=self._shown,
-            beside=setting.beside if component.reads_beside else NONE_BESIDE,
-            is_test=setting.is_test,
-            others=setting.others,
+            beside=surroundings.beside if component.reads_beside else NONE_BESIDE,
+            is_test=surroundings.is_test,
+            others=surroundings.others,
             traced=self._traced,
         )
         if seconds <= 0:
@@ -256,10 +256,10 @@ class Run:
 
     def _check_wait(self, outcome: Outcome, run_seconds: float) -> Outcome:
         """What waits fails where the run cannot, or would be over by then; in a test nothing waits."""
-        if outcome.waits is None or self._setting.is_test:
+        if outcome.waits is None or self._surroundings.is_test:
             return replace(outcome, waits=None)
         seconds = outcome.waits.total_seconds()
-        problem = self._setting.cannot_wait
+        problem = self._surroundings.cannot_wait
         if problem is None and seconds > run_seconds:
             problem = f"a delay of {seconds:g} seconds would end after the hour that a run may take"
         return outcome if problem is None else Outcome(output=None, failure=problem, cause=Cause.MISTAKE)

@@ -17,7 +17,7 @@ from worker.workflows.definition import Definition
 from worker.workflows.masking import Masker, cut
 from worker.workflows.others import Given, Others, Resumption
 from worker.workflows.results import NodeResult, RunResult
-from worker.workflows.run import LOG_MAX, NO_DELAY, NONE_BESIDE, Run, Setting, explain_change, tell
+from worker.workflows.run import LOG_MAX, NO_DELAY, NONE_BESIDE, Run, Surroundings, explain_change, tell
 from worker.workflows.templates import Path
 
 RUN_SECONDS: Final = 3600.0
@@ -126,17 +126,17 @@ class Runner:
         """As `run`, for a run that may start others, and wait unless `cannot_wait` says why it may not. It
         starts with a context, with what another run gave, or behind what another run of it had done.
         """
-        setting = self._set(values, beside, is_test=is_test, others=others, cannot_wait=cannot_wait)
+        surroundings = self._set(values, beside, is_test=is_test, others=others, cannot_wait=cannot_wait)
         if isinstance(start, Given):
-            run = Run.begin_given(definition, setting, start)
+            run = Run.begin_given(definition, surroundings, start)
         elif isinstance(start, Resumption):
-            run = Run.begin(definition, setting, start.context)
+            run = Run.begin(definition, surroundings, start.context)
             run.repeat(start, at=clock())
             changed = explain_change(definition, {"shape": start.shape})
             if changed is not None:
                 return _end(run, run.give_up(changed))
         else:
-            run = Run.begin(definition, setting, start, hidden=hidden)
+            run = Run.begin(definition, surroundings, start, hidden=hidden)
         return _execute(run, seconds, clock)
 
     def go_on(
@@ -171,8 +171,8 @@ class Runner:
         is_test: bool = False,
         others: Others | None = None,
         cannot_wait: str | None = NO_DELAY,
-    ) -> Setting:
-        return Setting(
+    ) -> Surroundings:
+        return Surroundings(
             http=self._http,
             network=self._network,
             values=values,

@@ -1,7 +1,8 @@
 """Requests that begin something, once: the same key of the same principal gives the same answer for a day.
 
-A request is claimed before it is done, and its answer is stored after that, sealed, since it may show what is
-personal. Whose process died between the two is not done again: nobody knows what came of it, and that is said.
+A request is written down before it is done, and its answer is stored after that, sealed, since it may show what
+is personal. One whose process died between the two is not done again: nobody knows what came of it, and that
+is said.
 """
 
 import hashlib
@@ -55,7 +56,7 @@ class Requests:
         now, digest = self._clock(), self._digest(asked)
         with self._database.write() as connection:
             request_rows.forget_old(connection, before=now - request_rows.ASKED_ONCE, now=now)
-            before = request_rows.claim(connection, actor, key, digest, at=now)
+            before = request_rows.take(connection, actor, key, digest, at=now)
         if before is None:
             return None
         if not hmac.compare_digest(before.digest, digest):

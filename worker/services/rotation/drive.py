@@ -153,7 +153,7 @@ class Drive:
         if self._steps:
             step_rows.add_steps(connection, self.rotation.id, self._steps)
 
-    def settle(self, *, kept: bool) -> None:
+    def end(self, *, kept: bool) -> None:
         if kept:
             if self._gives_back:
                 self.change(lease_until=None)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.enrolling import EnrolledItem, Enrolling
+from vaultcore.enrolment import EnrolledItem, Enrolment
 from vaultcore.errors import NotFoundError
 from vaultcore.model import UNCHANGED, Policy, Twin, Unchanged
 from vaultcore.owners import Owners
@@ -40,14 +40,14 @@ class ItemImport:
         self,
         *,
         database: Database,
-        enrolling: Enrolling,
+        enrolment: Enrolment,
         versions: Versions,
         owners: Owners,
         audit: AuditLog,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._enrolling = enrolling
+        self._enrolment = enrolment
         self._versions = versions
         self._owners = owners
         self._audit = audit
@@ -102,7 +102,7 @@ class ItemImport:
         expires_at: datetime | Unchanged | None,
     ) -> list[JudgedEntry]:
         """`values`: by their likeness, those of the entries before."""
-        known = self._enrolling.look_up(
+        known = self._enrolment.look_up(
             connection,
             names=[entry.name for entry in page],
             ids=[entry.item_id for entry in page if entry.item_id is not None],
@@ -180,7 +180,7 @@ class ItemImport:
         coming = [(one, one.plan) for one in judged if one.plan is not None]
         named = {name for _, plan in coming for name in plan.owners}
         ids = {name: self._owners.get(connection, name).id for name in named}
-        made = self._enrolling.add(
+        made = self._enrolment.add(
             connection,
             [
                 EnrolledItem(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vaultcore.enrolling import Enrolling
+from vaultcore.enrolment import Enrolment
 from worker.config import SETTINGS_FILE
 from worker.services.core import Core
 from worker.services.upkeep.anchors import Anchors
@@ -54,7 +54,7 @@ def build_upkeep(core: Core, *, anchors: Anchors, row_verification: RowVerificat
         taken_messages=TakenMessages(database=core.database),
         item_import=ItemImport(
             database=core.database,
-            enrolling=Enrolling(
+            enrolment=Enrolment(
                 audit=core.audit, references=core.references, versions=core.versions, clock=core.clock
             ),
             versions=core.versions,

@@ -36,7 +36,7 @@ _REPLACED: Final = frozenset(
         FindingKind.STALE_COPY,
     }
 )
-"""What a new value settles."""
+"""What a new value resolves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ def _find_wrong_owner(request: Request, filters: Mapping[str, str]) -> str:
 
 @router.get("/findings/{finding_id}", **asks(Action.FINDING_SEE))
 def show_finding(request: Request, visitor: Looks, finding_id: str) -> Response:
-    """One of them, what settles it, and how to say that one knows of it."""
+    """One of them, what resolves it, and how to say that one knows of it."""
     _check(request, visitor, finding_id, Action.FINDING_SEE)
     return _show_one(request, visitor, finding_id)
 

@@ -41,7 +41,7 @@ class EnrolledItem:
     labels: tuple[Label, ...] = ()
 
 
-class Enrolling:
+class Enrolment:
     def __init__(
         self,
         *,
