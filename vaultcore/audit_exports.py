@@ -155,7 +155,6 @@ class _ExportReader:
         self.totals: dict[str, Any] = {}
         self.counts = dict.fromkeys(_LISTS, 0)
         self._look = look
-        self._first: int | None = None
         self._next: int | None = None
         self._gap = ""
 

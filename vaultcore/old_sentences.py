@@ -39,7 +39,6 @@ _FAILED_RUN: Final = " (its last one failed: {failed})"
 _CALL: Final = "the first call with the new key"
 _CALL_LATE: Final = "; it did not come during the overlap"
 _OLD_KEY: Final = "callers who still present the old key, last on {last_at:d}"
-_LOOK: Final = "nothing is done by it. Restore it from a backup, or look at it and answer for it"
 _SHARED: Final = (
     "when one of them is replaced the other stops working. Let workflows name one of them and delete the "
     "other, or declare which is the copy"

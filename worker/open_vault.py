@@ -1,6 +1,7 @@
-"""The vault, opened: the one place that reads the keyring, and refuses what is another vault or not whole.
+"""The vault, opened: whoever works with one comes by here. It refuses what is another vault, or not whole.
 
 A part of it is made when it is first asked for, so that a command loads and checks what it needs, and no more.
+Where there is no vault to open yet, `worker.installation` reads the keyring itself.
 """
 
 import os
@@ -187,7 +188,6 @@ class OpenVault:
             clock=self.clock,
             deployment_id=self.deployment_id,
             keyring=self.keyring,
-            macs=self.row_macs,
             database=self.database,
             audit=self.audit,
             versions=self.versions,

@@ -85,7 +85,8 @@ def check_all(services: Services) -> None:
 
 def last(organisation: Organisation, name: str = TOKEN) -> LastCheck | None:
     item = organisation.item(name)
-    return organisation.services.rotation.credential_checks.find_last(item.id)
+    with organisation.services.database.read() as connection:
+        return check_rows.find(connection, item.id)
 
 
 def outcome(organisation: Organisation, name: str = TOKEN) -> CheckOutcome | None:

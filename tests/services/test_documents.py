@@ -133,7 +133,7 @@ def test_a_mapped_id_is_never_forgotten_and_leads_to_one_workflow(services: Serv
     assert (renamed.change, renamed.workflow.id) == (DocumentChange.UPDATED, first.workflow.id)
     with services.database.read() as connection:
         assert services.runs.definitions.get(connection, "wf-1").name == "alpha renamed"
-        assert len(services.runs.definitions.all(connection)) == 1
+        assert len(list(services.runs.definitions.walk(connection))) == 1
     with pytest.raises(RefusedError, match="exists already with id wf-1"):
         apply(services, write("alpha renamed", id="wf-2"))
 
@@ -257,7 +257,7 @@ def test_all_of_them_are_applied_or_none_and_every_file_says_what_is_wrong(servi
     with pytest.raises(RefusedError, match=r"1\.json: 0\.json is of workflow one, too"):
         apply(services, write("one"), write("one"))
     with services.database.read() as connection:
-        assert services.runs.definitions.all(connection) == []
+        assert list(services.runs.definitions.walk(connection)) == []
 
 
 @pytest.mark.both

@@ -1,7 +1,7 @@
 """`nightkey settings`: what can be set, what holds, and what is wrong with it."""
 
 from dataclasses import asdict
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,6 @@ from worker.setting_facts import SettingFact, list_facts
 from worker.wording.parts import say_count
 
 app = Commands(no_args_is_help=True)
-_COLUMNS: Final = ("name", "value", "unit", "default", "source", "means")
 
 
 @app.command("list")

@@ -25,8 +25,6 @@ _UNIT = re.compile(r"_(ms|millis|milliseconds|minutes|mins?|hours|days|weeks)$")
 _SECONDS_IN = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _EPOCH_FROM = 10**9
 """Seconds: a smaller number is how long, and no time after 2001."""
-_LONG = len(str(_EPOCH_FROM))
-"""Digits: fewer may be how long, even where they look like a date."""
 _UNITS = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
 """A number below the first is a time in so many parts of a second: each holds until the year 5138."""
 

@@ -140,11 +140,6 @@ def is_known(connection: Connection, name_or_id: str) -> bool:
     return found.first() is not None
 
 
-def list_workflows(connection: Connection) -> list[Workflow]:
-    """By name; `UnreadableError` where one cannot be read."""
-    return [_read(row) for row in connection.execute(select(workflows).order_by(workflows.c.name))]
-
-
 def walk_workflows(
     connection: Connection, *, after: str | None = None, limit: int | None = None
 ) -> Iterator[Workflow | UnreadableError]:

@@ -11,7 +11,6 @@ from vaultcore.database import Database
 from vaultcore.named_policies import NamedPolicies
 from vaultcore.owners import Owners
 from vaultcore.presented_keys import PresentedKeys
-from vaultcore.row_macs import RowMacs
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.config import Settings
@@ -26,7 +25,6 @@ class Core:
     clock: Callable[[], datetime]
     deployment_id: str
     keyring: Keyring
-    macs: RowMacs
     database: Database
     audit: AuditLog
     versions: Versions

@@ -203,10 +203,6 @@ class CredentialChecks:
             )
         return Checked(item_id=item.id, item=item.name, answer=answer, users=users, command=command)
 
-    def find_last(self, item_id: str) -> LastCheck | None:
-        with self._database.read() as connection:
-            return check_rows.find(connection, item_id)
-
     # Inside
 
     def _run(self, turn: LeasedTurn, begun: int) -> None:

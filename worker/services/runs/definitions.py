@@ -29,9 +29,6 @@ class Definitions:
     def is_known(self, connection: Connection, name_or_id: str) -> bool:
         return workflow_rows.is_known(connection, name_or_id)
 
-    def all(self, connection: Connection) -> list[Workflow]:
-        return workflow_rows.list_workflows(connection)
-
     def walk(
         self, connection: Connection, *, after: str | None = None, limit: int | None = None
     ) -> Iterator[Workflow | UnreadableError]:

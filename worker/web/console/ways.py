@@ -9,8 +9,7 @@ from vaultcore.rules import ITEM_ID_FORM
 
 CONSOLE: Final = "/console"
 NEW_ITEM: Final = f"{CONSOLE}/items-new"
-AT_ONCE: Final = f"{CONSOLE}/items-at-once"
-"""None stands under `/items/` or `/principals/`: those may be called almost anything."""
+"""Not under `/items/`: an item may be called almost anything."""
 
 
 class _ItemId(Convertor[str]):
