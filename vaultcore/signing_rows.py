@@ -183,14 +183,14 @@ class _Held:
         self._rewritten = rewritten
 
     def holds(self, row: Row[*tuple[Any, ...]]) -> bool:
-        before = {**row._mapping, **dict.fromkeys(self._but)}  # noqa: SLF001  # as above
+        before = {**row._mapping, **dict.fromkeys(self._but)}  # noqa: SLF001  # SQLAlchemy's public way
         for undo in self._rewritten:
             before |= undo(before)
         return self._macs.holds(self._table, before)
 
 
 def _make(macs: RowMacs, table: Table, row: Row[*tuple[Any, ...]]) -> dict[str, Any] | None:
-    stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way
+    stored = dict(row._mapping)  # noqa: SLF001  # as above
     try:
         mac = macs.make(table, stored)
     except TypeError:  # told as unreadable

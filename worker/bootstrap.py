@@ -1,7 +1,8 @@
-"""The one place that wires the services: one property for each room of `worker.services`.
+"""The one place that wires the services: a property for each room of `worker.services`.
 
-Each has a builder of its own, in its `room.py`; here they are called in the order in which they stand on each
-other, when they are first asked for: a command waits for no room that it does not enter.
+Each room has a builder, in its `room.py`. It is called here when its room is first asked for: a command waits
+for no room that it does not enter. What is asked for without the rest of its room has a property of its own:
+`overview`, `scans`, `row_verification`.
 """
 
 from functools import cached_property

@@ -86,7 +86,7 @@ def _told() -> Iterator[Callable[[Rotation], None]]:
         yield lambda rotation: note(f"{rotation.item}: {_describe(rotation)}")
         return
     from rich.console import Console  # noqa: PLC0415  # only where a person watches
-    from rich.markup import escape  # noqa: PLC0415  # as below
+    from rich.markup import escape  # noqa: PLC0415  # as above
     from rich.progress import BarColumn, Progress, TaskID, TextColumn  # noqa: PLC0415  # as above
 
     tasks: dict[str, TaskID] = {}

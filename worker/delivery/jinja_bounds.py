@@ -26,7 +26,7 @@ STEPS_MAX: Final = 1_000_000
 PARTS_MAX: Final = 10_000
 """Of the text of a template, as it is read: making Python of each takes some 30 microseconds."""
 SECONDS_MAX: Final = 2.0
-"""Of work: waiting for the processor is none."""
+"""Of work: time spent waiting for the processor does not count."""
 MADE_MAX: Final = 1_000_000
 """Characters, or parts of lists, that one expression makes."""
 RANGE_MAX: Final = 10_000

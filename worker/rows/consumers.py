@@ -292,7 +292,10 @@ def running_since(connection: Connection, item_id: str, since: datetime | None, 
 
 
 def is_running(connection: Connection, workflow_id: str) -> bool:
-    """Whether a production run of the workflow is under way, or opened; `TamperedError` as above."""
+    """Whether a production run of the workflow is under way, or opened.
+
+    `TamperedError` where none of us wrote so a run of it that may be one.
+    """
     return bool(_under_way(connection, runs.c.workflow_id == workflow_id, until=None))
 
 

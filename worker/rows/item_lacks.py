@@ -84,7 +84,7 @@ def walk_unused(connection: Connection, *, page_size: int) -> Iterator[list[Unus
 
 
 def walk_lacking(connection: Connection, *, page_size: int) -> Iterator[list[LackingItem | UnreadItem]]:
-    """Items that lack something, as above."""
+    """Items that lack something, in pages; one that cannot be read has its place among them."""
     query = _ITEMS.where(items.c.hygiene != "")
     for rows in walk_keyset(connection, query, (items.c.id,), size=page_size):
         yield [read_item(row, _read_lacking) for row in rows]

@@ -51,7 +51,7 @@ _IS_NIGHT = sweeps.c.job == NIGHT_JOB
 
 def get_night(connection: Connection, slot: datetime) -> Night:
     row = connection.execute(select(*_NIGHT_COLUMNS).where(_IS_NIGHT, sweeps.c.slot == slot)).one()
-    return Night(**row._mapping)  # noqa: SLF001  # as above
+    return Night(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public way
 
 
 def walk_nights(
@@ -77,7 +77,7 @@ def find_night(connection: Connection, slot: datetime) -> Night:
 
 def _read(row: Row[*tuple[Any, ...]]) -> Night:
     check_row(row, "a night")
-    return Night(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public way
+    return Night(**row._mapping)  # noqa: SLF001  # as above
 
 
 def last_night(

@@ -33,7 +33,9 @@ def walk_holders(connection: Connection, *, page_size: int) -> Iterator[list[lis
 
 
 def walk_changers(connection: Connection, *, page_size: int) -> Iterator[dict[str, list[Sharer]]]:
-    """Groups of items that change one thing on the other side, by its name, in pages; as above."""
+    """Groups of items that change one thing on the other side, by its name, in pages. Who cannot be read is in
+    no group.
+    """
     shared = item_accounts.c.name.label("shared")
     query = (
         select(shared)

@@ -86,7 +86,7 @@ def _bits_like(value: Secret | None) -> int:
 
 
 def read_key(value: Secret, algorithm: str | None = None) -> SigningKey:
-    """The key that an item holds. A mistake, which quotes nothing of it, where it is none for the algorithm."""
+    """The key that an item holds. One that does not fit the algorithm is a mistake; nothing of it is quoted."""
     problem = _explain_missing()
     if problem:
         raise TargetError(problem, cause=Cause.MISTAKE)

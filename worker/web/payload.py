@@ -29,7 +29,7 @@ class Sent:
         return self.parts > LARGE
 
     def read(self) -> Any:  # noqa: ANN401  # JSON
-        """Its JSON; None where it is empty. 422 for what is none."""
+        """Its JSON; None where it is empty. 422 for what is not JSON."""
         if not self.body:
             return None
         try:

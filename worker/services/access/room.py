@@ -12,7 +12,7 @@ from worker.services.core import Core, WaysOut
 from worker.services.items.room import ItemsRoom
 from worker.services.runs.room import RunsRoom
 
-if TYPE_CHECKING:  # loaded where a provider is set
+if TYPE_CHECKING:  # its code is loaded only where a provider is set
     from worker.services.access.identities import Identities
 
 
@@ -53,7 +53,7 @@ def _build_identities(
     settings = core.settings
     if not settings.oidc_client_id and not settings.jwt_audience:
         return None
-    from worker.services.access.identities import Identities  # noqa: PLC0415  # as above
+    from worker.services.access.identities import Identities  # noqa: PLC0415  # only here is it needed
     from worker.services.access.identity_provider import IdentityProvider  # noqa: PLC0415  # as above
 
     provider = IdentityProvider(

@@ -180,7 +180,7 @@ class PageUpdate:
 
 
 def labels_after(page: ItemPage, item: Item, change: ItemChange) -> tuple[Label, ...]:
-    """`TamperedError` where they are to be changed, and one of them is none of ours."""
+    """`TamperedError` where they are to be changed, and none of us wrote one of them so."""
     return change_labels(page.labels_of(item), change.labels) if change.labels else item.labels
 
 

@@ -1,4 +1,4 @@
-"""Who asks, and for what: found before any of the body is waited for. A route says its action, or is none."""
+"""Who asks, and for what: found before any of the body is waited for. Each route says its action."""
 
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -147,7 +147,7 @@ class _ReadRequest(Request):
         self._sent = check_payload(self, body)
 
     def parse(self, *, takes_any: bool) -> None:
-        """Before the framework does, which would say of what is no JSON only that it is none."""
+        """Before the framework does, whose refusal of a body that is not JSON says no more than that."""
         self._parsed = self._sent.read()
         field = find_half_a_character(self._parsed) if b"\\u" in self._sent.body else None
         if field is not None:

@@ -78,7 +78,7 @@ def _end(requests: Requests, actor: str, key: str, response: Response) -> None:
     )
     try:
         requests.end(actor, key, given)
-    except Exception as error:  # noqa: BLE001  # as above
+    except Exception as error:  # noqa: BLE001  # what was done stands, whatever failed here
         _log.error("request.not-kept", error=type(error).__name__)
 
 
