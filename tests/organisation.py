@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from nightkey_demo.target_systems import TargetSystems
+from tests.every_item import every_item
 from vaultcore.model import Item
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
@@ -174,7 +175,7 @@ class Organisation:
 
     def has_item(self, name: str) -> bool:
         with self.services.database.read() as connection:
-            return any(item.name == name for item in self.services.vault.page(connection))
+            return any(item.name == name for item in every_item(self.services.vault, connection))
 
     def stages(self, name: str) -> list[str]:
         with self.services.database.read() as connection:

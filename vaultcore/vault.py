@@ -28,7 +28,7 @@ from vaultcore.labels import join_labels, show_label, sort_labels
 from vaultcore.model import UNCHANGED, ConsumerKind, Item, Kind, Label, Policy, Unchanged
 from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
-from vaultcore.paging import select_page, walk_keyset
+from vaultcore.paging import walk_keyset
 from vaultcore.row_macs import find_edited
 from vaultcore.rows import (
     derived_columns,
@@ -195,13 +195,6 @@ class Vault:
         """
         needed = rules.needs_consumer(item.policy, item.kind)
         return needed and not self._references.is_read(connection, item.id, active=active)
-
-    def page(self, connection: Connection, *, after: str = "", limit: int = 500) -> list[Item]:
-        """Items by name, a page at a time: those after `after`."""
-        rows = connection.execute(select_page(select_items(), (items.c.name,), (after,), size=limit)).all()
-        ids = [row.id for row in rows]
-        names, labels = owners_of(connection, ids), find_labels(connection, ids)
-        return [item_from_row(row, names[row.id], labels[row.id].labels) for row in rows]
 
     def walk(self, connection: Connection, *, page_size: int = 500) -> Iterator[Item | UnreadableError]:
         """Items by name, read in pages; in the place of one that cannot be read, or was edited, the error

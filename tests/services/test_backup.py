@@ -17,6 +17,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import insert, text
 
+from tests.every_item import every_item
 from tests.postgres import wait_until_left
 from tests.services.conftest import Moves
 from tests.services.staging import what_is_wrong
@@ -133,7 +134,7 @@ def test_a_backup_of_a_vault_that_others_write_meanwhile_is_one_state_of_it(
         verdict = restored.services.upkeep.anchors.verify()
         assert verdict.problems == ()
         with restored.services.database.read() as connection:
-            found = restored.services.vault.page(connection)
+            found = every_item(restored.services.vault, connection)
         assert done.items == counts[-1] >= len(found) > 0
         for item in found:
             assert restored.reveal(item.id, 1) == f"value-of-{item.name}"

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, func, select
 
 from tests.conftest import Clock
+from tests.every_item import every_item
 from tests.services.conftest import Moves, race
 from vaultcore.errors import ConflictError, NotFoundError
 from vaultcore.ids import new_id
@@ -121,7 +122,7 @@ def test_what_a_person_must_mend_is_left_out_and_the_rest_comes_in(services: Ser
     assert f"nightkey item update {there.id} --name" in str(judged[0].why)
     assert "looks like 'stripe_staging_key'" in str(judged[1].why)
     with services.database.read() as connection:
-        names = [item.name for item in services.vault.page(connection)]
+        names = [item.name for item in every_item(services.vault, connection)]
     assert sorted(names) == sorted(["old-name-of-it", "stripe_staging_key", OTHER])
 
 
@@ -256,7 +257,7 @@ def test_thousands_come_in_page_by_page(services: Services, moves: Moves, clock:
 
 def _all(services: Services) -> list[Any]:
     with services.database.read() as connection:
-        return services.vault.page(connection)
+        return every_item(services.vault, connection)
 
 
 def _users(services: Services, item_id: str) -> list[str]:

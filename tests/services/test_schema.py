@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, column, insert, inspect, select, table, text, update
 
+from tests.every_item import every_item
 from tests.services.conftest import TOKEN, Moves
 from vaultcore.audit import AuditLog, start_chain
 from vaultcore.crypto.keyring import Keyring
@@ -249,9 +250,9 @@ def test_a_transaction_that_raises_keeps_nothing_and_a_read_keeps_nothing(moves:
             create_twice(transaction)
     with services.database.read() as connection:
         _create(moves, connection)
-        assert [item.name for item in services.vault.page(connection)] == [TOKEN]
+        assert [item.name for item in every_item(services.vault, connection)] == [TOKEN]
     with services.database.read() as connection:
-        assert services.vault.page(connection) == []
+        assert every_item(services.vault, connection) == []
     assert moves.verify().whole
 
 

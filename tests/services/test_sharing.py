@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, select, text, update
 
+from tests.every_item import every_item
 from tests.organisation import Organisation
 from tests.services.staging import drive_on, start_organisation
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
@@ -85,7 +86,7 @@ def test_a_second_item_with_the_same_value_is_refused_and_told_apart_by_nobody_e
         create(made, BILLING, "one-value\n")
     assert "one-value" not in str(caught.value)
     with made.database.read() as connection:
-        assert [item.name for item in made.vault.page(connection)] == [ORDERS]
+        assert [item.name for item in every_item(made.vault, connection)] == [ORDERS]
     create(made, BILLING, "another-value")
     with pytest.raises(RefusedError, match=f"second item with the same value, beside {ORDERS}"):
         change(made, BILLING, "one-value")
@@ -311,7 +312,7 @@ def test_an_original_that_is_deleted_while_the_value_is_asked_for_is_no_original
             actor="test",
         )
     with made.database.read() as connection:
-        assert made.vault.page(connection) == []
+        assert every_item(made.vault, connection) == []
 
 
 @pytest.mark.parametrize("unread", [(ORDERS, BILLING), (ORDERS,), (BILLING,)])
@@ -599,4 +600,4 @@ def test_of_two_creates_at_once_one_takes_the_value(made: Services) -> None:
         errors = [one.exception(60) for one in tries]
     assert {type(error) for error in errors} == {type(None), SharedError}
     with made.database.read() as connection:
-        assert len(made.vault.page(connection)) == 1
+        assert len(every_item(made.vault, connection)) == 1

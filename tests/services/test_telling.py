@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from tests.every_item import every_item
 from tests.organisation import Organisation, read_token
 from tests.services.staging import add_route, stage
 from vaultcore.model import UNCHANGED
@@ -405,7 +406,7 @@ def test_no_owner_is_told_twice_of_the_same_or_of_what_was_replaced(
 ) -> None:
     services = organisation.services
     with services.database.read() as connection:
-        name = f"prod-crm-{len(services.vault.page(connection))}"
+        name = f"prod-crm-{len(every_item(services.vault, connection))}"
     organisation.add_item(name, f"a-value-of-{name}", days=days + 0.5, mode="notify")
     organisation.add_workflow(f"w-{name}", name)
     with services.database.write() as connection:
