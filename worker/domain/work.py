@@ -43,7 +43,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class AtTarget:
-    """Who waits at a target system, and has room there: the ids of rotations, and of items to be checked."""
+    """Whose turn it is at a target system that has capacity: ids of rotations, and of items to be checked."""
 
     rotations: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()

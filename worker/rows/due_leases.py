@@ -93,7 +93,7 @@ def _take_some(
         return connection.execute(_take_due_of(dialect, of_ids, steady), {**given, **among}).all()
     while locked := connection.execute(_lock_due(of_ids, steady), {**given, **among}).scalars().all():
         taken = connection.execute(_take_due_of(dialect, True, steady), {**given, "ids": locked}).all()
-        if taken:  # else somebody took the last room there, and gave its lock back, just before
+        if taken:  # else somebody took the last capacity there, and gave its lock back, just before
             return taken
     return []
 
@@ -126,7 +126,7 @@ def _lock_due(of_ids: bool, steady: bool) -> Select[str]:
 
 @cache
 def _take_due_of(dialect: str, of_ids: bool, steady: bool) -> ReturningUpdate[*tuple[Any, ...]]:
-    """The first that may be leased, as far as each has room at its target after those before it."""
+    """The first that may be leased, as far as its target has capacity after those before it."""
     due = (
         select(rotations.c.id, rotations.c.target, rotations.c.emergency, rotations.c.next_at)
         .where(*is_due(), *_is_among(of_ids, steady), *_may_be_leased(dialect))

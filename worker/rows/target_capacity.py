@@ -37,7 +37,7 @@ _SPACE: Final = 1_853_450_099
 
 
 def lock_target(connection: Connection, target: str) -> None:
-    """Until this transaction ends nobody else looks whether there is room there. Where writers take turns,
+    """Until this transaction ends nobody else looks whether it has capacity. Where writers take turns,
     nobody can be in between.
     """
     if connection.dialect.name == "postgresql":
@@ -72,7 +72,7 @@ def given_capacity(connection: Connection, *, at_once: int, now: datetime) -> di
 
 
 def count_left(connection: Connection, target: str, *, at_once: int, now: datetime) -> int:
-    """For how many more there is room at a target, which may be that of no rotation."""
+    """For how many more a target has capacity, which may be that of no rotation."""
     given = {"target": target, **_given_moments(connection, now)}
     found: int = connection.execute(_count_at(connection.dialect.name), given).scalar_one()
     return max(at_once - found, 0)

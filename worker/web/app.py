@@ -1,4 +1,4 @@
-"""The application: every room's routes, `/health`, and errors in one shape. Building it starts nothing."""
+"""The application: all routes, `/health`, and errors in one shape. Building it starts nothing."""
 
 from contextlib import suppress
 

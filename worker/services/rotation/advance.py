@@ -136,7 +136,7 @@ class RotationDriver:
         stopped: Callable[[], bool] = lambda: False,
     ) -> Advanced | None:
         """Does the step that is due, and goes on until the rotation waits, this worker is told to stop, or its
-        time for it is over. None if no step is due, somebody else is at it, or there is no room at its target.
+        time for it is over. None if no step is due, somebody else is at it, or its target has no capacity left.
         `tell` hears of each state.
 
         `RefusedError` on a database that is older than its anchors: what it says of this rotation may be past.

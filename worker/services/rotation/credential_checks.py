@@ -134,8 +134,8 @@ class CredentialChecks:
                     check_rows.put_off(connection, nobody, now + self._pace.every)
 
     def find_ready(self) -> list[str]:
-        """The items whose turn it is: of each target with room that nobody asks now the one that has waited
-        longest.
+        """The items whose turn it is: of each target that has capacity, and that nobody asks now, the one that
+        has waited longest.
         """
         with self._database.read() as connection:
             waiting = check_rows.list_waiting(connection)

@@ -43,7 +43,7 @@ class RotationTaker:
         self._clock = clock
 
     def take(self, rotation_id: str) -> Rotation | None:
-        """None if no step is due, somebody else is at it, or there is no room at its target."""
+        """None if no step is due, somebody else is at it, or its target has no capacity left."""
         self._anchors.refuse_older()
         try:
             with self._database.write() as connection:

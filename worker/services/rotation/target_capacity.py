@@ -18,7 +18,7 @@ class TargetCapacity:
         self._clock = clock
 
     def find_next(self, target: str) -> AtTarget:
-        """Who waits there and has room by now: rotations first, then the check whose turn it is."""
+        """Who waits there, as far as it has capacity: rotations first, then the check whose turn it is."""
         now = self._clock()
         with self._database.read() as connection:
             left = capacity_rows.count_left(connection, target, at_once=self.at_once, now=now)
