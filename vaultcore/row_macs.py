@@ -16,6 +16,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Engine, Row, Table
@@ -58,6 +59,7 @@ class RowMacs:
             return False
 
 
+@cache
 def columns_of(table: Table) -> tuple[str, ...]:
     """What the digest is of: primary key and deciding columns."""
     return (*(column.name for column in table.primary_key), *table.info[DECIDES])
@@ -140,10 +142,20 @@ def _mapping(row: Row[*tuple[Any, ...]] | Mapping[str, Any]) -> Mapping[str, Any
     return dict(row._mapping) if isinstance(row, Row) else row  # noqa: SLF001  # SQLAlchemy's public way
 
 
+_write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
+
+
 def _canonical(table: Table, row: Mapping[str, Any]) -> bytes:
-    given = [name for name in columns_of(table) if row.get(name) is not None]
-    fields = sorted([name_in_digest(table.c[name]), *_encode(row[name])] for name in given)
-    return json.dumps([name_in_digest(table), fields], separators=(",", ":"), ensure_ascii=True).encode()
+    fields = [
+        (in_digest, *_encode(row[name])) for in_digest, name in _named(table) if row.get(name) is not None
+    ]
+    return _write([name_in_digest(table), fields]).encode()
+
+
+@cache
+def _named(table: Table) -> list[tuple[str, str]]:
+    """The columns that a digest is of, by their names in it, in the order of these."""
+    return sorted((name_in_digest(table.c[name]), name) for name in columns_of(table))
 
 
 def _encode(value: object) -> tuple[str, str]:
@@ -161,5 +173,5 @@ def _encode(value: object) -> tuple[str, str]:
             return "t", value.astimezone(UTC).isoformat(timespec="microseconds")
         case dict() | list():
             stored = json.loads(json.dumps(value))  # as it comes back: names are texts, tuples are lists
-            return "j", json.dumps(stored, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+            return "j", _write(stored)
     raise TypeError(f"no digest is made of a {type(value).__name__}")

@@ -113,9 +113,9 @@ class Finder:
 
     def add(self, word: str, mark: Mark = Mark.PLAIN) -> None:
         """A word that is not empty."""
-        known = self._marks.get(word, -1)
-        if known == -1 or known | mark != known:
-            self._marks[word] = self._new[word] = max(known, 0) | mark
+        known, marked = self._marks.get(word, -1), int(mark)
+        if known == -1 or known | marked != known:
+            self._marks[word] = self._new[word] = max(known, 0) | marked
             self.least = min(self.least, len(word))
 
     def walk(self, text: str) -> Iterator[Iterator[Hit]]:
