@@ -128,6 +128,21 @@ def test_who_goes_back_all_the_same_does_not_lose_the_only_value_that_works(stag
     assert len(service.live_tokens("ticketing")) == 1
 
 
+@pytest.mark.parametrize("state", [State.CREATED, State.INSTALLED])
+def test_who_goes_back_before_that_was_seen_does_not_lose_it_either(
+    staged: Staged, clock: Any, state: State
+) -> None:
+    """Also where one alone works at a time, as the policy says."""
+    organisation, service = staged
+    settings = organisation.token_policy("ticketing")["settings"] | {"overlaps": False}
+    organisation.add_token(TOKEN, "ticketing", settings=settings)
+    rotation = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), state)
+    organisation.services.rotation.decisions.roll_back(rotation.id, actor="test")
+    drive_on(organisation, clock)
+    assert organisation.rotations()[0].state is State.STUCK
+    assert len(service.live_tokens("ticketing")) == 1
+
+
 def test_an_old_value_that_was_dead_before_is_nothing_that_the_issue_ended(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing")

@@ -71,9 +71,10 @@ class Rollback:
     def undo(self, drive: Drive) -> Done:
         """Back to the old value, then the new one is taken away outside and here.
 
-        Where both work side by side, the old one must be accepted before consumers go back to it; they go
-        back before anything else, and whoever runs with the new one ends that run first. Where only one
-        works, they go back when it is the old one again.
+        Where both work side by side, and where the other side makes each value, so that no old one comes back,
+        the old one must be accepted before consumers go back to it; they go back before anything else, and
+        whoever runs with the new one ends that run first. Where only one works, they go back when it is the old
+        one again.
         """
         rotation = drive.rotation
         if not self._may_be_outside(rotation):
@@ -83,7 +84,7 @@ class Rollback:
         job = self._jobs.make(rotation, item)
         if rotation.is_overtaken(item.version) and self._was_in_use(rotation):
             return self._take_late(rotation, rotator, job)
-        if rotator.overlaps(job.settings) or rotation.one_way:
+        if rotator.overlaps(job.settings) or rotator.issues or rotation.one_way:
             self._verify_old(rotation, item, rotator, job)
             runs = self._return_consumers(rotation)
             if runs:
