@@ -81,8 +81,6 @@ class PostfixServer:
     def started(self) -> Iterator[Self]:
         assert POSTFIX is not None
         assert DOVECOT is not None
-        for path in (self.folder, *self.folder.parents):  # their users must get there
-            path.chmod(path.stat().st_mode | 0o011)
         key = self.folder / "key.pem"
         make_certificate(self.certificate_path, key)
         self._write_dovecot()

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -25,9 +27,12 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(MISSING), reason=MISSING
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostfixServer]:
-    with PostfixServer(tmp_path_factory.mktemp("mail"), PASSWORD).started() as made:
-        yield made
+def server() -> Iterator[PostfixServer]:
+    """In a folder that its users get to: pytest closes its own whenever another run of it begins."""
+    with TemporaryDirectory(prefix="nightkey-mail-") as folder:
+        Path(folder).chmod(0o711)
+        with PostfixServer(Path(folder), PASSWORD).started() as made:
+            yield made
 
 
 @pytest.fixture(autouse=True)
