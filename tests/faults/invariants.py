@@ -61,7 +61,9 @@ def look(services: Services, item: str, *, run: str) -> Known:
 def find_violations(known: Known, accepted: Mapping[str, str], *, at_rest: bool = True) -> list[str]:
     """`accepted`: the digest of every value that the target accepts for the item, with its id there.
 
-    An item that is not `at_rest` has a rotation that waits for a person, and keeps both versions for them.
+    An item that is not `at_rest` has a rotation that waits for a person, who never comes, and keeps both
+    versions for them. Its value lapses meanwhile, and nobody replaces it; if we took away the last one that
+    worked, the target tells that itself.
     """
     found = []
     current = [v for v in known.versions if v.stage is Stage.CURRENT]
@@ -69,7 +71,9 @@ def find_violations(known: Known, accepted: Mapping[str, str], *, at_rest: bool 
     if len(current) != 1:
         found.append(f"{len(current)} current versions")
     found += [
-        f"version {v.number} is current, and the target refuses it" for v in current if v.digest not in accepted
+        f"version {v.number} is current, and the target refuses it"
+        for v in current
+        if at_rest and v.digest not in accepted
     ]
     found += [f"the target accepts {name}, of which the vault knows nothing"
               for digest, name in accepted.items() if digest not in kept]  # fmt: skip
