@@ -22,6 +22,7 @@ from typing import IO, Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from vaultcore.canonical import write_canonical
 from vaultcore.errors import InvalidInputError, raise_alone
 
 FORMAT = "nightkey backup 1"
@@ -196,4 +197,4 @@ def _is_signed(document: dict[str, Any], signature: object, key: Ed25519PrivateK
 
 
 def _canonical(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    return write_canonical(body).encode()

@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import BigInteger, Connection, LargeBinary, Row, bindparam, func, insert, select, update
 
+from vaultcore.canonical import write_canonical
 from vaultcore.database import DECISIVE
 from vaultcore.errors import AuditError, InvalidInputError, UnreadableError
 from vaultcore.known_items import knows
@@ -184,10 +185,6 @@ class AuditLog:
             raise AuditError
         return Anchor(seq=head.seq, hash=head.hash, at=at)
 
-    def make_anchor_of(self, head: "LogHead", at: datetime) -> "Anchor":
-        """Of where a transaction that is committed has left the log."""
-        return Anchor(seq=head.seq, hash=head.hash, at=at)
-
     def sign(self, anchor: "Anchor") -> str:
         """The anchor as one line of JSON, signed with Ed25519, to be kept in another place."""
         body = anchor.body()
@@ -229,6 +226,8 @@ _MOVE_HEAD = (
 
 
 class LogHead(NamedTuple):
+    """Where the log ends."""
+
     seq: int
     hash: bytes
 
@@ -374,8 +373,5 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
-
-
 def _canonical(body: Mapping[str, Any]) -> bytes:
-    return _encode(body).encode()
+    return write_canonical(body).encode()

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Engine, Row, Table
 
+from vaultcore.canonical import write_canonical
 from vaultcore.errors import TamperedError
 
 LABEL: Final = "row mac"
@@ -142,14 +143,11 @@ def _mapping(row: Row[*tuple[Any, ...]] | Mapping[str, Any]) -> Mapping[str, Any
     return dict(row._mapping) if isinstance(row, Row) else row  # noqa: SLF001  # SQLAlchemy's public way
 
 
-_write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
-
-
 def _canonical(table: Table, row: Mapping[str, Any]) -> bytes:
     fields = [
         (in_digest, *_encode(row[name])) for in_digest, name in _named(table) if row.get(name) is not None
     ]
-    return _write([name_in_digest(table), fields]).encode()
+    return write_canonical([name_in_digest(table), fields]).encode()
 
 
 @cache
@@ -173,5 +171,5 @@ def _encode(value: object) -> tuple[str, str]:
             return "t", value.astimezone(UTC).isoformat(timespec="microseconds")
         case dict() | list():
             stored = json.loads(json.dumps(value))  # as it comes back: names are texts, tuples are lists
-            return "j", _write(stored)
+            return "j", write_canonical(stored)
     raise TypeError(f"no digest is made of a {type(value).__name__}")

@@ -180,7 +180,7 @@ def _find_first(connection: Connection, owner_ids: Collection[str]) -> str | Non
 
 
 _OWNERS = (
-    select(item_owners, owners.c.name, owners.c.mac.label("owner_mac"))
+    select(item_owners.c.item_id, owners.c.name)
     .join(owners, owners.c.id == item_owners.c.owner_id)
     .where(item_owners.c.item_id.in_(bindparam("items", expanding=True)))
     .order_by(owners.c.name)

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from vaultcore.canonical import write_canonical
 from vaultcore.crypto.keyfile import make_folder, open_folder, read_file, write_new
 from vaultcore.errors import ConfigurationError, NoKeyError, SealError, TroubleError
 from vaultcore.troubles import explain
@@ -292,7 +293,7 @@ def _make_material(rest: Mapping[str, str]) -> dict[str, str]:
 
 def _check_value(material: bytes, rest: Mapping[str, str]) -> str:
     """Tells a damaged entry. `rest` is what the entry says beside its material."""
-    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
+    canonical = write_canonical(rest).encode()
     return _derive(material, b"nightkey check value 1\0" + canonical, 16).hex()
 
 

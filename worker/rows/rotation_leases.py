@@ -44,8 +44,8 @@ def lease_rotation(
 
 @cache
 def _take_due(dialect: str) -> ReturningUpdate[*tuple[Any, ...]]:
-    room = target_capacity.has_capacity(dialect)
-    return lease_those(dialect, rotations.c.id == bindparam("rotation"), *is_due(), is_free(dialect), room)
+    capacity = target_capacity.has_capacity(dialect)
+    return lease_those(dialect, rotations.c.id == bindparam("rotation"), *is_due(), is_free(dialect), capacity)
 
 
 def lease_those(dialect: str, *which: ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:

@@ -89,5 +89,6 @@ class Bells(_Scheduler):  # type: ignore[misc]  # as above
         """
         lost = self.__dict__.pop("connection", None)
         self.__dict__.pop("producer", None)
-        with suppress(Exception):
-            lost.release()
+        if lost is not None:
+            with suppress(Exception):  # whatever the broker's library raises: it is not used any more
+                lost.release()

@@ -148,8 +148,8 @@ class Drive:
     def store(self, connection: Connection) -> None:
         """`ConflictError` for who lost the rotation, or let its lease lapse: nothing of all this stands."""
         lease = None if self._gives_back else self._lease
-        self._storing_at = self._clock()  # and not when it is committed, which may take a while
-        lease_rows.store_rotation(connection, self.stored, self.rotation, now=self._clock(), lease=lease)
+        now = self._storing_at = self._clock()  # and not when it is committed, which may take a while
+        lease_rows.store_rotation(connection, self.stored, self.rotation, now=now, lease=lease)
         if self._steps:
             step_rows.add_steps(connection, self.rotation.id, self._steps)
 

@@ -84,7 +84,7 @@ class Rollback:
         job = self._jobs.make(rotation, item)
         if rotation.is_overtaken(item.version) and self._was_in_use(rotation):
             return self._take_late(rotation, rotator, job)
-        if rotator.overlaps(job.settings) or rotator.issues or rotation.one_way:
+        if rotator.overlaps(job.settings) or rotator.issues:
             self._verify_old(rotation, item, rotator, job)
             runs = self._return_consumers(rotation)
             if runs:

@@ -45,7 +45,7 @@ class Anchors:
         the anchor, and the change is still there.
         """
         try:
-            anchor = self.read_head() if head is None else self._audit.make_anchor_of(head, self._clock())
+            anchor = self.read_head() if head is None else Anchor(**head._asdict(), at=self._clock())
             self._append(anchor, sync=False)
         except (OSError, NightkeyError, SQLAlchemyError) as error:
             _log.warning("anchor.not-written", error=type(error).__name__)

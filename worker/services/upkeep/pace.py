@@ -36,9 +36,9 @@ class SharedPace:
         until: datetime | None = None
         with suppress(NightkeyError), self._database().read() as connection:
             until = held_places.find_hold(connection, _digest(place), after=now, not_beyond=now + HELD_MAX)
-        if len(self._free) >= _PLACES_MAX:
-            self._free.clear()
         if until is None:
+            if len(self._free) >= _PLACES_MAX:
+                self._free.clear()
             self._free[place] = now
         return until
 
