@@ -28,7 +28,8 @@ def nightkey(tmp_path: Path, turned: TurnedClock) -> Nightkey:
 
 
 def slots(nightkey: Nightkey) -> list[str]:
-    rows = ask(nightkey, "SELECT slot FROM sweeps WHERE done_at IS NOT NULL ORDER BY slot")
+    """Of nights that have ended: messages that were set aside are counted in the same table, by days."""
+    rows = ask(nightkey, "SELECT slot FROM sweeps WHERE job = 'night' AND done_at IS NOT NULL ORDER BY slot")
     return [slot[:16] for (slot,) in rows]
 
 
