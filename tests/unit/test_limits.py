@@ -1,6 +1,5 @@
 """How much one night may do: caps, when a change may begin, the first of a target, and the breaker."""
 
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.domain.limits import (
+    FAILED,
+    IN_THE_WAY,
+    SUCCEEDED,
+    Admitted,
     Breaker,
     Caps,
     CapsLeft,
@@ -181,118 +184,57 @@ def test_nothing_begins_in_the_past_and_outside_a_window_only_what_cannot_wait_f
     ],
 )
 def test_a_night_stops_at_enough_failures_that_are_enough_of_what_ended(failed, succeeded, expected):
-    states = [State.ROLLED_BACK] * failed + [State.DONE] * succeeded
-
-    assert Breaker(failures=3, share=0.5).is_open(Counter(states)) is expected
+    assert Breaker(failures=3, share=0.5).is_open(failed=failed, succeeded=lambda: succeeded) is expected
 
 
-@pytest.mark.parametrize(
-    ("state", "failed", "ended"),
-    [
-        *((state, True, True) for state in (State.UNDOING, State.ROLLED_BACK, State.STUCK)),
-        *((state, False, True) for state in (State.CANARY, State.WATCHING, State.RETIRING, State.DONE)),
-        *(
-            (state, False, False)
-            for state in State
-            if state
-            not in {
-                State.UNDOING,
-                State.ROLLED_BACK,
-                State.STUCK,
-                State.CANARY,
-                State.WATCHING,
-                State.RETIRING,
-                State.DONE,
-            }
-        ),
-    ],
-)
-def test_what_counts_as_a_failure_and_what_as_a_success(state, failed, ended):
-    assert Breaker(failures=1, share=0).is_open({state: 1}) is failed
-    assert Breaker(failures=1, share=0.5).is_open(Counter([State.STUCK, state, state])) is (failed or not ended)
+def test_those_that_succeeded_are_counted_where_enough_have_failed():
+    assert Breaker(failures=3, share=0.5).is_open(failed=2, succeeded=pytest.fail) is False
 
 
-@given(st.integers(1, 5), st.floats(0, 1), st.lists(st.sampled_from(State)))
-def test_one_more_failure_never_closes_the_breaker_and_one_more_success_never_opens_it(failures, share, states):
-    breaker = Breaker(failures=failures, share=share)
+@given(st.integers(1, 5), st.floats(0, 1), st.integers(0, 9), st.integers(0, 9))
+def test_one_more_failure_never_closes_the_breaker_and_one_more_success_never_opens_it(
+    failures, share, failed, succeeded
+):
+    def is_open(failed, succeeded):
+        return Breaker(failures=failures, share=share).is_open(failed=failed, succeeded=lambda: succeeded)
 
-    assert breaker.is_open(Counter([*states, State.STUCK])) >= breaker.is_open(Counter(states))
-    assert breaker.is_open(Counter([*states, State.DONE])) <= breaker.is_open(Counter(states))
+    assert is_open(failed + 1, succeeded) >= is_open(failed, succeeded)
+    assert is_open(failed, succeeded + 1) <= is_open(failed, succeeded)
 
 
 # The first of a target
 
-BREAKER = Breaker(failures=3, share=0.5)
-FIRST = "{}, the first at its target system in this night"
-
-
-def other(state, item="prod-crm", *, moving=True):
-    return Neighbour(item=item, state=state, moving=moving)
-
-
-def count(rotations):
-    return Counter(one.state for one in rotations)
+FIRST = "prod-crm, the first at its target system in this night"
 
 
 @pytest.mark.parametrize(
-    ("before", "turn", "first"),
+    ("first", "turn", "why"),
     [
-        ([], Turn.GO, None),
-        # The first has succeeded.
-        ([other(State.CANARY)], Turn.GO, None),
-        ([other(State.WATCHING, moving=False)], Turn.GO, None),
-        ([other(State.RETIRING)], Turn.GO, None),
-        ([other(State.DONE)], Turn.GO, None),
-        ([other(State.STUCK), other(State.CREATED), other(State.DONE)], Turn.GO, None),
-        # It is at work, or waits for something outside.
-        ([other(State.QUEUED)], Turn.QUEUE, "prod-crm"),
-        ([other(State.CREATED)], Turn.QUEUE, "prod-crm"),
-        ([other(State.ACTIVATED)], Turn.QUEUE, "prod-crm"),
-        ([other(State.DISCARDING)], Turn.QUEUE, "prod-crm"),
-        ([other(State.CREATED, moving=False)], Turn.REST, "prod-crm"),
-        ([other(State.PLANNED, "a"), other(State.QUEUED, "b")], Turn.QUEUE, "a"),
-        ([other(State.PLANNED, "a", moving=False), other(State.QUEUED, "b")], Turn.REST, "a"),
-        # It has failed, or does not begin in this night: the next is the first.
-        *(
-            ([other(state)], Turn.GO, None)
-            for state in (
-                State.UNDOING,
-                State.ROLLED_BACK,
-                State.STUCK,
-                State.CANCELLED,
-                State.REQUESTED,
-                State.SCHEDULED,
-            )
-        ),
-        ([other(State.ROLLED_BACK, "a"), other(State.CREATED, "b")], Turn.QUEUE, "b"),
-        ([other(State.SCHEDULED, "a"), other(State.CREATED, "b", moving=False)], Turn.REST, "b"),
+        (None, Turn.GO, ""),
+        (Neighbour(item="prod-crm", moving=True), Turn.QUEUE, FIRST),
+        (Neighbour(item="prod-crm", moving=False), Turn.REST, FIRST),
     ],
 )
-def test_the_others_wait_until_the_first_has_succeeded_or_failed(before, turn, first):
-    admission = admit(night=count(before), before=before, breaker=BREAKER)
+def test_the_others_wait_for_the_first(first, turn, why):
+    admission = admit(stopped=False, first=first)
 
     assert admission.turn is turn
-    assert say(admission.why) == ("" if first is None else FIRST.format(first))
+    assert say(admission.why) == why
 
 
 def test_a_night_that_failed_too_often_lets_nobody_begin():
-    failed = [other(State.ROLLED_BACK)] * 3
-
-    assert admit(night=count(failed), before=[], breaker=BREAKER).turn is Turn.STOP
-    assert admit(night=count(failed), before=[other(State.DONE)], breaker=BREAKER).why == Reason.of(
-        Code.NIGHT_STOPPED
-    )
-    assert admit(night=count(failed[:2]), before=[], breaker=BREAKER).turn is Turn.GO
+    for first in (None, Neighbour(item="prod-crm", moving=True)):
+        assert admit(stopped=True, first=first) == Admitted(turn=Turn.STOP, why=Reason.of(Code.NIGHT_STOPPED))
 
 
-@given(st.lists(st.builds(other, st.sampled_from(State), moving=st.booleans()), max_size=6))
-def test_of_one_target_only_one_is_at_work_until_one_has_succeeded(before):
-    at_work = {State.QUEUED, State.PLANNED, State.CREATED, State.INSTALLED, State.ACCEPTED, State.ACTIVATED}
-    succeeded = {State.CANARY, State.WATCHING, State.RETIRING, State.DONE}
-    turn = admit(night=count(before), before=before, breaker=Breaker(failures=99, share=1)).turn
+def test_whoever_has_neither_succeeded_nor_failed_and_is_of_this_night_is_in_the_way():
+    elsewhere = {State.CANCELLED, State.REQUESTED, State.SCHEDULED}
 
-    if turn is Turn.GO and any(one.state in at_work for one in before):
-        assert any(one.state in succeeded for one in before)
+    assert {State.CANARY, State.WATCHING, State.RETIRING, State.DONE} == SUCCEEDED
+    assert {State.UNDOING, State.ROLLED_BACK, State.STUCK} == FAILED
+    assert {State.QUEUED, State.PLANNED, State.CREATED, State.ACTIVATED, State.DISCARDING} <= IN_THE_WAY
+    assert not IN_THE_WAY & (SUCCEEDED | FAILED | elsewhere)
+    assert IN_THE_WAY | SUCCEEDED | FAILED | elsewhere == frozenset(State)
 
 
 # Who has a turn when there is no room for all

@@ -1,6 +1,6 @@
 """How much harm one night may do: caps, the first of each target, and a breaker. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,9 +10,10 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 
 _NIGHT = timedelta(days=1)
-_SUCCEEDED = frozenset({State.CANARY, State.WATCHING, State.RETIRING, State.DONE})
-_FAILED = frozenset({State.UNDOING, State.ROLLED_BACK, State.STUCK})
-_OUT_OF_THE_WAY = _FAILED | {State.CANCELLED, State.REQUESTED, State.SCHEDULED}
+SUCCEEDED = frozenset({State.CANARY, State.WATCHING, State.RETIRING, State.DONE})
+FAILED = frozenset({State.UNDOING, State.ROLLED_BACK, State.STUCK})
+IN_THE_WAY = frozenset(State) - SUCCEEDED - FAILED - {State.CANCELLED, State.REQUESTED, State.SCHEDULED}
+"""Whoever is at its target system after it waits for one of these, until one there has succeeded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +106,11 @@ class Breaker:
     failures: int
     share: float
 
-    def is_open(self, states: Mapping[State, int]) -> bool:
-        """`states`: how many rotations of the night are in which state."""
-        failed = sum(number for state, number in states.items() if state in _FAILED)
-        succeeded = sum(number for state, number in states.items() if state in _SUCCEEDED)
-        return failed >= self.failures and failed >= self.share * (failed + succeeded)
+    def is_open(self, *, failed: int, succeeded: Callable[[], int]) -> bool:
+        """How many of the night's rotations came to what. Those that succeeded are many, and are counted only
+        where enough have failed.
+        """
+        return failed >= self.failures and failed >= self.share * (failed + succeeded())
 
 
 class Turn(StrEnum):
@@ -134,27 +135,23 @@ class Neighbour:
     """Another rotation of the same night. `moving` is false for one that waits for something outside."""
 
     item: str
-    state: State
     moving: bool
 
 
-def admit(*, night: Mapping[State, int], before: Sequence[Neighbour], breaker: Breaker) -> Admitted:
+def admit(*, stopped: bool, first: Neighbour | None) -> Admitted:
     """Whether a queued rotation may begin.
 
-    `night` counts the rotations of the night by state; `before` are those of it that have the same
-    target and were opened before this one, in order. The first of a target must succeed before the
-    others start; where it fails, the next is the first.
+    `stopped`: the night's breaker is open. `first`: of those of the night that have the same target and were
+    opened before this one, the first that stands in one of the states `IN_THE_WAY`; None where there is none,
+    or one of the others has succeeded. So the first of a target must succeed before the others start; where it
+    fails, the next is the first.
     """
-    if breaker.is_open(night):
+    if stopped:
         return Admitted(turn=Turn.STOP, why=Reason.of(Code.NIGHT_STOPPED))
-    if any(other.state in _SUCCEEDED for other in before):
+    if first is None:
         return Admitted(turn=Turn.GO)
-    for other in before:
-        if other.state in _OUT_OF_THE_WAY:
-            continue
-        turn = Turn.QUEUE if other.moving else Turn.REST
-        return Admitted(turn=turn, why=Reason.of(Code.FIRST_AT_TARGET, item=other.item))
-    return Admitted(turn=Turn.GO)
+    turn = Turn.QUEUE if first.moving else Turn.REST
+    return Admitted(turn=turn, why=Reason.of(Code.FIRST_AT_TARGET, item=first.item))
 
 
 def hold_after_decision(pause: timedelta, *, expires_at: datetime | None, now: datetime) -> datetime:

@@ -1,38 +1,82 @@
 """What rotations came to, as rows: of a night, and of an item. It decides nothing."""
 
+from collections.abc import Collection
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    String,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+)
 
-from vaultcore.stored import read_all
+from vaultcore.stored import Unread, read_all, read_apart
+from vaultcore.tables import UtcDateTime
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.rotations import rotation_from_row
 from worker.rows.tables import rotations
 
 
-def count_night(connection: Connection, night: datetime) -> dict[State, int]:
-    """How many rotations of the night are in which state."""
-    rows = connection.execute(
-        select(rotations.c.state, func.count()).where(rotations.c.night == night).group_by(rotations.c.state)
-    )
-    return {State(state): number for state, number in rows}
+def count_night(connection: Connection, night: datetime, states: Collection[State]) -> int:
+    """How many rotations of the night are in one of these states."""
+    these = (rotations.c.night == night, rotations.c.state.in_([state.value for state in states]))
+    return connection.execute(select(func.count()).select_from(rotations).where(*these)).scalar_one()
 
 
-def rotations_before(connection: Connection, rotation: Rotation) -> list[Rotation]:
-    """Those of the same night and target that were opened before it, in that order."""
+def first_before(
+    connection: Connection, rotation: Rotation, *, states: Collection[State], unless: Collection[State]
+) -> Rotation | None:
+    """Of those of the same night and target that were opened before it, the first in one of the `states`; None
+    where there is none, or one of them is in a state of `unless`.
+    """
     if rotation.night is None or rotation.target is None:
-        return []
+        return None
     rows = connection.execute(
+        _select_before(),
+        {
+            "night": rotation.night,
+            "target": rotation.target,
+            "id": rotation.id,
+            "states": [state.value for state in states],
+            "unless": [state.value for state in unless],
+        },
+    )
+    read = (read_apart(row, rotation_from_row) for row in rows)
+    return next((one for one in read if not isinstance(one, Unread)), None)
+
+
+@cache
+def _select_before() -> Select[*tuple[Any, ...]]:
+    def before(table: FromClause) -> tuple[ColumnElement[bool], ...]:
+        night, target = bindparam("night", type_=UtcDateTime), bindparam("target", type_=String)
+        return (
+            table.c.night == night,
+            table.c.target == target,
+            table.c.id < bindparam("id", type_=String),
+        )
+
+    def stands_in(table: FromClause, states: str) -> ColumnElement[bool]:
+        return table.c.state.in_(bindparam(states, type_=String, expanding=True))
+
+    others = rotations.alias("others")
+    return (
         select(rotations)
         .where(
-            rotations.c.night == rotation.night,
-            rotations.c.target == rotation.target,
-            rotations.c.id < rotation.id,
+            *before(rotations),
+            stands_in(rotations, "states"),
+            ~exists().where(*before(others), stands_in(others, "unless")),
         )
         .order_by(rotations.c.id)
     )
-    return read_all(rows, rotation_from_row)[0]
 
 
 def failures_of_night(connection: Connection, night: datetime) -> list[Rotation]:

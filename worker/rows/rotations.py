@@ -204,6 +204,7 @@ def wake_queued(connection: Connection, night: datetime, target: str, now: datet
             rotations.c.night == night,
             rotations.c.target == target,
             rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
+            or_(rotations.c.next_at.is_(None), rotations.c.next_at > now),
         )
         .with_for_update(skip_locked=True)
     )

@@ -129,7 +129,7 @@ Index(
     sqlite_where=text("finished_at IS NULL"),
     postgresql_where=text("finished_at IS NULL"),
 )
-Index("ix_rotations_night", rotations.c.night)
+Index("ix_rotations_night", *(rotations.c[part] for part in ("night", "state", "target", "id")))
 Index(
     "ix_rotations_held",
     rotations.c.target,

@@ -7,7 +7,17 @@ from sqlalchemy import Connection
 
 from vaultcore import rules
 from vaultcore.model import Item
-from worker.domain.limits import Admitted, Breaker, Neighbour, Turn, admit, when_to_begin
+from worker.domain.limits import (
+    FAILED,
+    IN_THE_WAY,
+    SUCCEEDED,
+    Admitted,
+    Breaker,
+    Neighbour,
+    Turn,
+    admit,
+    when_to_begin,
+)
 from worker.domain.reasons import Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State, Transition, is_moving, wait_for_moment
@@ -43,10 +53,10 @@ class Admission:
             return held
         if rotation.night is None:
             return Transition(state=State.PLANNED, next_at=now)
+        first = outcome_rows.first_before(connection, rotation, states=IN_THE_WAY, unless=SUCCEEDED)
         admission = admit(
-            night=outcome_rows.count_night(connection, rotation.night),
-            before=[_neighbour(one) for one in outcome_rows.rotations_before(connection, rotation)],
-            breaker=self._breaker,
+            stopped=self._is_stopped(connection, rotation.night),
+            first=None if first is None else _neighbour(first),
         )
         if admission.turn is Turn.GO:
             return Transition(state=State.PLANNED, next_at=now)
@@ -59,6 +69,12 @@ class Admission:
             state=State.QUEUED if queued else State.SCHEDULED,
             next_at=now + (_QUEUE_LOOK if queued else _REST_LOOK),
             waits_for=_reasons(admission),
+        )
+
+    def _is_stopped(self, connection: Connection, night: datetime) -> bool:
+        return self._breaker.is_open(
+            failed=outcome_rows.count_night(connection, night, FAILED),
+            succeeded=lambda: outcome_rows.count_night(connection, night, SUCCEEDED),
         )
 
     def hold_for_window(self, rotation: Rotation, item: Item) -> Transition | None:
@@ -83,6 +99,5 @@ def _reasons(admission: Admitted) -> tuple[Reason, ...]:
 def _neighbour(rotation: Rotation) -> Neighbour:
     return Neighbour(
         item=rotation.item,
-        state=rotation.state,
         moving=is_moving(rotation.state, rotation.waits_for),
     )
