@@ -32,7 +32,7 @@ PARTS = st.fixed_dictionaries(
         "canary": _TEXTS,
         "four_eyes": st.booleans(),
         "urgent": st.booleans(),
-        "answers": st.integers(1, 20),
+        "answers": st.one_of(st.none(), st.integers(1, 20)),
         "target": _TEXTS,
         "consumers": st.sampled_from(["required", "none"]),
     },

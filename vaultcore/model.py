@@ -90,7 +90,8 @@ class Policy:
     is replaced all the same (`expiry_first`) or waits. `canary` names the workflow that moves first
     (`auto`: the one that runs soonest and is not critical; None: all at once). `approval` is how long a
     request waits for a person, `pickup` how long a generated key waits to be collected, and `propagation` how
-    long the other side may take to accept a new value; `answers` in a row are believed of it. `renew`:
+    long the other side may take to accept a new value; `answers` in a row are believed of it (None: as many as
+    its rotator asks for). `renew`:
     where the old value stops working when the new one is issued, a refused one is followed by another
     without asking a person. `urgent`: its owners hear of it in their quiet hours, too. `consumers` says
     whether something here must read what is replaced. `target` names the system outside, where the
@@ -117,7 +118,7 @@ class Policy:
     pickup: timedelta = timedelta(days=14)
     urgent: bool = False
     propagation: timedelta = timedelta(seconds=30)
-    answers: int = 3
+    answers: int | None = None
     renew: bool = False
     target: str | None = None
     consumers: Consumers = Consumers.REQUIRED

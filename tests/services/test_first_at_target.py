@@ -1,5 +1,6 @@
 """Who of a night's rotations at one target system is waited for, as rows tell it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -27,15 +28,19 @@ def _open(moves: Moves, state: State, **given: Any) -> Rotation:
     now = moves.services.clock()
     rotation = Rotation(
         id=new_id("rot", now),
+        item_id=new_id("vlt", now),
         item=f"prod-{state.value}",
         rotator="random",
+        target=TARGET,
         state=state,
         reason=Reason.of(Code.BY_HAND),
         asked_by="test",
+        night=now,
         old_number=1,
+        next_at=now,
         created_at=now,
-        **({"item_id": new_id("vlt", now), "night": now, "target": TARGET, "next_at": now} | given),
     )
+    rotation = replace(rotation, **given)
     with moves.services.database.write() as connection:
         change_rows.insert_rotation(connection, rotation)
     return rotation

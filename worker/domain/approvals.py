@@ -4,10 +4,10 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from vaultcore.model import Item, Policy
+from vaultcore.model import Item
 
-_CAME_LATER = ("answers", "renew", "copy_of")
-"""Parts that a policy did not have when some approvals were given: left at their default, they change none."""
+_CAME_LATER = {"answers": (None, 3), "renew": (False,), "copy_of": (None,)}
+"""Parts that a policy did not have when some approvals were given: as they were then, they change none."""
 
 _DIGESTED_AS = {"pickup": "claim", "propagation": "settle", "target": "counterpart"}
 """Parts that had another name when some approvals were given: digests keep it."""
@@ -20,8 +20,8 @@ def digest_request(item: Item) -> str:
     """
     policy = asdict(item.policy)
     del policy["named"]  # what it says stands in the policy itself
-    for name in _CAME_LATER:
-        if policy[name] == getattr(Policy(), name):
+    for name, then in _CAME_LATER.items():
+        if policy[name] in then:
             del policy[name]
     named = {_DIGESTED_AS.get(name, name): value for name, value in policy.items()}
     asked = {"item": item.id, "version": item.version, "policy": named}

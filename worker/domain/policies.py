@@ -247,7 +247,9 @@ def _parse_thresholds(_: str, given: object) -> tuple[int, ...]:
     raise InvalidInputError("thresholds is a list of whole days before expiry, such as [30, 14, 7]")
 
 
-def _parse_answers(_: str, given: object) -> int:
+def _parse_answers(_: str, given: object) -> int | None:
+    if given is None:
+        return None
     if type(given) is int and 1 <= given <= _ANSWERS_MAX:
         return given
     raise InvalidInputError(f"answers is a whole number of good answers in a row, 1 to {_ANSWERS_MAX}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,10 @@ from vaultcore.secret import Secret
 
 if TYPE_CHECKING:  # whoever only plans makes no calls
     from worker.outbound import HttpClient, Network
+
+
+ANSWERS_NEEDED: Final = 3
+"""Good answers in a row, of whom nothing else is known: a service has several machines, and one may lag."""
 
 
 class RotatorSettings(BaseModel):
@@ -91,6 +95,11 @@ class ListsOutside(Protocol):
         """
 
 
+def answers_needed(rotator: "Rotator", wanted: int | None) -> int:
+    """How many good answers of `verify` in a row are believed: as many as a policy wants, else the rotator."""
+    return wanted or int(getattr(rotator, "answers_needed", ANSWERS_NEEDED))
+
+
 def asks_nobody(rotator: "Rotator", settings: RotatorSettings) -> bool:
     """Whether no other side could say that a value is accepted."""
     ask = getattr(rotator, "asks_nobody", None)
@@ -149,7 +158,9 @@ class Rotator(Protocol):
     These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
     other side could say whether it is accepted; `installs_nothing`, true where the value is accepted since it
     was made and `install` asks nobody; `list_outside`, see `ListsOutside`; `read_end`, see `TellsEnds`;
-    `accounts`, see `Names`; `explain_first`, see `Foresees`; `sets_anew`, see `SetsAnew`.
+    `accounts`, see `Names`; `explain_first`, see `Foresees`; `sets_anew`, see `SetsAnew`; `answers_needed`, a
+    number, where other than three good answers of `verify` in a row are believed; `refuses_others`, true where
+    whoever accepts a value in `verify` has shown that it knows it, and so would refuse any other.
     """
 
     Settings: ClassVar[type[RotatorSettings]]

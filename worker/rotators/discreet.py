@@ -11,7 +11,7 @@ from vaultcore.errors import TargetError
 from vaultcore.secret import Secret
 from worker.outbound import nothing_shared, only_looking
 from worker.rotators.base import Candidate, Job, Rotator, asks_nobody
-from worker.workflows.masking import Masker
+from worker.workflows.kept_maskers import find_masker
 
 T = TypeVar("T")
 
@@ -69,9 +69,9 @@ def _mask(job: Job, ask: Callable[[], T], *more: Secret) -> T:
     try:
         answer = ask()
     except TargetError as error:
-        message = Masker(values).mask(str(error))
+        message = find_masker(values).mask(str(error))
         masked = TargetError(message, cause=error.cause, acted=error.acted, retry_at=error.retry_at)
     if masked is not None:  # outside of the block, so that nothing of the first one hangs on it
         raise masked
-    said: T = Masker(values).mask(answer) if isinstance(answer, str) else answer
+    said: T = find_masker(values).mask(answer) if isinstance(answer, str) else answer
     return said

@@ -11,7 +11,7 @@ from worker.domain.ends import NoEndError, read_end
 from worker.domain.json_paths import take_path
 from worker.outbound import Response
 from worker.rotators.http_settings import VALUE, HttpSettings
-from worker.workflows.masking import Masker
+from worker.workflows.kept_maskers import find_masker
 
 ID_MAX = 500
 _EXACT = 2**53
@@ -91,7 +91,7 @@ class IdReader:
     def __init__(self, values: Iterable[Secret | None]) -> None:
         known = [value for value in values if value is not None]
         self._plain = {value.expose() for value in known}
-        self._masker = Masker(value for value in known if len(value) >= rules.MASKED_MIN)
+        self._masker = find_masker(value for value in known if len(value) >= rules.MASKED_MIN)
 
     def check(self, found: object, path: str, what: str, *, entry: bool = False) -> str | int:
         where = path or "*"

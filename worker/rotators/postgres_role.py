@@ -84,6 +84,10 @@ class PostgresRoleRotator:
     own. Half-way through, a password that was set is set again, and undone by
     setting the old one; with two roles by taking it away.
 
+    One login proves a new password: a role has one, and by SCRAM the server shows in turn that it knows it.
+    Where several servers answer at the same address, and a standby may lag, say in the policy how many logins
+    in a row are to be good (`answers`).
+
     A role whose passwords end (VALID UNTIL) is read once the new one is accepted: what it says is the
     version's expiry where that is the nearer one. An admin moves it on to the new version's expiry together
     with the password, never back, and gives none to a role that has none; a role alone may not. Undoing leaves
@@ -93,6 +97,8 @@ class PostgresRoleRotator:
     Settings: ClassVar[type[base.RotatorSettings]] = PostgresSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
+    answers_needed: ClassVar[int] = 1
+    refuses_others: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = ("psycopg", "postgres")
     example: ClassVar[Mapping[str, Any]] = {
         "host": "db.example.org",

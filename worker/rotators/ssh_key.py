@@ -96,13 +96,14 @@ class SshKeyRotator:
     added, one that is gone is not missed, and a file that did not arrive whole is thrown away. With the new
     line in its place the old key must log in as before, or else the file is put back as it was, together with
     rights that SFTP does not tell of (ACL). The new line bears the rotation's label as its comment, by which
-    leftovers are found. Revoking logs in by the new key; both it and undoing are proven by a login that is
-    refused.
+    leftovers are found. One login proves the new key. Revoking logs in by it; both it and undoing are proven by
+    a login that is refused.
     """
 
     Settings: ClassVar[type[base.RotatorSettings]] = SshKeySettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
+    answers_needed: ClassVar[int] = 1
     needs: ClassVar[tuple[str, str] | None] = ("asyncssh", "ssh")
     example: ClassVar[Mapping[str, Any]] = {
         "host": "files.example.org",

@@ -102,12 +102,13 @@ class SshPasswordRotator:
 
     Half-way, either password works: setting it again does no harm, and undoing sets the old one again. Which
     one works is found by logging in, so that some logins are refused on purpose: leave room for them where
-    accounts are locked after so many.
+    accounts are locked after so many. One login proves the new password.
     """
 
     Settings: ClassVar[type[base.RotatorSettings]] = SshPasswordSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
+    answers_needed: ClassVar[int] = 1
     needs: ClassVar[tuple[str, str] | None] = ("asyncssh", "ssh")
     example: ClassVar[Mapping[str, Any]] = {
         "host": "files.example.org",

@@ -219,6 +219,8 @@ def _say_propagation(told: _Told) -> str:
 
 
 def _say_answers(told: _Told) -> str:
+    if told.policy.answers is None:
+        return "the other side is believed after as many good answers in a row as its rotator asks for"
     return f"the other side is believed after {say_count(told.policy.answers, 'good answer')} in a row"
 
 

@@ -122,20 +122,21 @@ class Finder:
         """Where words stand, overlapping ones too: for each automaton in such an order that none ends
         before one begins that came earlier.
         """
-        for segment in self._built():
+        for segment in self.build():
             yield segment.walk(text)
 
     def stands_in(self, text: str, *, least: int = 1) -> bool:
         """Whether a word of at least so many characters does."""
         if len(text) < max(self.least, least):
             return False
-        for segment in self._built():
+        for segment in self.build():
             for hit in segment.walk(text):
                 if hit.end - hit.start >= least:
                     return True
         return False
 
-    def _built(self) -> tuple[_Segment, ...]:
+    def build(self) -> tuple[_Segment, ...]:
+        """What was added since it was last needed, too."""
         if self._new:
             words, self._new = self._new, {}
             kept = list(self._segments)

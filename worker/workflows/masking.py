@@ -59,6 +59,11 @@ class Masker:
             for form in bare_forms(part):
                 self._bare.add(form)
 
+    def prepare(self) -> None:
+        """Builds now what a first search would build: from here on, those of several threads change nothing."""
+        for finder in (self._found, self._folded, self._bare):
+            finder.build()
+
     def branch(self) -> "Masker":
         """Another that knows what this one does now, for a run within this run."""
         made = Masker(())

@@ -23,6 +23,7 @@ from worker.outbound import HttpClient, Network, nothing_shared
 from worker.workflows.definition import Definition
 from worker.workflows.executed_node import ExecutedNode, keep_step, note_step, repeat_step, restore_step
 from worker.workflows.graph import ERROR
+from worker.workflows.kept_maskers import find_masker
 from worker.workflows.masking import Masker, conceal, cut
 from worker.workflows.nodes.base import MASKED, Execution, Fields, Outcome
 from worker.workflows.others import Given, Others, Resumption
@@ -90,7 +91,7 @@ class Run:
         hidden: Iterable[Secret] = (),
         proves: Path | None = None,
     ) -> "Run":
-        masker = Masker([*surroundings.all_values(), *hidden])
+        masker = find_masker([*surroundings.all_values(), *hidden]).branch()
         seen = dict(context)
         traced = None if proves is None else _mark(seen, proves)
         # each under its own name, which may hold what is a value, too

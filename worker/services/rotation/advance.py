@@ -52,6 +52,7 @@ from worker.services.rotation.reasoned import ReasonedError, explain
 from worker.services.rotation.rollback import Rollback
 from worker.services.rotation.rotation_taker import RotationTaker
 from worker.services.rotation.value_tests import ValueTests
+from worker.workflows.kept_maskers import maskers_kept
 
 _log = get_logger(__name__)
 _CUT_OFF_LIMIT = 10
@@ -160,6 +161,7 @@ class RotationDriver:
                 self._leases.hold(LeasedRotation(leased), self._lease),
                 permitted_by(drive.check),
                 sessions_kept(),
+                maskers_kept(),
                 self._database.unit(drive, shared) as unit,
             ):
                 self._take_steps(drive, unit, tell, lambda: not stopped() and self._clock() < until)

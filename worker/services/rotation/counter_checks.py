@@ -1,6 +1,7 @@
 """A check is believed once it was shown able to fail: the same one, asked with a made-up value, must refuse it.
 
-It is asked once for each target and settings; what came of it is kept.
+It is asked once for each target and settings; what came of it is kept. Where the check itself shows that the
+other side knows the value, nobody has to be asked with another.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,8 @@ class CounterChecks:
 
     def of_verification(self, name: str, rotator: Rotator, job: Job, value: Secret) -> Sight:
         """Whether the rotator's `verify`, which has accepted `value`, refuses one that was made up."""
+        if getattr(rotator, "refuses_others", False):
+            return Sight.SEES
         digest = digest_check("verify", name, job.item, job.settings.model_dump(mode="json"))
         known, made = self._find(digest), make_up(value)
         if known is not None or made is None:

@@ -20,7 +20,7 @@ from worker.domain.checks import ShownBy, Sight
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.states import NodeStatus, RunStatus
-from worker.rotators.base import Job, Rotator, asks_nobody
+from worker.rotators.base import Job, Rotator, answers_needed, asks_nobody
 from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.done import Done, say_so
 from worker.services.rotation.drive import Drive
@@ -93,8 +93,8 @@ class ValueTests:
 
     def _verify_in_a_row(self, item: Item, rotator: Rotator, job: Job, new: Secret) -> str:
         """So many good answers that all who serve it know it; fewer, where they ask to be called less often."""
-        message = rotator.verify(job, new)
-        for _ in range(0 if asks_nobody(rotator, job.settings) else item.policy.answers - 1):
+        message, needed = rotator.verify(job, new), answers_needed(rotator, item.policy.answers)
+        for _ in range(0 if asks_nobody(rotator, job.settings) else needed - 1):
             try:
                 message = rotator.verify(job, new)
             except TargetError as error:

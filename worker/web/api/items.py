@@ -57,7 +57,7 @@ class ShownPolicy(BaseModel):
     pickup: str
     urgent: bool
     propagation: str
-    answers: int
+    answers: int | None
     renew: bool
     consumers: str
 
@@ -170,7 +170,7 @@ class PolicyPlan(BaseModel):
     expiry_first: bool = Field(**LEFT_OUT)
     canary: str | None = Field(default=None, **_TEXT)
     urgent: bool = Field(**LEFT_OUT)
-    answers: int = Field(**LEFT_OUT, ge=1, le=20)
+    answers: int | None = Field(default=None, ge=1, le=20)
 
 
 class PolicyTarget(BaseModel):

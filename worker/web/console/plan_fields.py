@@ -85,7 +85,7 @@ PLAN_FIELDS: Final = (
     PlanField(
         name="answers",
         label="Good answers",
-        hint="So many in a row, before a new value counts as accepted: 1 to 20.",
+        hint="So many in a row, until a new value counts as accepted: 1 to 20. None: its rotator decides.",
     ),
     PlanField(name="spread", label="Spread", hint="How far before its lead it may be due, such as 3d."),
     PlanField(
@@ -165,6 +165,8 @@ def _read(field: PlanField, text: str) -> object:
         days = re.split(r"[,\s]+", text)
         return [int(one) for one in days] if all(re.fullmatch("[0-9]{1,6}", one) for one in days) else days
     if field.name == "answers":
+        if text in ("", NONE):
+            return None
         return int(text) if re.fullmatch("[0-9]{1,6}", text) else text
     if field.name == "canary":
         return None if text in ("", NONE) else text
