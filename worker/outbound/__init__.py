@@ -5,7 +5,7 @@ from worker.outbound.expecting import Expect, cause_unmet
 from worker.outbound.http import HttpClient
 from worker.outbound.network import Network, is_only_looking, only_looking, permitted_by
 from worker.outbound.pace import Pace, held_at_most_until
-from worker.outbound.sessions import nothing_shared, sessions_kept
+from worker.outbound.sessions import nothing_shared, open_store, sessions_kept
 
 __all__ = [
     "Expect",
@@ -19,6 +19,7 @@ __all__ = [
     "is_only_looking",
     "nothing_shared",
     "only_looking",
+    "open_store",
     "permitted_by",
     "say_status",
     "sessions_kept",

@@ -20,7 +20,8 @@ from worker.outbound.network import ask_permission
 
 AGE_MAX_SECONDS = 60.0
 """Then it is opened anew: names may lead elsewhere by now, and a login may have been taken away."""
-AT_ONE_TARGET_MAX = 4
+AT_ONE_TARGET_MAX = 8
+"""As many as a worker drives side by side."""
 MAX = 16
 _SECRET = secrets.token_bytes(32)
 
@@ -184,23 +185,30 @@ _stores: WeakSet[SessionStore] = WeakSet()
 _stores_lock = threading.Lock()
 
 
+def open_store() -> SessionStore:
+    """For who keeps sessions from one block of `sessions_kept` to the next: they end once idle or old."""
+    store = SessionStore()
+    with _stores_lock:
+        _stores.add(store)
+    return store
+
+
 @contextmanager
-def sessions_kept() -> Iterator[None]:
-    """Inside, sessions stay open from one call to the next; at its end none is. In another such block it is a
-    part of that one.
+def sessions_kept(store: SessionStore | None = None) -> Iterator[None]:
+    """Inside, sessions stay open from one call to the next; at its end none is, unless it is the `store` that
+    keeps them. In another such block it is a part of that one.
     """
     if current_store() is not None:
         yield
         return
-    store = SessionStore()
-    with _stores_lock:
-        _stores.add(store)
-    token = _current.set(store)
+    kept = store if store is not None and store.is_ours else open_store()
+    token = _current.set(kept)
     try:
         yield
     finally:
         _current.reset(token)
-        store.close()
+        if kept is not store:
+            kept.close()
 
 
 @contextmanager

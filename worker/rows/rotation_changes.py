@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, update
 
-from vaultcore.database import upsert_into
+from vaultcore.database import upsert_for
 from vaultcore.errors import Cause, ConflictError
 from worker.domain.reasons import Reason, store_reason, store_reasons
 from worker.domain.rotation import Rotation
@@ -16,16 +17,18 @@ from worker.rows.tables import rotations
 
 def insert_rotation(connection: Connection, rotation: Rotation) -> None:
     """Opens it; `ConflictError` if the item has an open one (a constraint, not a convention)."""
-    opened = connection.execute(
-        upsert_into(connection, rotations)
-        .values({**_store(vars(rotation)), "state": rotation.state.value, "stuck_in": None})
-        .on_conflict_do_nothing()
-        .returning(rotations.c.id)
-    ).first()
+    row = {**_store(vars(rotation)), "state": rotation.state.value, "stuck_in": None}
+    opened = connection.execute(_open(connection.dialect.name), row).first()
     if opened is None:
         found = find_open_rotation(connection, rotation.item_id)
         which = "list" if found is None else f"show {found.id}"
         raise ConflictError(f"{rotation.item} is being rotated already: `nightkey rotation {which}`")
+
+
+@cache
+def _open(dialect: str) -> Any:  # noqa: ANN401  # two dialects, one API
+    """Built once: a night opens many."""
+    return upsert_for(dialect, rotations).on_conflict_do_nothing().returning(rotations.c.id)
 
 
 def change_rotation(connection: Connection, rotation: Rotation, after: Rotation) -> None:

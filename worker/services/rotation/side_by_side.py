@@ -2,7 +2,7 @@
 
 Each goes its own way, under its own lease. What they write is committed together, and their calls go out
 together: see `vaultcore.shared_commits`. One that fails, or waits, holds up no other. Those of one target share
-the logins that stay open there.
+the logins that stay open there, and so do those that come right after them.
 
 The thread that a signal comes to drives none of them: what it raises, wherever that is, may neither keep a turn
 from the others nor forget to wake them. Once told to stop, each ends the step that it is at.
@@ -19,7 +19,7 @@ from vaultcore.database import Database
 from vaultcore.shared_commits import SharedCommits
 from worker.domain.rotation import Rotation
 from worker.log import get_logger
-from worker.outbound import sessions_kept
+from worker.outbound import open_store, sessions_kept
 from worker.services.rotation.advance import Advanced, RotationDriver, Tell, name_for_log
 from worker.services.rotation.rotation_taker import RotationTaker
 
@@ -35,6 +35,7 @@ class SideBySide:
         self._taker = taker
         self._rotations = rotations
         self.at_once = at_once
+        self._sessions = open_store()
 
     def drive(self, rotation_id: str, *, tell: Tell) -> list[Advanced]:
         """That one if it is due, and others that are, as many as there is room for: each that was driven."""
@@ -43,7 +44,8 @@ class SideBySide:
             leased = [] if alone is None else [alone]
         else:
             leased = self._taker.take_due(most=self.at_once, first=rotation_id)
-        driven = self._drive_all(leased, tell)
+        with sessions_kept(self._sessions):
+            driven = self._drive_all(leased, tell)
         self._database.scrub_again()  # those side by side hold up each other's
         return driven
 
@@ -51,7 +53,7 @@ class SideBySide:
         if len(leased) < 2:
             return [self._drive(one, tell, None, lambda: False) for one in leased]
         shared, stopping = self._database.share_commits(), Event()
-        with sessions_kept(), ThreadPoolExecutor(len(leased), thread_name_prefix="rotation") as pool:
+        with ThreadPoolExecutor(len(leased), thread_name_prefix="rotation") as pool:
             try:
                 driven = [
                     pool.submit(copy_context().run, self._drive, one, tell, shared, stopping.is_set)
