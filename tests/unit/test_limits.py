@@ -20,6 +20,7 @@ from worker.domain.limits import (
     Turn,
     admit,
     cannot_wait,
+    frees_others,
     hold_until,
     share_out,
     when_to_begin,
@@ -235,6 +236,28 @@ def test_whoever_has_neither_succeeded_nor_failed_and_is_of_this_night_is_in_the
     assert {State.QUEUED, State.PLANNED, State.CREATED, State.ACTIVATED, State.DISCARDING} <= IN_THE_WAY
     assert not IN_THE_WAY & (SUCCEEDED | FAILED | elsewhere)
     assert IN_THE_WAY | SUCCEEDED | FAILED | elsewhere == frozenset(State)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "frees"),
+    [
+        (State.ACCEPTED, State.ACTIVATED, False),
+        (State.ACTIVATED, State.WATCHING, True),
+        (State.ACTIVATED, State.CANARY, True),
+        (State.CANARY, State.WATCHING, False),
+        (State.WATCHING, State.WATCHING, False),
+        (State.WATCHING, State.DONE, False),
+        (State.INSTALLED, State.UNDOING, True),
+        (State.WATCHING, State.UNDOING, True),
+        (State.CREATED, State.STUCK, True),
+        (State.UNDOING, State.ROLLED_BACK, False),
+        (State.QUEUED, State.CANCELLED, True),
+        (State.QUEUED, State.SCHEDULED, False),
+        (State.PLANNED, State.CREATED, False),
+    ],
+)
+def test_those_behind_look_again_once_it_is_known_what_became_of_it(before, after, frees):
+    assert frees_others(before, after) is frees
 
 
 # Who has a turn when there is no room for all

@@ -154,6 +154,14 @@ def admit(*, stopped: bool, first: Neighbour | None) -> Admitted:
     return Admitted(turn=turn, why=Reason.of(Code.FIRST_AT_TARGET, item=first.item))
 
 
+def frees_others(before: State, after: State) -> bool:
+    """Whether those that wait behind a rotation at its target look again when it goes from one to the other: it
+    has succeeded, failed, or does not come.
+    """
+    ends = next((one for one in (SUCCEEDED, FAILED, {State.CANCELLED}) if after in one), None)
+    return ends is not None and before not in ends
+
+
 def hold_after_decision(pause: timedelta, *, expires_at: datetime | None, now: datetime) -> datetime:
     """When the night asks again of an item whose rotation a person ended with the old value in place: after
     `pause`, or half of what is left.

@@ -35,10 +35,12 @@ class _Discreet:
         if name == "list_outside":
             return lambda job, own: self._ask(job, lambda: found(job, own), *own)
         if name == "read_end":
-            return lambda job: self._ask(job, lambda: found(job))
+            return lambda job: self._read_end(job, found)
         return found
 
     def create(self, job: Job) -> Candidate:
+        if getattr(self._rotator, "creates_here", False):
+            return _mask(job, lambda: self._rotator.create(job))
         return self._ask(job, lambda: self._rotator.create(job))
 
     def install(self, job: Job) -> str:
@@ -55,6 +57,10 @@ class _Discreet:
 
     def undo(self, job: Job) -> str:
         return self._ask(job, lambda: self._rotator.undo(job))
+
+    def _read_end(self, job: Job, ask: Callable[[Job], T]) -> T:
+        with only_looking():
+            return self._ask(job, lambda: ask(job))
 
     def _ask(self, job: Job, ask: Callable[[], T], *more: Secret) -> T:
         if asks_nobody(self._rotator, job.settings):

@@ -97,6 +97,7 @@ class PostgresRoleRotator:
     Settings: ClassVar[type[base.RotatorSettings]] = PostgresSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
+    creates_here: ClassVar[bool] = True
     answers_needed: ClassVar[int] = 1
     refuses_others: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = ("psycopg", "postgres")

@@ -103,6 +103,7 @@ class SshKeyRotator:
     Settings: ClassVar[type[base.RotatorSettings]] = SshKeySettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
+    creates_here: ClassVar[bool] = True
     answers_needed: ClassVar[int] = 1
     needs: ClassVar[tuple[str, str] | None] = ("asyncssh", "ssh")
     example: ClassVar[Mapping[str, Any]] = {

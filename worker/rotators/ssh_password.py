@@ -108,6 +108,7 @@ class SshPasswordRotator:
     Settings: ClassVar[type[base.RotatorSettings]] = SshPasswordSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
+    creates_here: ClassVar[bool] = True
     answers_needed: ClassVar[int] = 1
     needs: ClassVar[tuple[str, str] | None] = ("asyncssh", "ssh")
     example: ClassVar[Mapping[str, Any]] = {

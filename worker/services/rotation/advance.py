@@ -32,9 +32,10 @@ from vaultcore.troubles import explain as explain_trouble
 from vaultcore.unit_of_work import UnitOfWork
 from worker.domain import saga
 from worker.domain.approvals import digest_request
+from worker.domain.limits import frees_others
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply
-from worker.domain.saga import Failure, State, Step
+from worker.domain.saga import Failure, Step
 from worker.domain.tracks import NewStep
 from worker.log import get_logger
 from worker.outbound import held_at_most_until, permitted_by, sessions_kept
@@ -59,9 +60,6 @@ _CUT_OFF_LIMIT = 10
 """How often a step may end its worker before it is taken for our own mistake."""
 _SHARE = timedelta(seconds=30)
 """After how long a worker gives a rotation back between two steps, so that others have their turn."""
-_ENDS = saga.WATCHED | {State.UNDOING, State.STUCK, State.CANCELLED}
-"""States in which those who wait behind a rotation look again."""
-
 _OF_THE_STEP = frozenset({Trouble.NOT_STORABLE, Trouble.STATEMENT})
 """What the database does not take comes from what the step brought; everything else is the database's own."""
 
@@ -360,8 +358,7 @@ class RotationDriver:
         now = self._clock()
         before = drive.rotation
         after = apply(before, end.to, now=now, **end.values)
-        ends = after.state in _ENDS and after.state is not before.state
-        if ends and after.night is not None and after.target is not None:
+        if frees_others(before.state, after.state) and after.night is not None and after.target is not None:
             rotation_rows.wake_queued(connection, after.night, after.target, now)
         said = NewStep(
             step=step.value,
