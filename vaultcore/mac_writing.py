@@ -8,12 +8,13 @@ to these columns counts as changed.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     JSON,
     BindParameter,
     Boolean,
@@ -37,7 +38,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from vaultcore.damage import is_sound
 from vaultcore.row_macs import MAC, RowMacs, attach, check_mac, columns_of, is_kept, is_ours, macs_of
@@ -103,12 +104,14 @@ def update_apart(
 @dataclass(frozen=True)
 class RowChange:
     """How a row that is known is changed, made once: its statement is kept. `where`: what it must be like;
-    `also`: what the database makes of columns that decide nothing; `returning`: its key, if nothing.
+    `also`: what the database makes of columns that decide nothing; `returning`: its key, if nothing. `then`: on
+    PostgreSQL, what the same statement writes where it has changed the row, of which it sees `returning`.
     """
 
     where: tuple[ColumnElement[bool], ...] = ()
     also: tuple[tuple[str, ColumnElement[Any]], ...] = ()
     returning: tuple[ColumnElement[Any], ...] = ()
+    then: Callable[[CTE], ReturningInsert[*tuple[Any, ...]]] | None = None
 
 
 def update_known(
@@ -138,18 +141,19 @@ def update_known(
     statement = _change_known(table, tuple(sorted(values)), change, () if macs is None else (MAC,))
     return connection.execute(
         statement, {**becomes, **was, **(given or {})}, execution_options={**AS_IS, **(options or {})}
-    ).one_or_none()
+    ).first()
 
 
 @cache
 def _change_known(
     table: Table, names: tuple[str, ...], change: RowChange, digest: tuple[str, ...]
-) -> ReturningUpdate[*tuple[Any, ...]]:
+) -> ReturningUpdate[*tuple[Any, ...]] | ReturningInsert[*tuple[Any, ...]]:
     keys = tuple(table.primary_key)
     its = [column == bindparam(f"its_{column.name}") for column in (*keys, *(table.c[name] for name in digest))]
     becomes: dict[Any, Any] = {table.c[name]: bindparam(f"new_{name}") for name in (*names, *digest)}
     becomes |= {table.c[name]: made for name, made in change.also}
-    return update(table).where(*its, *change.where).values(becomes).returning(*(change.returning or keys))
+    changed = update(table).where(*its, *change.where).values(becomes).returning(*(change.returning or keys))
+    return changed if change.then is None else change.then(changed.cte("changed"))
 
 
 def update_each(connection: Connection, table: Table, changes: Mapping[str, Mapping[str, Any]]) -> None:

@@ -162,7 +162,7 @@ def _end(moves: Moves, leased: Rotation) -> None:
     now = moves.services.clock()
     after = replace(leased, state=State.CANCELLED, finished_at=now, next_at=None)
     with moves.services.database.write() as connection:
-        lease_rows.store_rotation(connection, leased, after, now=now, lease=None)
+        lease_rows.store_rotation(connection, leased, after, (), now=now, lease=None)
 
 
 def _get(moves: Moves, rotation_id: str) -> Rotation:

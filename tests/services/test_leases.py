@@ -169,7 +169,7 @@ def test_what_the_former_holder_did_in_the_same_transaction_is_not_kept(moves: M
     def begin_late() -> None:
         with moves.services.database.write() as connection:
             moves.services.versions.begin_pending(connection, item.id, actor="test")
-            lease_rows.store_rotation(connection, first, first, now=clock(), lease=LEASE)
+            lease_rows.store_rotation(connection, first, first, (), now=clock(), lease=LEASE)
 
     with pytest.raises(ConflictError, match="taken over"):
         begin_late()
@@ -536,13 +536,13 @@ def _take(moves: Moves, rotation_id: str) -> Rotation:
 
 def _check(moves: Moves, leased: Rotation) -> None:
     with moves.services.database.write() as connection:
-        lease_rows.store_rotation(connection, leased, leased, now=moves.services.clock(), lease=LEASE)
+        lease_rows.store_rotation(connection, leased, leased, (), now=moves.services.clock(), lease=LEASE)
 
 
 def _release(moves: Moves, leased: Rotation, **values: Any) -> None:
     with moves.services.database.write() as connection:
         after = replace(leased, **values)
-        lease_rows.store_rotation(connection, leased, after, now=moves.services.clock(), lease=None)
+        lease_rows.store_rotation(connection, leased, after, (), now=moves.services.clock(), lease=None)
 
 
 def _get(moves: Moves, rotation_id: str) -> Rotation:

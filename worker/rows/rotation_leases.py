@@ -1,6 +1,6 @@
 """Who holds a rotation, as rows: conditional leases and fences. It commits nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -13,9 +13,11 @@ from vaultcore.mac_writing import RowChange, update_known
 from vaultcore.row_macs import columns_of, digested
 from vaultcore.tables import UtcDateTime
 from worker.domain.rotation import Rotation
+from worker.domain.tracks import NewStep
 from worker.rows import target_capacity
 from worker.rows.lease_clock import given_times, lease_now, lease_times
 from worker.rows.rotation_changes import find_changes, read_columns
+from worker.rows.rotation_steps import add_steps, add_steps_to, given_steps
 from worker.rows.rotations import get_rotation, read_whole
 from worker.rows.tables import rotations
 
@@ -119,12 +121,19 @@ def is_held(connection: Connection, leased: Rotation, *, now: datetime) -> bool:
 
 
 def store_rotation(
-    connection: Connection, leased: Rotation, after: Rotation, *, now: datetime, lease: timedelta | None
+    connection: Connection,
+    leased: Rotation,
+    after: Rotation,
+    steps: Sequence[NewStep],
+    *,
+    now: datetime,
+    lease: timedelta | None,
 ) -> None:
-    """Writes what became of it, and renews its lease; None: gives it back. `ConflictError` for who lost it or
-    let it lapse.
+    """Writes what became of it by these steps, and renews its lease; None: gives it back. `ConflictError` for
+    who lost it or let it lapse.
     """
     dialect = connection.dialect.name
+    together = bool(steps) and dialect == "postgresql"
     changes = find_changes(leased, after)
     if lease is None:
         changes["lease_until"] = None
@@ -133,11 +142,17 @@ def store_rotation(
         rotations,
         digested(connection, rotations, read_columns(leased, columns_of(rotations))),
         changes,
-        _step_by_holder(dialect, renews=lease is not None),
-        given={**_held_by(leased), **given_times(connection, now, lease)},
+        _step_by_holder(dialect, renews=lease is not None, adds=together),
+        given={
+            **_held_by(leased),
+            **given_times(connection, now, lease),
+            **(given_steps(steps) if together else {}),
+        },
     )
     if written is None and not _store_checked(connection, leased, changes, now=now, lease=lease):
         raise ConflictError(f"rotation {leased.id} was taken over by another worker")
+    if written is None or not together:
+        add_steps(connection, leased.id, steps)
 
 
 def _store_checked(
@@ -191,9 +206,10 @@ def _held_by(leased: Rotation) -> dict[str, Any]:
 
 
 @cache
-def _step_by_holder(dialect: str, *, renews: bool) -> RowChange:
+def _step_by_holder(dialect: str, *, renews: bool, adds: bool) -> RowChange:
+    """`adds`: steps, by the same statement."""
     also = (("lease_until", lease_times(dialect).end),) if renews else ()
-    return RowChange(where=_still_held(dialect), also=also)
+    return RowChange(where=_still_held(dialect), also=also, then=add_steps_to if adds else None)
 
 
 @cache

@@ -1,9 +1,24 @@
 """What each step of a rotation came to, as rows: numbered from 1, in the order in which they were done."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import (
+    CTE,
+    JSON,
+    Connection,
+    Integer,
+    String,
+    bindparam,
+    column,
+    func,
+    insert,
+    select,
+    true,
+)
+from sqlalchemy.sql.dml import ReturningInsert
 
+from vaultcore.tables import UtcDateTime
 from worker.domain.reasons import Reason, read_reasons, store_reasons
 from worker.domain.states import StepResult
 from worker.domain.tracks import NewStep, StepRecord, TriedStep
@@ -19,21 +34,52 @@ _ADD = insert(rotation_steps).values(number=_LAST + 1)
 
 def add_steps(connection: Connection, rotation_id: str, steps: Sequence[NewStep]) -> None:
     """In their order, behind all that were recorded of it."""
-    connection.execute(
-        _ADD,
-        [
-            {
-                "of_rotation": rotation_id,
-                "rotation_id": rotation_id,
-                "step": step.step,
-                "result": step.result,
-                "cause": step.cause,
-                "said": store_reasons(step.said),
-                "at": step.at,
-            }
-            for step in steps
-        ],
+    added = [
+        {"of_rotation": rotation_id, "rotation_id": rotation_id, **vars(step), "said": store_reasons(step.said)}
+        for step in steps
+    ]
+    if added:
+        connection.execute(_ADD, added)
+
+
+def add_steps_to(changed: CTE) -> ReturningInsert[str]:
+    """The same as a part of the statement that changes the rotation, where the database has such: if that
+    changes nothing, none is added. Its parameter is what `given_steps` makes.
+    """
+    from sqlalchemy.dialects.postgresql import JSONB  # noqa: PLC0415  # on SQLite nobody waits for it
+
+    given = (
+        func.jsonb_to_recordset(bindparam("steps", type_=JSONB))
+        .table_valued(
+            column("place", Integer),
+            column("step", String),
+            column("result", String),
+            column("cause", String),
+            column("said", JSON),
+            column("at", UtcDateTime),
+        )
+        .render_derived(with_types=True)
     )
+    names = ("step", "result", "cause", "said", "at")
+    last = select(func.coalesce(func.max(rotation_steps.c.number), 0)).where(
+        rotation_steps.c.rotation_id == changed.c.id
+    )
+    added = select(changed.c.id, last.scalar_subquery() + given.c.place, *(given.c[name] for name in names))
+    return (
+        insert(rotation_steps)
+        .from_select(["rotation_id", "number", *names], added.select_from(changed.join(given, true())))
+        .returning(rotation_steps.c.rotation_id)
+    )
+
+
+def given_steps(steps: Sequence[NewStep]) -> dict[str, Any]:
+    """The parameter of `add_steps_to`."""
+    return {
+        "steps": [
+            {"place": place, **vars(step), "said": store_reasons(step.said), "at": step.at.isoformat()}
+            for place, step in enumerate(steps, 1)
+        ]
+    }
 
 
 def steps_of(connection: Connection, rotation_id: str) -> list[StepRecord]:

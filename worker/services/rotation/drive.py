@@ -18,7 +18,6 @@ from worker.domain.rotation import Rotation
 from worker.domain.tracks import NewStep
 from worker.outbound import is_only_looking
 from worker.rows import rotation_leases as lease_rows
-from worker.rows import rotation_steps as step_rows
 
 _MOMENT = timedelta(seconds=1)
 
@@ -149,9 +148,7 @@ class Drive:
         """`ConflictError` for who lost the rotation, or let its lease lapse: nothing of all this stands."""
         lease = None if self._gives_back else self._lease
         now = self._storing_at = self._clock()  # and not when it is committed, which may take a while
-        lease_rows.store_rotation(connection, self.stored, self.rotation, now=now, lease=lease)
-        if self._steps:
-            step_rows.add_steps(connection, self.rotation.id, self._steps)
+        lease_rows.store_rotation(connection, self.stored, self.rotation, self._steps, now=now, lease=lease)
 
     def end(self, *, kept: bool) -> None:
         if kept:
