@@ -30,7 +30,7 @@ class CounterChecks:
         self._runs = runs
         self._clock = clock
         self._telling = set[str]()
-        """Digests of checks that were read here and tell apart, as they do for as long as they are the same."""
+        """Digests of checks that were read or made here and tell apart, as they do while they are the same."""
 
     def of_verification(self, name: str, rotator: Rotator, job: Job, value: Secret) -> Sight:
         """Whether the rotator's `verify`, which has accepted `value`, refuses one that was made up."""
@@ -82,9 +82,7 @@ class CounterChecks:
             return None
         if not known.tells_apart:
             return Sight.BLIND
-        if len(self._telling) >= _TELLING_MAX:
-            self._telling.clear()
-        self._telling.add(digest)
+        self._remember(digest)
         return Sight.SEES
 
     def _keep(self, digest: str, subject: str, found: Sight) -> Sight:
@@ -92,7 +90,14 @@ class CounterChecks:
             with self._database.write() as connection:
                 told = found is Sight.SEES
                 check_rows.record(connection, digest, subject=subject, tells_apart=told, at=self._clock())
+            if told:
+                self._remember(digest)
         return found
+
+    def _remember(self, digest: str) -> None:
+        if len(self._telling) >= _TELLING_MAX:
+            self._telling.clear()
+        self._telling.add(digest)
 
 
 def _sight_of(cause: Cause | None) -> Sight:

@@ -131,9 +131,11 @@ class ConsumerProofs:
 
         The id of the one that goes first; None: all move at once.
         """
+        if item.policy.canary is None or rotation.emergency or _lapses_soon(item.expires_at, self._clock()):
+            return None
         found = consumer_rows.consumers_of(connection, item.id)
         chosen = choose_canary(found, item.policy.canary, number=rotation.new_number or 0)
-        if chosen is None or rotation.emergency or _lapses_soon(item.expires_at, self._clock()):
+        if chosen is None:
             return None
         others = [consumer.id for consumer in found if consumer.id != chosen.id and not consumer.elsewhere]
         consumer_rows.hold(connection, item.id, others, number=rotation.old_number, by=rotation.id)
