@@ -144,9 +144,8 @@ def _mapping(row: Row[*tuple[Any, ...]] | Mapping[str, Any]) -> Mapping[str, Any
 
 
 def _canonical(table: Table, row: Mapping[str, Any]) -> bytes:
-    fields = [
-        (in_digest, *_encode(row[name])) for in_digest, name in _named(table) if row.get(name) is not None
-    ]
+    known = ((in_digest, row.get(name)) for in_digest, name in _named(table))
+    fields = [(in_digest, *_encode(value)) for in_digest, value in known if value is not None]
     return write_canonical([name_in_digest(table), fields]).encode()
 
 

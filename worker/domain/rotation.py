@@ -5,7 +5,8 @@ writes what is returned.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -60,6 +61,15 @@ class Rotation:
     widened_at: datetime | None = None
     overlap_until: datetime | None = None
     finished_at: datetime | None = None
+
+    def change(self, **changes: Any) -> "Rotation":  # noqa: ANN401  # fields
+        """As `dataclasses.replace`, which asks for each of its many fields: one that moves is changed often."""
+        unknown = changes.keys() - vars(self).keys()
+        if unknown:
+            raise TypeError(f"a rotation has no {', '.join(sorted(unknown))}")
+        changed = copy(self)
+        vars(changed).update(changes)
+        return changed
 
     @property
     def by_owner(self) -> bool:
@@ -136,7 +146,7 @@ def apply(
     if to.state is rotation.state and next_at is not None and next_at <= now:
         next_at = now + _PAUSE
     ended = {"finished_at": now, "waits_for": []} if over else {"waits_for": list(to.waits_for)}
-    return replace(rotation, **{**fresh, **changes, **ended, "state": to.state, "next_at": next_at})
+    return rotation.change(**{**fresh, **changes, **ended, "state": to.state, "next_at": next_at})
 
 
 def count_success(rotation: Rotation, step: Step, *, now: datetime) -> dict[str, Any]:
@@ -168,4 +178,4 @@ def count_failure(rotation: Rotation, failure: Failure, to: Transition, *, now: 
 
 def decide(rotation: Rotation, **changes: Any) -> Rotation:  # noqa: ANN401  # fields
     """The rotation after a person decided: what was tried and waited for before it no longer counts."""
-    return replace(rotation, **{**_NO_TRIES, "waits_for": [], "stuck_in": None, **changes})
+    return rotation.change(**{**_NO_TRIES, "waits_for": [], "stuck_in": None, **changes})

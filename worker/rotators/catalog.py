@@ -24,11 +24,10 @@ def rotator_names() -> list[str]:
 
 def find_rotator(name: str) -> Rotator:
     """The rotator of that name, made anew; it holds no state between calls, and may lack a package."""
-    entry = _found().get(name)
-    if entry is None:
+    if name not in _found():
         raise InvalidInputError(explain_unknown(name))
     try:
-        made: Rotator = _load(entry)()
+        made: Rotator = _load(name)()
     except ImportError as error:
         missing = error.name or "a package"
         raise ConfigurationError(f"rotator {name} cannot be loaded: {missing} is not installed") from None
@@ -189,8 +188,8 @@ def find_accounts(policy: Policy) -> frozenset[str]:
 
 
 @cache
-def _load(entry: EntryPoint) -> Any:  # noqa: ANN401  # a class of anybody's
-    return entry.load()
+def _load(name: str) -> Any:  # noqa: ANN401  # a class of anybody's
+    return _found()[name].load()
 
 
 @cache

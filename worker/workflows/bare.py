@@ -29,7 +29,10 @@ def bare_forms(value: str) -> set[str]:
 def _in_words(raw: bytes) -> Iterator[str]:
     for encode, whole, bits in _ENCODERS:
         for before in range(whole):
-            yield inner(raw, before, encode, bits)
+            word = inner(raw, before, encode, bits)
+            yield word
+            if encode is base64.b32encode:
+                yield word.translate(_AS_B32HEX)
 
 
 def inner(raw: bytes, before: int, encode: Callable[[bytes], bytes], bits: int) -> str:
@@ -43,9 +46,11 @@ def inner(raw: bytes, before: int, encode: Callable[[bytes], bytes], bits: int) 
 _ENCODERS: tuple[tuple[Callable[[bytes], bytes], int, int], ...] = (
     (base64.b64encode, 3, 6),
     (base64.b32encode, 5, 5),
-    (base64.b32hexencode, 5, 5),
 )
 """Each with how many places a value may have in its blocks, and the bits that a character holds."""
+
+_AS_B32HEX: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHIJKLMNOPQRSTUV")
+"""The other alphabet of base32: made of the first, which takes a tenth of the time."""
 
 
 def _as_host(value: str) -> Iterator[str]:

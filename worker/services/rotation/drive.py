@@ -6,7 +6,6 @@ anything leaves, and at the end; each time under its fence, and with its lease r
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -68,7 +67,7 @@ class Drive:
 
     def change(self, **changes: object) -> None:
         """What came of its step, or is about to be asked for: stored before anything leaves."""
-        self.rotation = replace(self.rotation, **changes)  # type: ignore[arg-type]  # fields of a rotation
+        self.rotation = self.rotation.change(**changes)
 
     @property
     def is_undone(self) -> bool:
