@@ -11,25 +11,27 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypedDict, Unpack
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import BigInteger, Connection, LargeBinary, Row, bindparam, func, insert, select, update
 
+from vaultcore.audit_chain import GENESIS, AuditChain, NewRow, stamp
+from vaultcore.audit_rows import AuditRow, add_stored, audit_row, read_stored
+from vaultcore.audit_verification import AuditWalk, Verification
 from vaultcore.canonical import write_canonical
 from vaultcore.database import DECISIVE
-from vaultcore.errors import AuditError, InvalidInputError, UnreadableError
+from vaultcore.errors import AuditError, InvalidInputError
 from vaultcore.known_items import knows
-from vaultcore.paging import walk_keyset
+from vaultcore.paging import select_page, walk_keyset
 from vaultcore.stored import UNREADABLE, Unread, read_apart, unreadable_fields
 from vaultcore.tables import audit, audit_head
 from vaultcore.written_last import keep_until_commit, write_kept
 
-_GENESIS = bytes(32)
 _PROBLEMS_MAX = 20
-_PAGE = 1000
+_PAGE = 500
 _DECISIVE = frozenset(
     {
         "item.create",
@@ -48,43 +50,11 @@ _DECISIVE = frozenset(
 """What a database that is put back must not have forgotten: after each of them the head is anchored."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditRow:
-    seq: int
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    details: Mapping[str, Any]
-
-
-class AuditFields(TypedDict):
-    """Of an `AuditRow` that has no number yet."""
-
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    details: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verification:
-    """`problems` are sentences, each naming a row; none means that the chain is whole."""
-
-    rows: int
-    problems: tuple[str, ...]
-
-    @property
-    def whole(self) -> bool:
-        return not self.problems
-
-
 class AuditLog:
     """Appends and verifies. `key` makes the chain, `signing_key` the anchors."""
 
     def __init__(self, key: bytes, signing_key: Ed25519PrivateKey) -> None:
-        self._key = key
+        self._chain = AuditChain(key)
         self._signing_key = signing_key
         self._guess = _Guess()
 
@@ -99,7 +69,7 @@ class AuditLog:
         **details: str | float | bool | list[str] | None,
     ) -> None:
         """One row, in the caller's transaction. Details are ids, names and numbers, never values."""
-        self.append_all(connection, at=at, actor=actor, action=action, subjects={subject: details})
+        self._append(connection, [NewRow(at, actor, action, subject, details)])
 
     def take_turn(self, connection: Connection) -> None:
         """Waits for who writes now, and makes others wait until this transaction ends: what is asked of the
@@ -117,59 +87,48 @@ class AuditLog:
         subjects: Mapping[str, Mapping[str, Any]],
     ) -> None:
         """A row for each of several subjects with which the same was done, and its details; as `append`."""
-        if not subjects:
+        self._append(
+            connection, [NewRow(at, actor, action, subject, details) for subject, details in subjects.items()]
+        )
+
+    def _append(self, connection: Connection, rows: list[NewRow]) -> None:
+        if not rows:
             return
         kept = keep_until_commit(connection, lambda: self._begin(connection))
-        rows = kept if isinstance(kept, _NewRows) else self._begin(connection)
-        for subject, details in subjects.items():
-            rows.add(at=at, actor=actor, action=action, subject=subject, details=details)
+        new = kept if isinstance(kept, _NewRows) else self._begin(connection)
+        new.add(rows)
         if kept is None:
-            rows.flush(connection)
+            new.flush(connection)
 
     def _begin(self, connection: Connection) -> "_NewRows":
-        return _NewRows(self._key, connection, self._guess)
+        return _NewRows(self._chain, connection, self._guess)
 
     def verify(self, connection: Connection, anchors: tuple["Anchor", ...] = ()) -> Verification:
         """Walks the whole chain; says of each edited, missing, moved or cut-off row where it is."""
         write_kept(connection)
-        problems: list[str] = []
-        expected, previous = 1, _GENESIS
-        due = {anchor.seq: anchor for anchor in anchors}
-        for seq, row, stored in _rows(connection):
-            chained = None if row is None else self._chain(previous, row)
-            if seq != expected:
-                problems.append(_missing(expected, seq - 1))
-            elif chained is None or stored is None or not hmac.compare_digest(chained, stored):
-                problems.append(f"row {seq} was edited, or put in another's place")
-            anchor = due.pop(seq, None)
-            if anchor is not None and anchor.hash != stored:
-                problems.append(f"row {seq} is not the one that the anchor was made of")
-            expected, previous = seq + 1, stored or chained or _GENESIS
-        last = expected - 1
+        walk = AuditWalk(self._chain, {anchor.seq: anchor.hash for anchor in anchors})
+        length = _PAGE
+        while length == _PAGE:
+            page = read_stored(connection, walk.last, size=_PAGE)
+            if page is not None and walk.take_whole(page):
+                length = len(page)
+            else:
+                rows = _read_page(connection, after=walk.last)
+                walk.take_each(rows)
+                length = len(rows)
         head = connection.execute(select(audit_head)).one_or_none()
-        if head is None:
-            problems.append("the head row is missing")
-        elif unreadable_fields(head):
-            problems.append(f"the head row cannot be read ({', '.join(unreadable_fields(head))})")
-        elif head.seq > last:
-            problems.append(f"{_missing(expected, head.seq)}: the log was cut off")
-        elif head.seq < last:
-            problems.append(f"{_added(head.seq + 1, last)} added behind the head's back")
-        elif head.hash != previous:
-            problems.append("the head does not belong to the last row")
-        problems += [f"{_missing(expected, seq)}: the anchor knows a longer log" for seq in due if seq > last]
-        return Verification(rows=last, problems=tuple(problems[:_PROBLEMS_MAX]))
+        return Verification(rows=walk.last, problems=tuple(walk.conclude(head)[:_PROBLEMS_MAX]))
 
     def walk(self, connection: Connection, first: int, last: int) -> Iterator["ChainedRow"]:
         """The rows from one number to another, in order, each held against the one before it."""
         write_kept(connection)
         before = connection.execute(select(audit.c.hash).where(audit.c.seq == first - 1)).scalar_one_or_none()
-        previous = before if isinstance(before, bytes) else _GENESIS
+        previous = before if isinstance(before, bytes) else GENESIS
         for seq, row, stored in _rows(connection, first=first, last=last):
-            chained = None if row is None else self._chain(previous, row)
+            chained = None if row is None else self._chain.hash(previous, row)
             holds = chained is not None and stored is not None and hmac.compare_digest(chained, stored)
             yield ChainedRow(seq=seq, row=row, hash=stored, holds=holds)
-            previous = stored or chained or _GENESIS
+            previous = stored or chained or GENESIS
 
     def holds(self, connection: Connection, anchor: "Anchor") -> bool:
         """Whether the log still has the very row that the anchor was made of: by one look, not by a walk."""
@@ -206,12 +165,8 @@ class AuditLog:
             raise InvalidInputError(f"{source} holds no anchor that this vault's keyring signed") from None
         return anchor
 
-    def _chain(self, previous: bytes, row: AuditRow) -> bytes:
-        return _chain(self._key, previous, row)
-
 
 _TURN = select(audit_head).with_for_update()
-_APPEND = insert(audit)
 _BEFORE, _HASH = bindparam("before", type_=BigInteger), bindparam("before_hash", type_=LargeBinary)
 _MOVE_HEAD = (
     update(audit_head)
@@ -253,17 +208,18 @@ class _NewRows:
     left.
     """
 
-    def __init__(self, key: bytes, connection: Connection, guess: _Guess) -> None:
-        self._key = key
+    def __init__(self, chain: AuditChain, connection: Connection, guess: _Guess) -> None:
+        self._chain = chain
         self._guess = guess
         waits = connection.dialect.name != "sqlite" and not knows(connection)
         self._head = _read_head(connection) if waits else None
         self.decides = False
-        self.rows: list[AuditFields] = []
+        self.rows: list[NewRow] = []
 
-    def add(self, **of_row: Unpack[AuditFields]) -> None:
-        self.rows.append(of_row)
-        self.decides |= of_row["action"] in _DECISIVE
+    def add(self, rows: list[NewRow]) -> None:
+        """Some with which the same was done."""
+        self.rows += rows
+        self.decides |= rows[0].action in _DECISIVE
 
     def add_later(self, later: "_NewRows") -> None:
         self.rows += later.rows
@@ -288,23 +244,13 @@ class _NewRows:
 
     def _write(self, connection: Connection, head: LogHead) -> LogHead | None:
         """After that head. None: it does not stand there."""
-        seq, digest = head
-        chained = []
-        for fields in self.rows:
-            seq += 1
-            row = AuditRow(seq=seq, **fields)
-            digest = _chain(self._key, digest, row)
-            chained.append(vars(row) | {"hash": digest})
-        moved = {"before": head.seq, "before_hash": head.hash, "last": seq, "made": digest}
+        made = self._chain.extend(head.seq, head.hash, self.rows)
+        after = LogHead(seq=made[-1][0], hash=made[-1][-1])
+        moved = {"before": head.seq, "before_hash": head.hash, "last": after.seq, "made": after.hash}
         if connection.execute(_MOVE_HEAD, moved).rowcount != 1:
             return None
-        connection.execute(_APPEND, chained)
-        return LogHead(seq=seq, hash=digest)
-
-
-def _chain(key: bytes, previous: bytes, row: AuditRow) -> bytes:
-    body = {**vars(row), "at": _stamp(row.at)}
-    return hmac.digest(key, previous + _canonical(body), "sha256")
+        add_stored(connection, made)
+        return after
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,51 +272,39 @@ class Anchor:
     at: datetime
 
     def body(self) -> dict[str, Any]:
-        return {"seq": self.seq, "hash": self.hash.hex(), "at": _stamp(self.at)}
+        return {"seq": self.seq, "hash": self.hash.hex(), "at": stamp(self.at)}
+
+
+_Read = tuple[int, AuditRow | None, bytes | None]
+"""Number, row, stored hash. Row and hash are None where they cannot even be read, which an edit behind the
+vault's back can bring about.
+"""
 
 
 def start_chain(connection: Connection) -> None:
     """The head of an empty log: once, when the vault is made."""
-    connection.execute(insert(audit_head).values(id=1, seq=0, hash=_GENESIS))
+    connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))
 
 
-def _rows(
-    connection: Connection, *, first: int = 1, last: int | None = None
-) -> Iterator[tuple[int, AuditRow | None, bytes | None]]:
-    """The log, or a part of it, in order: number, row, stored hash. In pages: memory does not grow with it.
-
-    Row and hash are None where they cannot even be read, which an edit behind the vault's back can bring about.
-    """
-    wanted = select(audit).where(audit.c.seq >= first)
-    if last is not None:
-        wanted = wanted.where(audit.c.seq <= last)
+def _rows(connection: Connection, *, first: int, last: int) -> Iterator[_Read]:
+    """A part of the log, in order. In pages: memory does not grow with it."""
+    wanted = select(audit).where(audit.c.seq >= first, audit.c.seq <= last)
     for page in walk_keyset(connection, wanted, (audit.c.seq,), size=_PAGE):
-        for stored in page:
-            row = read_apart(stored, audit_row)
-            chained = None if stored.hash is UNREADABLE else stored.hash
-            yield stored.seq, None if isinstance(row, Unread) else row, chained
+        yield from map(_read, page)
 
 
-def audit_row(row: Row[*tuple[Any, ...]]) -> AuditRow:
-    """`UnreadableError` where it was edited so that it cannot even be read."""
-    made = AuditRow(
-        seq=row.seq, at=row.at, actor=row.actor, action=row.action, subject=row.subject, details=row.details
+def _read_page(connection: Connection, *, after: int) -> list[_Read]:
+    page = select_page(select(audit), (audit.c.seq,), (after,), size=_PAGE)
+    return [_read(row) for row in connection.execute(page)]
+
+
+def _read(stored: Row[*tuple[Any, ...]]) -> _Read:
+    row = read_apart(stored, audit_row)
+    return (
+        stored.seq,
+        None if isinstance(row, Unread) else row,
+        None if stored.hash is UNREADABLE else stored.hash,
     )
-    if UNREADABLE in vars(made).values():
-        raise UnreadableError(f"row {row.seq} of the audit log", "edited")
-    return made
-
-
-def _missing(first: int, last: int) -> str:
-    return f"row {first} is missing" if first == last else f"rows {first} to {last} are missing"
-
-
-def _added(first: int, last: int) -> str:
-    return f"row {first} was" if first == last else f"rows {first} to {last} were"
-
-
-def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:

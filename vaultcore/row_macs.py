@@ -22,6 +22,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Connection, Engine, Row, Table
 
 from vaultcore.canonical import write_canonical
+from vaultcore.crypto.keyed_hash import KeyedHash
 from vaultcore.errors import TamperedError
 
 LABEL: Final = "row mac"
@@ -39,14 +40,14 @@ class RowMacs:
     """Makes and checks the digests of rows. `key` is 32 bytes, for this use alone."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = KeyedHash(key)
 
     def __repr__(self) -> str:
         return "<RowMacs>"
 
     def make(self, table: Table, row: Mapping[str, Any]) -> bytes:
         """The digest of a row, by the names of its columns; those that are not there are null."""
-        return hmac.digest(self._key, _canonical(table, row), "sha256")
+        return self._keyed.make(_canonical(table, row))
 
     def holds(self, table: Table, row: Mapping[str, Any], *, prefix: str = "") -> bool:
         """Whether the row is as one of us wrote it. `prefix` stands before the names of its columns."""

@@ -40,7 +40,7 @@ from sqlalchemy import (
 from vaultcore.model import ConsumerKind, Kind, Mode, PrincipalKind, Stage
 from vaultcore.stored import UNREADABLE
 
-_EARLIEST = 2000
+EARLIEST = 2000
 """No time of ours is from a year before that."""
 
 metadata = MetaData(
@@ -75,7 +75,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # the library\'s
         if not isinstance(value, datetime):  # none, or none that can be read
             return value
-        if value.year < _EARLIEST:
+        if value.year < EARLIEST:
             return cast("datetime", UNREADABLE)
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 

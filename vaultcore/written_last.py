@@ -24,11 +24,12 @@ class WrittenLast(Protocol):
 
 def keep_until_commit(connection: Connection, made: Callable[[], WrittenLast]) -> WrittenLast | None:
     """What the transaction keeps, made if there is none yet. None: nobody would write it at its end."""
-    if not connection.info.get(WRITES):
+    info = connection.info
+    if not info.get(WRITES):
         return None
-    kept: WrittenLast | None = connection.info.get(_LAST)
+    kept: WrittenLast | None = info.get(_LAST)
     if kept is None:
-        kept = connection.info[_LAST] = made()
+        kept = info[_LAST] = made()
     return kept
 
 

@@ -15,7 +15,8 @@ from nightkey_demo.http_sink import HttpSink
 from tests.conftest import Clock
 from tests.organisation import Organisation
 from tests.services.staging import Staged, add_route, make_services, stage, start_organisation
-from vaultcore.audit import Anchor, Verification
+from vaultcore.audit import Anchor
+from vaultcore.audit_verification import Verification
 from vaultcore.database import SCHEMA_REVISION
 from vaultcore.ids import new_id
 from vaultcore.model import ConsumerKind, Item, NodeReference, Policy

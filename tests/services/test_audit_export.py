@@ -11,7 +11,7 @@ from tests.organisation import Organisation
 from tests.services.conftest import Moves
 from tests.services.staging import TOKEN, begin_by_hand, get_rotation, step_to
 from tests.services.test_tampered import edit
-from vaultcore.audit import AuditRow
+from vaultcore.audit_rows import AuditRow
 from vaultcore.errors import InvalidInputError
 from vaultcore.tables import audit
 from worker.domain.paging import PageRequest

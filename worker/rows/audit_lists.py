@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, or_, select
 
-from vaultcore.audit import AuditRow, audit_row
+from vaultcore.audit_rows import AuditRow, audit_row
 from vaultcore.model import PrincipalKind
 from vaultcore.names import spellings
 from vaultcore.tables import audit, items

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from vaultcore.access import Action, Principal, whose
-from vaultcore.audit import AuditRow
+from vaultcore.audit_rows import AuditRow
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, UnreadableError
 from vaultcore.ids import find_prefix

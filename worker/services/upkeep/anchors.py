@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from vaultcore.audit import Anchor, AuditLog, LogHead, Verification
+from vaultcore.audit import Anchor, AuditLog, LogHead
+from vaultcore.audit_verification import Verification
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from worker.home import ANCHORS_FILE as ANCHORS_FILE  # noqa: PLC0414  # it is named with what writes it

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Table
 
-from vaultcore.audit import AuditLog, ChainedRow, Verification
+from vaultcore.audit import AuditLog, ChainedRow
+from vaultcore.audit_verification import Verification
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import RefusedError

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from vaultcore.access import Action
-from vaultcore.audit import AuditRow
+from vaultcore.audit_rows import AuditRow
 from vaultcore.errors import NotFoundError, UnreadableError
 from vaultcore.model import ConsumerKind, Item, Kind, Mode, Reference, Version
 from vaultcore.rules import overlap_of

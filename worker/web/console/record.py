@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vaultcore.access import Action
-from vaultcore.audit import AuditRow, Verification
+from vaultcore.audit_rows import AuditRow
+from vaultcore.audit_verification import Verification
 from vaultcore.errors import NightkeyError, UnreadableError
 from worker.domain.paging import Page
 from worker.rows.audit_lists import AuditFilter

@@ -1,0 +1,117 @@
+"""The audit log's rows as the database has them: read and appended many at a time, past SQLAlchemy's types.
+
+A row that is read so is what the driver gives: its details are the text that is stored, its time is the text
+that SQLite keeps. What a row says is read by `audit_row`, from a select of the table.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row
+
+from vaultcore.errors import UnreadableError
+from vaultcore.stored import UNREADABLE, prepare_sqlite
+
+Stored = tuple[Any, ...]
+"""Number, time, actor, action, subject, details and hash, in this order."""
+
+_COLUMNS: Final = "seq, at, actor, action, subject, details, hash"
+_READ_SQLITE: Final = f"SELECT {_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  # no value in it
+_READ_POSTGRESQL: Final = """
+SELECT seq,
+       CASE WHEN at >= '2000-01-01 00:00:00+00' AND at < '10000-01-01 00:00:00+00'
+            THEN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') END,
+       actor, action, subject, CAST(details AS text), hash
+FROM audit WHERE seq > %s ORDER BY seq LIMIT %s
+"""
+"""A year before Christ would be written as one of ours, and one beyond 9999 has no form of ours."""
+_ADD_SQLITE: Final = f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  # no value in it
+_ADD_POSTGRESQL: Final = f"""
+INSERT INTO audit ({_COLUMNS})
+SELECT seq, at, actor, action, subject, details, decode(hash, 'hex')
+FROM unnest(CAST(%s AS bigint[]), CAST(%s AS timestamptz[]), CAST(%s AS text[]), CAST(%s AS text[]),
+            CAST(%s AS text[]), CAST(%s AS json[]), CAST(%s AS text[])) AS new ({_COLUMNS})
+"""  # noqa: S608  # no value in it
+"""An array for each column, so that it is one statement for any number of rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRow:
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: Mapping[str, Any]
+
+
+def audit_row(row: Row[*tuple[Any, ...]]) -> AuditRow:
+    """`UnreadableError` where it was edited so that it cannot even be read."""
+    made = AuditRow(
+        seq=row.seq, at=row.at, actor=row.actor, action=row.action, subject=row.subject, details=row.details
+    )
+    if UNREADABLE in vars(made).values():
+        raise UnreadableError(f"row {row.seq} of the audit log", "edited")
+    return made
+
+
+def read_stored(connection: Connection, after: int, *, size: int) -> list[Stored] | None:
+    """The rows after that number, in order, `size` of them at most. None: one of them holds what its column
+    does not.
+    """
+    if connection.dialect.name != "sqlite":
+        return _fetch(connection, _READ_POSTGRESQL, (after, size))
+    with _plain_text(connection):
+        try:
+            return _fetch(connection, _READ_SQLITE, (after, size))
+        except connection.dialect.loaded_dbapi.Error:  # a text that is no UTF-8
+            return None
+
+
+def add_stored(connection: Connection, rows: Sequence[Stored]) -> None:
+    """Their times are UTC, as SQLite has them."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_ADD_SQLITE, list(rows))
+        return
+    seqs, times, actors, actions, subjects, details, hashes = zip(*rows, strict=True)
+    given = (
+        "{" + ",".join(map(str, seqs)) + "}",
+        '{"' + '+00","'.join(times) + '+00"}',
+        *map(_array, (actors, actions, subjects, details)),
+        "{" + ",".join([one.hex() for one in hashes]) + "}",
+    )
+    connection.exec_driver_sql(_ADD_POSTGRESQL, given)
+
+
+def _fetch(connection: Connection, statement: str, given: tuple[int, int]) -> list[Stored]:
+    """Without a `Row` for each."""
+    result = connection.exec_driver_sql(statement, given)
+    try:
+        cursor = result.cursor
+        assert cursor is not None  # noqa: S101  # a select has one
+        return list(cursor.fetchall())
+    finally:
+        result.close()
+
+
+@contextmanager
+def _plain_text(connection: Connection) -> Iterator[None]:
+    """The driver reads text by itself, which is quicker, and gives up where it is no UTF-8."""
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101  # it is open
+    driver.text_factory = str
+    try:
+        yield
+    finally:
+        prepare_sqlite(driver)
+
+
+def _array(texts: Sequence[str]) -> str:
+    """As PostgreSQL writes an array of them. A text of it holds no NUL; the driver refuses one that does."""
+    joined = "\0".join(texts)
+    if joined.count("\0") >= len(texts):
+        return joined
+    return '{"' + joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","') + '"}'
