@@ -1,10 +1,10 @@
 """Owners and their routes: who is told, and where. Every method works in the caller's transaction."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from vaultcore.audit import AuditLog
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
@@ -23,6 +23,7 @@ from vaultcore.tables import owners, routes
 
 OWNER_NAME_MAX = 100
 _ROUTE_PURPOSE = "route"
+_ROUTES = select(routes).where(routes.c.id.in_(bindparam("ids", type_=routes.c.id.type, expanding=True)))
 
 
 class Owners:
@@ -250,12 +251,19 @@ class Owners:
 
     def open_route(self, connection: Connection, route_id: str) -> Secret:
         """Its URL; `TamperedError` if none of us wrote the route so, or gave it to that owner."""
-        row = connection.execute(select(routes).where(routes.c.id == route_id)).one_or_none()
-        if row is None:
+        found = self.open_routes(connection, [route_id])
+        if not found:
             raise NotFoundError(f"no route {route_id}")
-        check_mac(connection, routes, row, f"route {row.shown}")
-        sealed = Sealed(key_id=row.key_id, wrapped_key=row.wrapped_key, record=row.record)
-        return open_sealed(sealed, key=self._keyring.key(row.key_id), binding=self._binding(route_id))
+        return found[route_id]
+
+    def open_routes(self, connection: Connection, route_ids: Collection[str]) -> dict[str, Secret]:
+        """The same by the ids of several, of those that are there."""
+        urls = {}
+        for row in connection.execute(_ROUTES, {"ids": list(route_ids)}):
+            check_mac(connection, routes, row, f"route {row.shown}")
+            sealed = Sealed(key_id=row.key_id, wrapped_key=row.wrapped_key, record=row.record)
+            urls[row.id] = open_sealed(sealed, key=self._keyring.key(row.key_id), binding=self._binding(row.id))
+        return urls
 
     def opens(self, row: Row[*tuple[Any, ...]]) -> bool:
         """Whether the record of that route opens. Its URL goes nowhere."""

@@ -22,18 +22,18 @@ from functools import partial
 from pathlib import Path
 
 import apprise
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
 from tests.benchmarks.grounds import open_vault
 from tests.benchmarks.table import BenchRow, add_options, measure_peak, tell
 from tests.ways_out import LOOPBACK
-from vaultcore.model import Mode, Policy
-from vaultcore.rows import policy_to_json
+from vaultcore.model import Item, Mode, Policy
 from vaultcore.secret import Secret
-from vaultcore.tables import item_owners, items, references, versions
+from vaultcore.tables import references
 from worker.bootstrap import Services
 from worker.domain.notice_kinds import NoticeKind
 from worker.rows.notices import count
+from worker.rows.tables import findings
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 EACH = 10
@@ -98,38 +98,23 @@ def add_owners(services: Services, number: int, port: int) -> list[str]:
 
 def add_findings(services: Services, owners: list[str]) -> None:
     """Ten items for each owner that lapse soon, each used by a workflow."""
-    policy = policy_to_json(Policy(mode=Mode.NOTIFY, stated=True))
+    policy = Policy(mode=Mode.NOTIFY, stated=True)
     for owner_number, owner_id in enumerate(owners):
-        rows = range(owner_number * EACH, (owner_number + 1) * EACH)
         with services.database.write() as connection:
-            connection.execute(insert(items), [_item(n, policy) for n in rows])
-            connection.execute(
-                insert(item_owners), [{"item_id": f"vlt_{n:026d}", "owner_id": owner_id} for n in rows]
-            )
-            connection.execute(insert(versions), [_version(n) for n in rows])
-            connection.execute(insert(references), [_reference(n) for n in rows])
+            made = [
+                services.vault.create(
+                    connection, name=f"prod-billing-{n}-api-token", value=Secret(f"value-{n}"), actor="bench",
+                    owner_ids=[owner_id], expires_at=NOW + timedelta(days=5, seconds=n), policy=policy,
+                )
+                for n in range(owner_number * EACH, (owner_number + 1) * EACH)
+            ]  # fmt: skip
+            connection.execute(insert(references), [_reference(one.item) for one in made])
 
 
-def _item(n: int, policy: dict[str, object]) -> dict[str, object]:
-    expires_at = NOW + timedelta(days=5, seconds=n)
+def _reference(item: Item) -> dict[str, object]:
     return {
-        "id": f"vlt_{n:026d}", "name": f"prod-service-{n}", "kind": "secret", "policy": policy,
-        "overlap_seconds": 86400, "idle_seconds": 7776000, "hygiene": "", "expires_at": expires_at,
-        "due_at": expires_at - timedelta(days=30), "created_at": NOW, "updated_at": NOW,
-    }  # fmt: skip
-
-
-def _version(n: int) -> dict[str, object]:
-    return {
-        "item_id": f"vlt_{n:026d}", "number": 1, "stage": "current", "created_at": NOW, "activated_at": NOW,
-        "external": {},
-    }  # fmt: skip
-
-
-def _reference(n: int) -> dict[str, object]:
-    return {
-        "consumer": "workflow", "consumer_id": f"fl_{n:026d}", "consumer_name": f"workflow {n}",
-        "active": True, "node_id": "call", "written": f"prod-service-{n}", "item_id": f"vlt_{n:026d}",
+        "consumer": "workflow", "consumer_id": f"fl_{item.id}", "consumer_name": f"workflow of {item.name}",
+        "active": True, "node_id": "call", "written": item.name, "item_id": item.id,
         "last_version": 1, "idle_at": NOW + timedelta(days=60),
     }  # fmt: skip
 
@@ -145,6 +130,9 @@ def run_night(owners: int, port: int) -> dict[str, float]:
         add_findings(services, add_owners(services, owners, port))
         began = time.perf_counter()
         services.night.nights.begin(NOW)
+        with services.database.read() as connection:
+            found = connection.execute(select(func.count()).select_from(findings)).scalar_one()
+        assert found == owners * EACH, found
         scanned, spent = time.perf_counter(), time.process_time()
         services.night.nights.close(NOW)
         services.notices.delivery.deliver()

@@ -229,12 +229,12 @@ def test_a_delivery_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     organisation.services.night.nights.close(slot)
     clock.advance(ahead)
     organisation.services.notices.delivery._route_late()
-    with organisation.services.database.write() as connection:
+    with organisation.services.database.read() as connection:
         found = connection.execute(
             select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.recipient)
         )
         keys = [Key(*row) for row in found]
-        assert [organisation.services.notices.delivery._lease_one(connection, key) for key in keys]
+    assert organisation.services.notices.delivery._lease(keys)
     clock.advance(-ahead)
     organisation.services.upkeep.clock_repair.mend()
     assert max(_waiting(organisation)) <= clock() + 6 * MINUTE

@@ -46,7 +46,7 @@ def test_where_nothing_was_issued_nobody_is_told_of_a_new_value(staged: Staged, 
         owner = services.owners.get(connection, "support")
         night = organisation.rotations()[0].told_night
         assert night is not None
-        lines = digest_rows.find_rotated(connection, owner_id=owner.id, night=night, nobodys=False)
+        lines = digest_rows.find_rotated(connection, [owner.id], night=night, operators="")[owner.id]
     assert [(one.item, one.state, one.made) for one in lines] == [(TOKEN, State.STUCK, False)]
 
 

@@ -1,9 +1,9 @@
 """Owners as rows, for who is to tell them something: who answers for what, and what leads to whom."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, bindparam, exists, select
 
 from vaultcore.errors import NotFoundError
 from vaultcore.names import spellings
@@ -11,6 +11,16 @@ from vaultcore.row_macs import is_ours
 from vaultcore.stored import UNREADABLE
 from vaultcore.tables import item_owners, items, owners, routes
 from worker.domain.reach import Person
+
+_IDS = bindparam("ids", type_=owners.c.id.type, expanding=True)
+_OWNERS = select(
+    owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id, owners.c.mac
+).where(owners.c.id.in_(_IDS))
+_ROUTES = (
+    select(routes.c.owner_id, routes.c.id, routes.c.shown, routes.c.recipients)
+    .where(routes.c.owner_id.in_(_IDS))
+    .order_by(routes.c.id)
+)
 
 
 class StoredOwner(NamedTuple):
@@ -73,21 +83,25 @@ def list_called(connection: Connection, name: str) -> list[NamedAddressee]:
 
 def get_owner(connection: Connection, owner_id: str) -> StoredOwner:
     """`NotFoundError` for one who was deleted."""
-    row = connection.execute(
-        select(
-            owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id, owners.c.mac
-        ).where(owners.c.id == owner_id)
-    ).one_or_none()
-    if row is None:
+    found = list_owners(connection, [owner_id])
+    if not found:
         raise NotFoundError(f"the owner {owner_id} was deleted: `nightkey owner list` shows who there is")
-    return StoredOwner(
-        id=row.id,
-        name=_read(row.name),
-        zone=_read(row.zone),
-        quiet=_read(row.quiet),
-        deputy_id=_read(row.deputy_id),
-        is_ours=is_ours(connection, owners, row),
-    )
+    return found[0]
+
+
+def list_owners(connection: Connection, owner_ids: Collection[str]) -> list[StoredOwner]:
+    """Those of them who are there."""
+    return [
+        StoredOwner(
+            id=row.id,
+            name=_read(row.name),
+            zone=_read(row.zone),
+            quiet=_read(row.quiet),
+            deputy_id=_read(row.deputy_id),
+            is_ours=is_ours(connection, owners, row),
+        )
+        for row in connection.execute(_OWNERS, {"ids": list(owner_ids)})
+    ]
 
 
 def find_owner_id(connection: Connection, name: str) -> str | None:
@@ -116,12 +130,15 @@ def list_people(connection: Connection) -> list[Person]:
 
 def list_routes(connection: Connection, owner_id: str) -> list[StoredRoute]:
     """In the order in which they were added."""
-    rows = connection.execute(
-        select(routes.c.id, routes.c.shown, routes.c.recipients)
-        .where(routes.c.owner_id == owner_id)
-        .order_by(routes.c.id)
-    )
-    return [StoredRoute(row.id, row.shown, row.recipients) for row in rows]
+    return list_routes_of_each(connection, [owner_id])[owner_id]
+
+
+def list_routes_of_each(connection: Connection, owner_ids: Collection[str]) -> dict[str, list[StoredRoute]]:
+    """By the ids of these owners."""
+    found: dict[str, list[StoredRoute]] = {one: [] for one in owner_ids}
+    for row in connection.execute(_ROUTES, {"ids": list(owner_ids)}):
+        found[row.owner_id].append(StoredRoute(row.id, row.shown, row.recipients))
+    return found
 
 
 def find_route_owner(connection: Connection, route_id: str) -> str | None:

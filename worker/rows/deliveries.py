@@ -5,11 +5,12 @@ One that none of us wrote so ends, too, and stays refused.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
 
-from vaultcore.database import upsert_into
+from vaultcore.database import upsert_for
 from vaultcore.mac_writing import AS_IS, update_apart
 from vaultcore.row_macs import MAC, is_ours, macs_of
 from vaultcore.tables import routes
@@ -43,12 +44,18 @@ def list_routes_of(connection: Connection, notice_id: str) -> set[str]:
 
 
 def add_waiting(
-    connection: Connection, new: Iterable[tuple[Key, str]], *, stands_in: bool, next_at: datetime
+    connection: Connection, new: Iterable[tuple[Key, str, datetime]], *, stands_in: bool = False
 ) -> None:
-    """Each with its route as it is shown; one that is there already stays as it is."""
-    shared = {"stands_in": stands_in, "state": DeliveryState.WAITING.value, "attempts": 0, "next_at": next_at}
-    rows = [{**key._asdict(), "shown": shown, **shared} for key, shown in new]
-    connection.execute(upsert_into(connection, deliveries).on_conflict_do_nothing(), rows)
+    """Each with its route as it is shown, and when it may leave; one that is there already stays as it is."""
+    shared = {"stands_in": stands_in, "state": DeliveryState.WAITING.value, "attempts": 0}
+    rows = [{**key._asdict(), "shown": shown, "next_at": next_at, **shared} for key, shown, next_at in new]
+    if rows:
+        connection.execute(_add(connection.dialect.name), rows)
+
+
+@cache
+def _add(dialect: str) -> Any:  # noqa: ANN401  # two dialects, one API
+    return upsert_for(dialect, deliveries).on_conflict_do_nothing()
 
 
 def spread(connection: Connection, key: Key, names: Sequence[str], now: datetime) -> None:
@@ -103,24 +110,43 @@ def note_part(
 # Ended, and begun again
 
 
-def mark_sent(connection: Connection, key: Key, *, stands_in: bool, parts: int, at: datetime) -> None:
-    """Without another look at it: the digest is of what was checked before it was sent, so that a row that was
-    edited meanwhile does not become ours.
+class TakenDelivery(NamedTuple):
+    """A delivery that was taken whole, in so many `parts`."""
+
+    key: Key
+    stands_in: bool
+    parts: int
+
+
+def mark_sent(connection: Connection, sent: Iterable[TakenDelivery], *, at: datetime) -> None:
+    """Without another look at them: the digest is of what was checked before it was sent, so that a row that
+    was edited meanwhile does not become ours.
     """
-    decides: Mapping[str, Any] = key._asdict() | {
-        "stands_in": stands_in,
-        "state": DeliveryState.SENT.value,
-        "draft": None,
-    }
-    values = {
-        "state": DeliveryState.SENT.value, "sent_at": at, "tried_at": at, "next_at": None,
-        "last_error": None, "parts_taken": parts, "draft": None,
-    }  # fmt: skip
     macs = macs_of(connection)
-    made = {} if macs is None else {MAC: macs.make(deliveries, decides)}
-    connection.execute(
-        update(deliveries).where(is_delivery(key)).values(values | made), execution_options=AS_IS
+    given = []
+    for key, stands_in, parts in sent:
+        decides = {**key._asdict(), "stands_in": stands_in, "state": DeliveryState.SENT.value, "draft": None}
+        made = {} if macs is None else {"made": macs.make(deliveries, decides)}
+        its = {f"its_{name}": value for name, value in key._asdict().items()}
+        given.append({**its, "at": at, "parts": parts, **made})
+    if given:
+        connection.execute(_SENT if macs is None else _SENT_SIGNED, given, execution_options=AS_IS)
+
+
+_SENT = (
+    update(deliveries)
+    .where(*(deliveries.c[name] == bindparam(f"its_{name}") for name in Key._fields))
+    .values(
+        state=DeliveryState.SENT.value,
+        sent_at=bindparam("at"),
+        tried_at=bindparam("at"),
+        next_at=None,
+        last_error=None,
+        parts_taken=bindparam("parts"),
+        draft=None,
     )
+)
+_SENT_SIGNED = _SENT.values({MAC: bindparam("made")})
 
 
 def mark_failed(connection: Connection, key: Key) -> None:

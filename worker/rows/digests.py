@@ -1,7 +1,7 @@
 """What a digest tells, as rows: read when it leaves, many in a row, so the statements are built once."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -34,30 +34,36 @@ from worker.rows.quiet_findings import is_quiet
 from worker.rows.rotations import holds_new
 from worker.rows.tables import findings, notices, rotations, sweeps, tellings
 
-_OWNER = bindparam("owner", type_=tellings.c.owner_id.type)
+_OWNERS = bindparam("owners", type_=tellings.c.owner_id.type, expanding=True)
+_OPERATORS = bindparam("operators", type_=tellings.c.owner_id.type)
 _NIGHT = bindparam("night", type_=tellings.c.night.type)
 _NOW = bindparam("now", type_=findings.c.deadline.type)
-_NOBODYS = bindparam("nobodys", type_=Boolean())
+_AMONG = bindparam("operators_too", type_=Boolean())
 
 _OPEN_ROTATION = and_(rotations.c.item_id == findings.c.item_id, rotations.c.finished_at.is_(None))
 _HOLDS = and_(
-    tellings.c.owner_id == _OWNER,
+    tellings.c.owner_id.in_(_OWNERS),
     tellings.c.night == _NIGHT,
     findings.c.resolved_at.is_(None),
     not_(is_quiet(_NOW)),
     or_(findings.c.deadline.is_(None), findings.c.deadline == items.c.expires_at),
     or_(findings.c.item_id.is_(None), items.c.id.is_not(None)),
     or_(
-        _NOBODYS,  # the operators hear of everything that gets to them
+        tellings.c.owner_id == _OPERATORS,  # they hear of everything that gets to them
         exists()
         .where(item_owners.c.item_id == findings.c.item_id, owners.c.id == item_owners.c.owner_id)
-        .where(or_(owners.c.id == _OWNER, owners.c.deputy_id == _OWNER)),
+        .where(or_(owners.c.id == tellings.c.owner_id, owners.c.deputy_id == tellings.c.owner_id)),
     ),
 )
 _TOLD = tellings.join(findings, findings.c.topic == tellings.c.topic).outerjoin(
     items, items.c.id == findings.c.item_id
 )
-_NUMBERS = select(findings.c.kind, func.count()).select_from(_TOLD).where(_HOLDS).group_by(findings.c.kind)
+_NUMBERS = (
+    select(tellings.c.owner_id, findings.c.kind, func.count().label("number"))
+    .select_from(_TOLD)
+    .where(_HOLDS)
+    .group_by(tellings.c.owner_id, findings.c.kind)
+)
 _WITHIN_KIND = (findings.c.deadline.is_(None), findings.c.deadline, findings.c.item)
 _PLACED = (
     select(
@@ -65,7 +71,10 @@ _PLACED = (
         items.c.name.label("present_name"),
         rotations.c.id.label("rotation_id"),
         rotations.c.state.label("rotation_state"),
-        func.row_number().over(partition_by=findings.c.kind, order_by=_WITHIN_KIND).label("place"),
+        tellings.c.owner_id.label("hearer_id"),
+        func.row_number()
+        .over(partition_by=(tellings.c.owner_id, findings.c.kind), order_by=_WITHIN_KIND)
+        .label("place"),
     )
     .select_from(_TOLD.outerjoin(rotations, _OPEN_ROTATION))
     .where(_HOLDS)
@@ -84,66 +93,90 @@ _USERS = (
     .distinct()
     .order_by(references.c.consumer_name)
 )
-_OWNED = exists().where(item_owners.c.item_id == rotations.c.item_id)
+_HEARER = func.coalesce(item_owners.c.owner_id, _OPERATORS)
 _TOLD_AT_ONCE = exists().where(
-    notices.c.dedupe_key == literal("rotation:") + rotations.c.id + literal(":done:") + _OWNER
+    notices.c.dedupe_key == literal("rotation:") + rotations.c.id + literal(":done:") + _HEARER
 )
 """By a notice of its own, since its night had closed."""
 _ROTATED = (
-    select(rotations, holds_new().label("made"))
+    select(rotations, holds_new().label("made"), _HEARER.label("hearer_id"))
+    .outerjoin(item_owners, item_owners.c.item_id == rotations.c.item_id)
     .where(
         rotations.c.told_night == _NIGHT,
-        or_(_OWNED.where(item_owners.c.owner_id == _OWNER), and_(_NOBODYS, ~_OWNED)),
+        or_(item_owners.c.owner_id.in_(_OWNERS), and_(_AMONG, item_owners.c.owner_id.is_(None))),
         ~_TOLD_AT_ONCE,
     )
     .order_by(rotations.c.id)
 )
 
 
+class FoundForHearer(NamedTuple):
+    """The worst of each kind, and how much there is of each."""
+
+    lines: list[FoundLine]
+    numbers: dict[FindingKind, int]
+
+
 def find_findings(
-    connection: Connection, *, owner_id: str, owner: str, night: datetime, now: datetime, nobodys: bool
-) -> tuple[list[FoundLine], dict[FindingKind, int]]:
-    """What that night set down for the owner, the worst of each kind, and how much there is of each: what is
-    still open, and of an expiry that is still the item's, and the reader's business. `nobodys`: the reader is
-    the operators.
+    connection: Connection, hearers: Mapping[str, str], *, night: datetime, now: datetime, operators: str
+) -> dict[str, FoundForHearer]:
+    """What that night set down for these owners, given by id with their names, and found by id: what is still
+    open, and of an expiry that is still the item's, and the reader's business. `operators`: the id of theirs.
     """
-    asked = {"owner": owner_id, "night": night, "now": now, "nobodys": nobodys}
+    asked = {"owners": list(hearers), "night": night, "now": now, "operators": operators}
     rows = connection.execute(_WORST, asked).all()
     if not rows:
-        return [], {}
-    counted = (
-        connection.execute(_NUMBERS, asked).all() if any(row.place == READ_OF_A_KIND for row in rows) else []
-    )
+        return {hearer: FoundForHearer([], {}) for hearer in hearers}
+    many = any(row.place == READ_OF_A_KIND for row in rows)
+    counted = connection.execute(_NUMBERS, asked).all() if many else []
     ids = sorted({row.item_id for row in rows if isinstance(row.item_id, str)})
     users = _users_of(connection, ids)
     names = owners_of(connection, ids)
 
-    def write(row: Row[*tuple[Any, ...]]) -> FoundLine:
+    def write(row: Row[*tuple[Any, ...]]) -> tuple[str, FoundLine]:
         check_row(row, f"finding {row.id}")
-        return FoundLine(
+        belongs = names.get(row.item_id, ())
+        return row.hearer_id, FoundLine(
             kind=FindingKind(row.kind),
             subject=row.present_name or row.item or row.subject,
             detail=read_reason(row.detail),
             deadline=row.deadline,
             **_describe_help(row),
             users=() if row.workflow is not None else users.get(row.item_id, ()),
-            belongs=() if owner in names.get(row.item_id, ()) else names.get(row.item_id, ()),
+            belongs=() if hearers[row.hearer_id] in belongs else belongs,
         )
 
-    lines, _ = read_all(rows, write)
-    numbers = Counter(line.kind for line in lines)
-    return lines, numbers | {FindingKind(kind): number for kind, number in counted if kind in _KINDS}
+    written, _ = read_all(rows, write)
+    found = {}
+    for hearer in hearers:
+        lines = [line for who, line in written if who == hearer]
+        numbers = {
+            FindingKind(row.kind): row.number
+            for row in counted
+            if row.owner_id == hearer and row.kind in _KINDS
+        }
+        found[hearer] = FoundForHearer(lines, Counter(line.kind for line in lines) | numbers)
+    return found
 
 
-def find_rotated(connection: Connection, *, owner_id: str, night: datetime, nobodys: bool) -> list[RotatedLine]:
-    """The owner's rotations of which that night's digest tells; `nobodys`: those of unowned items, too."""
-    rows = connection.execute(_ROTATED, {"owner": owner_id, "night": night, "nobodys": nobodys})
-    return read_all(rows, _rotated_line)[0]
+def find_rotated(
+    connection: Connection, owner_ids: Collection[str], *, night: datetime, operators: str
+) -> dict[str, list[RotatedLine]]:
+    """By the ids of these owners, their rotations of which that night's digest tells; to the operators, those
+    of unowned items, too.
+    """
+    found: dict[str, list[RotatedLine]] = {one: [] for one in owner_ids}
+    asked = {
+        "owners": list(owner_ids), "night": night, "operators": operators, "operators_too": operators in found,
+    }  # fmt: skip
+    for hearer, line in read_all(connection.execute(_ROTATED, asked), _rotated_line)[0]:
+        found[hearer].append(line)
+    return found
 
 
-def _rotated_line(row: Row[*tuple[Any, ...]]) -> RotatedLine:
+def _rotated_line(row: Row[*tuple[Any, ...]]) -> tuple[str, RotatedLine]:
     check_row(row, f"rotation {row.id}")
-    return RotatedLine(
+    return row.hearer_id, RotatedLine(
         id=row.id,
         item=row.item,
         state=State(row.state),

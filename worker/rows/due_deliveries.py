@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, tuple_, update
 
 from vaultcore.damage import is_whole
 from vaultcore.row_macs import MAC, check_mac, columns_of
 from vaultcore.tables import routes
 from worker.domain.states import DeliveryState
-from worker.rows.deliveries import Key, is_delivery
+from worker.rows.deliveries import Key
 from worker.rows.tables import deliveries, notices
 
 _ITS = "its_"
+_KEY = [deliveries.c[name] for name in Key._fields]
+_THESE = tuple_(*_KEY).in_(bindparam("keys", expanding=True))
+_NOW = bindparam("now", type_=deliveries.c.next_at.type)
 _OUTGOING = (
     select(
         notices,
@@ -27,6 +30,15 @@ _OUTGOING = (
     )
     .join(deliveries, deliveries.c.notice_id == notices.c.id)
     .outerjoin(routes, routes.c.id == deliveries.c.route_id)
+    .where(_THESE)
+)
+_IS_DUE = and_(_THESE, deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.next_at <= _NOW)
+_LEASABLE = select(*_KEY).where(_IS_DUE).order_by(*_KEY).with_for_update()
+_LEASE = (
+    update(deliveries)
+    .where(_THESE)
+    .values(next_at=bindparam("until"), tried_at=_NOW, attempts=deliveries.c.attempts + 1)
+    .returning(*_KEY, deliveries.c.attempts)
 )
 
 
@@ -92,35 +104,41 @@ def list_due(connection: Connection, now: datetime, *, busy: Collection[str], li
     return [Key(*row) for row in rows]
 
 
-def lease(connection: Connection, key: Key, now: datetime, *, lease: timedelta) -> int | None:
-    """How many tries it has had, this one included; None: it is not due any more, or somebody else has it."""
-    return connection.execute(
-        update(deliveries)
-        .where(is_delivery(key), deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.next_at <= now)
-        .values(next_at=now + lease, tried_at=now, attempts=deliveries.c.attempts + 1)
-        .returning(deliveries.c.attempts)
-    ).scalar_one_or_none()
+def lease(connection: Connection, keys: Collection[Key], now: datetime, *, lease: timedelta) -> dict[Key, int]:
+    """Those of them that are due and that nobody else has, with how many tries each has had, this one included.
+    They are locked in order, so that two who want the same wait for each other in turn.
+    """
+    asked = {"keys": sorted(keys), "now": now}
+    due = [Key(*row) for row in connection.execute(_LEASABLE, asked)]
+    if not due:
+        return {}
+    taken = connection.execute(_LEASE, {"keys": due, "until": now + lease, "now": now})
+    tries = {Key(row.notice_id, row.route_id, row.recipient): row.attempts for row in taken}
+    return {key: tries[key] for key in due}
 
 
-def read_outgoing(connection: Connection, key: Key) -> Outgoing:
-    """`TamperedError` if none of us wrote the delivery, or its notice, so."""
-    row = connection.execute(_OUTGOING.where(is_delivery(key))).one()
-    check_mac(connection, notices, row, f"notice {key.notice_id}")
-    check_mac(connection, deliveries, row, f"the delivery of notice {key.notice_id}", prefix=_ITS)
-    return Outgoing(
-        notice_id=row.id,
-        owner_id=row.owner_id,
-        owner=row.owner,
-        subject=row.subject,
-        body=row.body,
-        night=row.night,
-        pickup_id=row.pickup_id,
-        stands_in=row.stands_in,
-        draft=row.draft,
-        parts_taken=row.parts_taken,
-        recipients=row.recipients,
-        hearer_id=row.hearer_id,
-    )
+def read_outgoing(connection: Connection, keys: Collection[Key]) -> dict[Key, Outgoing]:
+    """`TamperedError` if none of us wrote one of the deliveries, or its notice, so."""
+    found = {}
+    for row in connection.execute(_OUTGOING, {"keys": list(keys)}):
+        key = Key(*(getattr(row, f"{_ITS}{name}") for name in Key._fields))
+        check_mac(connection, notices, row, f"notice {key.notice_id}")
+        check_mac(connection, deliveries, row, f"the delivery of notice {key.notice_id}", prefix=_ITS)
+        found[key] = Outgoing(
+            notice_id=row.id,
+            owner_id=row.owner_id,
+            owner=row.owner,
+            subject=row.subject,
+            body=row.body,
+            night=row.night,
+            pickup_id=row.pickup_id,
+            stands_in=row.stands_in,
+            draft=row.draft,
+            parts_taken=row.parts_taken,
+            recipients=row.recipients,
+            hearer_id=row.hearer_id,
+        )
+    return found
 
 
 def put_off_route(connection: Connection, route_id: str, now: datetime, *, until: datetime) -> None:

@@ -1,13 +1,16 @@
 """Notices as rows, for who writes them: posted once, routed, withdrawn. It decides nothing, commits nothing."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, or_, select, update
 
-from vaultcore.database import upsert_into
+from vaultcore.database import upsert_for
+from vaultcore.mac_writing import update_each
 from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.tables import owners
+from worker.domain.notices import Message
 from worker.rows.tables import notices
 
 
@@ -22,12 +25,20 @@ class Posted(NamedTuple):
 
 def add(connection: Connection, notice_id: str, **values: Any) -> str | None:  # noqa: ANN401  # columns
     """Its id; None: there is one of that key."""
-    return connection.execute(
-        upsert_into(connection, notices)
-        .values(id=notice_id, **values)
-        .on_conflict_do_nothing()
-        .returning(notices.c.id)
-    ).scalar_one_or_none()
+    return notice_id if add_each(connection, [{"id": notice_id, **values}]) else None
+
+
+def add_each(connection: Connection, new: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Those of these ids that were added: of the others' keys there are some."""
+    if not new:
+        return set()
+    statement = _add(connection.dialect.name)
+    return set(connection.execute(statement, list(new)).scalars())
+
+
+@cache
+def _add(dialect: str) -> Any:  # noqa: ANN401  # two dialects, one API
+    return upsert_for(dialect, notices).on_conflict_do_nothing().returning(notices.c.id)
 
 
 def is_forged(connection: Connection, dedupe_key: str) -> bool:
@@ -79,9 +90,11 @@ def mark_routed(connection: Connection, notice_id: str) -> None:
     connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
 
 
-def keep_text(connection: Connection, notice_id: str, *, subject: str, body: str) -> None:
-    """What a digest says, as it leaves."""
-    connection.execute(update(notices).where(notices.c.id == notice_id).values(subject=subject, body=body))
+def keep_texts(connection: Connection, texts: Mapping[str, Message]) -> None:
+    """What digests say, as they leave."""
+    if texts:
+        changes = {one: {"subject": text.subject, "body": text.body} for one, text in texts.items()}
+        update_each(connection, notices, changes)
 
 
 def _posted(connection: Connection, row: Row[*tuple[Any, ...]]) -> Posted:

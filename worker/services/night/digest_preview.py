@@ -81,7 +81,7 @@ class DigestPreview:
             tonight = _find_tonight(seen, mine)
             found_again = {(finding.kind.value, finding.subject) for finding in seen.findings}
             _resolve_unseen(connection, mine, found_again, night)
-            data = self._digests.collect(connection, hearer, night, night, tonight=tonight)
+            data = self._digests.collect(connection, [hearer], night, night, tonight=tonight)[hearer.id]
             return self._letters.try_out(NoticeKind.DIGEST, data, zone=owner.zone)
 
     @contextmanager

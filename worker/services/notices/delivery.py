@@ -5,9 +5,10 @@ subject.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -24,7 +25,7 @@ from worker.rows import deliveries as delivery_rows
 from worker.rows import due_deliveries as due_rows
 from worker.rows import outbox as outbox_rows
 from worker.rows import pickups as pickup_rows
-from worker.rows.deliveries import Key
+from worker.rows.deliveries import Key, TakenDelivery
 from worker.rows.due_deliveries import Outgoing
 from worker.services.notices.digests import Digests
 from worker.services.notices.outbox import Outbox
@@ -37,6 +38,13 @@ from worker.services.upkeep.row_verification import RowVerification
 
 _LEASE = timedelta(minutes=5)
 _PAGE = 500
+
+
+class _Leased(NamedTuple):
+    """With how many tries it has had, this one included."""
+
+    key: Key
+    tries: int
 
 
 class Delivery:
@@ -124,29 +132,52 @@ class Delivery:
             return []
         try:
             with self._database.write() as connection:
-                return [job for key in sorted(chosen) for job in self._lease_one(connection, key)]
+                leased = due_rows.lease(connection, chosen, self._clock(), lease=_LEASE)
+                return self._prepare_all(connection, leased)
         except LockedError:
             raise
         except ConflictError:  # with another worker: what is still due is found again
             return []
 
-    def _lease_one(self, connection: Connection, key: Key) -> list[SendJob]:
-        tries = due_rows.lease(connection, key, self._clock(), lease=_LEASE)
-        return [] if tries is None else self._prepare(connection, key, tries)
+    def _prepare_all(self, connection: Connection, leased: Mapping[Key, int]) -> list[SendJob]:
+        """All together; where that fails, one by one, so that what is wrong with one holds up no other."""
+        try:
+            with savepoint(connection):
+                return self._prepare_together(connection, leased)
+        except ConflictError:
+            raise
+        except Exception:  # noqa: BLE001  # it is told of the one that it is of
+            return [job for key, tries in leased.items() for job in self._prepare(connection, key, tries)]
+
+    def _prepare_together(self, connection: Connection, leased: Mapping[Key, int]) -> list[SendJob]:
+        outgoing = due_rows.read_outgoing(connection, leased)
+        urls = self._owners.open_routes(connection, {key.route_id for key in leased})
+        composed = self._compose_digests(connection, [one for one in outgoing.values() if _is_digest(one)])
+        jobs: list[SendJob] = []
+        for key, tries in leased.items():
+            one = outgoing[key]
+            if key.recipient == WHOLE and one.recipients != [WHOLE]:
+                jobs += self._prepare(connection, key, tries)  # it may become several
+            else:
+                jobs += self._write(
+                    connection, _Leased(key, tries), one, urls[key.route_id], composed.get(key.notice_id)
+                )
+        return jobs
 
     def _prepare(self, connection: Connection, key: Key, tries: int) -> list[SendJob]:
         """What is to be sent, as one job; none if there is nothing to say any more, or no way to say it."""
         problem, permanent = "", True
         try:
             with savepoint(connection):
-                outgoing = due_rows.read_outgoing(connection, key)
+                outgoing = due_rows.read_outgoing(connection, [key])[key]
                 url = self._owners.open_route(connection, key.route_id)
                 if key.recipient == WHOLE and outgoing.recipients != [WHOLE]:
                     names = outgoing.recipients or self._find_recipients(connection, key.route_id, url)
                     if names != [WHOLE]:
                         delivery_rows.spread(connection, key, names, self._clock())
                         return []
-                return self._write(connection, key, outgoing, tries, url)
+                composed = self._compose_digests(connection, [outgoing] if _is_digest(outgoing) else [])
+                return self._write(connection, _Leased(key, tries), outgoing, url, composed.get(key.notice_id))
         except ConflictError:
             raise
         except TamperedError as error:
@@ -167,17 +198,23 @@ class Delivery:
         return names
 
     def _write(
-        self, connection: Connection, key: Key, outgoing: Outgoing, tries: int, url: Secret
+        self,
+        connection: Connection,
+        leased: _Leased,
+        outgoing: Outgoing,
+        url: Secret,
+        digest: Message | None,
     ) -> list[SendJob]:
-        """The message as it leaves; a pickup's token exists nowhere but in it.
+        """The message as it leaves; a pickup's token exists nowhere but in it. `digest`: what it says, if it is
+        one and something is left to tell.
 
         Of one whose first parts were taken, the rest of the same text. Empty where nothing is left to say: then
         it is withdrawn.
         """
-        draft = self._compose(connection, outgoing) if outgoing.draft is None else Message(**outgoing.draft)
-        if draft is None:
-            self._outbox.withdraw_notice(connection, key.notice_id)
+        if _is_digest(outgoing) and digest is None:
+            self._outbox.withdraw_notice(connection, leased.key.notice_id)
             return []
+        draft = self._compose(connection, outgoing, digest)
         message = draft
         if outgoing.pickup_id is not None:
             self._check_hearer(connection, outgoing.pickup_id, outgoing.hearer_id)
@@ -185,8 +222,8 @@ class Delivery:
             message = Message(subject=draft.subject, body=draft.body.replace(PICKUP_MARK, token))
         return [
             SendJob(
-                key=key,
-                tries=tries,
+                key=leased.key,
+                tries=leased.tries,
                 url=url,
                 message=message,
                 draft=draft,
@@ -209,16 +246,30 @@ class Delivery:
                 "route this delivery has was changed since it was written"
             )
 
-    def _compose(self, connection: Connection, outgoing: Outgoing) -> Message | None:
-        """A digest says how things stand, at each try; None: nothing of it is left to tell."""
-        subject, body = outgoing.subject, outgoing.body or ""
-        if outgoing.night is not None:
-            composed = self._digests.compose(connection, outgoing.owner_id, outgoing.night)
-            if composed is None:
-                return None
-            subject, body = composed.subject, composed.body
-            if (subject, body) != (outgoing.subject, outgoing.body):
-                outbox_rows.keep_text(connection, outgoing.notice_id, subject=subject, body=body)
+    def _compose_digests(self, connection: Connection, them: Sequence[Outgoing]) -> dict[str, Message | None]:
+        """A digest says how things stand, at each try: by the id of its notice, what it says, which is kept
+        with it; None: nothing of it is left to tell.
+        """
+        composed: dict[str, Message | None] = {}
+        for night in {one.night for one in them if one.night is not None}:
+            of_night = {one.owner_id: one for one in them if one.night == night}
+            said = self._digests.compose_each(connection, of_night, night)
+            composed |= {one.notice_id: said[owner_id] for owner_id, one in of_night.items()}
+        before = {one.notice_id: (one.subject, one.body) for one in them}
+        changed = {
+            notice_id: said
+            for notice_id, said in composed.items()
+            if said is not None and (said.subject, said.body) != before[notice_id]
+        }
+        outbox_rows.keep_texts(connection, changed)
+        return composed
+
+    def _compose(self, connection: Connection, outgoing: Outgoing, digest: Message | None) -> Message:
+        """As it was, where parts of it were taken."""
+        if outgoing.draft is not None:
+            return Message(**outgoing.draft)
+        subject = outgoing.subject if digest is None else digest.subject
+        body = outgoing.body or "" if digest is None else digest.body
         if outgoing.stands_in:
             said = self._wording.write(connection, NoticeKind.STAND_IN, {"owner": outgoing.owner}, zone="UTC")
             body = said.body + "\n" + body
@@ -232,7 +283,14 @@ class Delivery:
         while ended:
             try:
                 with self._database.write() as connection:
-                    return [job for result in ended for job in self._record_one(connection, result)]
+                    sent = [
+                        TakenDelivery(one.job.key, one.job.stands_in, one.job.part)
+                        for one in ended
+                        if _is_taken_whole(one)
+                    ]
+                    delivery_rows.mark_sent(connection, sent, at=self._clock())
+                    others = [one for one in ended if not _is_taken_whole(one)]
+                    return [job for result in others for job in self._record_one(connection, result)]
             except LockedError:
                 raise
             except ConflictError:
@@ -240,7 +298,8 @@ class Delivery:
         return []
 
     def _record_one(self, connection: Connection, result: SendResult) -> list[SendJob]:
-        job, now = result.job, self._clock()
+        """One that failed, or of which a part was taken."""
+        job = result.job
         if result.problem is not None:
             failure = SendFailure(
                 key=job.key,
@@ -252,10 +311,7 @@ class Delivery:
             )
             self._retries.end(connection, failure)
             return []
-        if job.part < result.parts:
-            return self._go_on(connection, job)
-        delivery_rows.mark_sent(connection, job.key, stands_in=job.stands_in, parts=job.part, at=now)
-        return []
+        return self._go_on(connection, job)
 
     def _go_on(self, connection: Connection, job: SendJob) -> list[SendJob]:
         """The next part, with all its tries; none if the notice was withdrawn meanwhile."""
@@ -264,6 +320,15 @@ class Delivery:
             connection, job.key, part=job.part, draft=asdict(job.draft), at=now, next_at=now + _LEASE
         )
         return [replace(job, part=job.part + 1, tries=1)] if taken else []
+
+
+def _is_digest(outgoing: Outgoing) -> bool:
+    """Whether what it says is made when it leaves."""
+    return outgoing.night is not None and outgoing.draft is None
+
+
+def _is_taken_whole(result: SendResult) -> bool:
+    return result.problem is None and result.job.part >= result.parts
 
 
 def show_key(notice_id: str) -> str:

@@ -2,7 +2,7 @@
 digest leaves, which may be hours later: what was resolved meanwhile is not told.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -45,11 +45,7 @@ class Digests:
         """
         operators = self.set_down(connection, night, self._clock())
         to_tell = digest_rows.list_to_tell(connection, night, operators)
-        return sum(
-            self._outbox.post_digest(connection, owner_id, night) is not None
-            for owner_id in to_tell
-            if owner_id != NOBODY
-        )
+        return self._outbox.post_digests(connection, [one for one in to_tell if one != NOBODY], night)
 
     def set_down(self, connection: Connection, night: datetime, now: datetime) -> str:
         """Who is to read of what in the digest of that night. The id of the operators."""
@@ -63,32 +59,57 @@ class Digests:
         return operators
 
     def compose(self, connection: Connection, owner_id: str, night: datetime) -> Message | None:
-        """The message as things stand now; None: nothing of it is left to tell.
+        """The message as things stand now; None: nothing of it is left to tell."""
+        return self._write(connection, [self._recipients.find_hearer(connection, owner_id)], night)[owner_id]
 
-        What failed was told at once: it is repeated among other things, but is no reason for a digest.
-        """
-        hearer = self._recipients.find_hearer(connection, owner_id)
-        data = self.collect(connection, hearer, night, self._clock())
-        if not (data["found"] or data["replaced"]):
-            return None
-        return self._wording.write(connection, NoticeKind.DIGEST, data, zone=hearer.zone)
+    def compose_each(
+        self, connection: Connection, owner_ids: Collection[str], night: datetime
+    ) -> dict[str, Message | None]:
+        """The same by the ids of several owners; `NotFoundError` for one who was deleted."""
+        hearers = self._recipients.find_hearers(connection, owner_ids)
+        for missing in set(owner_ids) - hearers.keys():
+            hearers[missing] = self._recipients.find_hearer(connection, missing)
+        return self._write(connection, list(hearers.values()), night)
 
     def collect(
         self,
         connection: Connection,
-        hearer: Hearer,
+        hearers: Sequence[Hearer],
         night: datetime,
         now: datetime,
         *,
         tonight: Sequence[TonightLine] = (),
-    ) -> dict[str, Any]:
-        """What was set down for that owner and night, as far as it still holds: the data of the message."""
-        nobodys = hearer.id == self._recipients.find_operators(connection)
-        found, numbers = digest_rows.find_findings(
-            connection, owner_id=hearer.id, owner=hearer.name, night=night, now=now, nobodys=nobodys
-        )
-        rotated = digest_rows.find_rotated(connection, owner_id=hearer.id, night=night, nobodys=nobodys)
-        return build_digest(hearer.name, found, rotated, night=night, now=now, numbers=numbers, tonight=tonight)
+    ) -> dict[str, dict[str, Any]]:
+        """What was set down for these owners and that night, as far as it still holds: by their ids, the data
+        of the message.
+        """
+        operators, names = self._recipients.find_operators(connection), {one.id: one.name for one in hearers}
+        found = digest_rows.find_findings(connection, names, night=night, now=now, operators=operators)
+        rotated = digest_rows.find_rotated(connection, names, night=night, operators=operators)
+        return {
+            hearer: build_digest(
+                name, found[hearer].lines, rotated[hearer],
+                night=night, now=now, numbers=found[hearer].numbers, tonight=tonight,
+            )
+            for hearer, name in names.items()
+        }  # fmt: skip
+
+    # Inside
+
+    def _write(
+        self, connection: Connection, hearers: Sequence[Hearer], night: datetime
+    ) -> dict[str, Message | None]:
+        """What failed was told at once: it is repeated among other things, but is no reason for a digest."""
+        collected = self.collect(connection, hearers, night, self._clock())
+        written: dict[str, Message | None] = {}
+        for hearer in hearers:
+            data = collected[hearer.id]
+            written[hearer.id] = (
+                self._wording.write(connection, NoticeKind.DIGEST, data, zone=hearer.zone)
+                if data["found"] or data["replaced"]
+                else None
+            )
+        return written
 
 
 def _find_news(

@@ -1,8 +1,8 @@
 """Notices: written into the outbox with the change they tell of. `delivery` sends them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -15,9 +15,13 @@ from worker.domain.recipients import WHOLE
 from worker.rows import addressees as addressee_rows
 from worker.rows import deliveries as delivery_rows
 from worker.rows import outbox as outbox_rows
+from worker.rows.addressees import StoredRoute
 from worker.rows.deliveries import Key
 from worker.services.notices.recipients import NOBODY, Hearer, Recipients
 from worker.services.notices.wording import Wording
+
+_TOGETHER: Final = 200
+"""Digests that are posted by the same statements."""
 
 
 class Outbox:
@@ -62,14 +66,15 @@ class Outbox:
     def post_digest(self, connection: Connection, owner_id: str, night: datetime) -> str | None:
         """A notice without a body: what it says is put together when it leaves."""
         hearer = self._recipients.find_hearer(connection, owner_id)
-        return self._insert(
-            connection,
-            hearer,
-            kind=NoticeKind.DIGEST,
-            dedupe_key=digest_key(owner_id, night),
-            subject=f"Nightkey: the night of {night:%Y-%m-%d} ({hearer.name})",
-            body=None,
-            night=night,
+        return self._insert(connection, hearer, **_digest_of(hearer, night))
+
+    def post_digests(self, connection: Connection, owner_ids: Sequence[str], night: datetime) -> int:
+        """One for each of these owners; how many. Those who have a route get theirs together: a thousand of
+        them are some statements.
+        """
+        return sum(
+            self._post_page(connection, owner_ids[start : start + _TOGETHER], night)
+            for start in range(0, len(owner_ids), _TOGETHER)
         )
 
     def tell_owners(
@@ -174,7 +179,7 @@ class Outbox:
         urgent: bool = False,
         **values: Any,  # noqa: ANN401  # columns
     ) -> str | None:
-        values |= {"owner_id": hearer.id, "owner": hearer.name, "kind": kind.value, "urgent": urgent}
+        values = _values_of(hearer, kind=kind, urgent=urgent, **values)
         posted = self._add(connection, values)
         # one that none of us wrote takes the place of none
         if posted is None and outbox_rows.is_forged(connection, values["dedupe_key"]):
@@ -184,6 +189,35 @@ class Outbox:
                 connection, posted, self._recipients.find_reachable(connection, hearer.id), urgent=urgent
             )
         return posted
+
+    def _post_page(self, connection: Connection, owner_ids: Sequence[str], night: datetime) -> int:
+        hearers = self._recipients.find_hearers(connection, owner_ids)
+        routes = self._recipients.find_routes_of_each(connection, owner_ids)
+        now = self._clock()
+        new = {
+            new_id("ntc", now): hearer
+            for owner_id in owner_ids
+            if routes[owner_id] and (hearer := hearers.get(owner_id)) is not None
+        }
+        added = outbox_rows.add_each(
+            connection,
+            [
+                _values_of(hearer, **_digest_of(hearer, night)) | {"id": one, "created_at": now, "routed": True}
+                for one, hearer in new.items()
+            ],
+        )
+        delivery_rows.add_waiting(
+            connection,
+            [
+                delivery
+                for one, hearer in new.items()
+                if one in added
+                for delivery in _plan_deliveries(one, hearer, routes[hearer.id], now, urgent=False)
+            ],
+        )
+        posted = {new[one].id for one in added}
+        alone = [one for one in owner_ids if one not in posted]
+        return len(posted) + sum(self.post_digest(connection, one, night) is not None for one in alone)
 
     def _add(self, connection: Connection, values: Mapping[str, Any]) -> str | None:
         """None: there is one of that key."""
@@ -195,16 +229,37 @@ class Outbox:
     ) -> None:
         """To each recipient of each of their routes; not by a route that the notice has been given before."""
         before = delivery_rows.list_routes_of(connection, notice_id)
-        next_at = hearer.may_be_told(self._clock(), urgent=urgent)
-        new = [
-            (Key(notice_id, route.id, recipient), route.shown)
-            for route in self._recipients.find_routes(connection, hearer.id)
-            if route.id not in before
-            for recipient in route.recipients or [WHOLE]
-        ]
+        routes = [one for one in self._recipients.find_routes(connection, hearer.id) if one.id not in before]
+        new = _plan_deliveries(notice_id, hearer, routes, self._clock(), urgent=urgent)
         if new:
-            delivery_rows.add_waiting(connection, new, stands_in=stands_in, next_at=next_at)
+            delivery_rows.add_waiting(connection, new, stands_in=stands_in)
             outbox_rows.mark_routed(connection, notice_id)
+
+
+def _digest_of(hearer: Hearer, night: datetime) -> dict[str, Any]:
+    return {
+        "kind": NoticeKind.DIGEST,
+        "dedupe_key": digest_key(hearer.id, night),
+        "subject": f"Nightkey: the night of {night:%Y-%m-%d} ({hearer.name})",
+        "body": None,
+        "night": night,
+    }
+
+
+def _values_of(hearer: Hearer, *, kind: NoticeKind, urgent: bool = False, **values: Any) -> dict[str, Any]:  # noqa: ANN401  # columns
+    return values | {"owner_id": hearer.id, "owner": hearer.name, "kind": kind.value, "urgent": urgent}
+
+
+def _plan_deliveries(
+    notice_id: str, hearer: Hearer, routes: Sequence[StoredRoute], now: datetime, *, urgent: bool
+) -> list[tuple[Key, str, datetime]]:
+    """As the rows have them: which, by what route as it is shown, and when."""
+    next_at = hearer.may_be_told(now, urgent=urgent)
+    return [
+        (Key(notice_id, route.id, recipient), route.shown, next_at)
+        for route in routes
+        for recipient in route.recipients or [WHOLE]
+    ]
 
 
 def _is_urgent(connection: Connection, item_id: str | None) -> bool:

@@ -1,5 +1,6 @@
 """Who hears: the owners of an item, the operators of what nobody owns, their routes and their hours."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,6 +69,11 @@ class Recipients:
             return Hearer(id=NOBODY, name=self._operators, zone="UTC", quiet=None, deputy_id=None)
         return _hearer(addressee_rows.get_owner(connection, owner_id))
 
+    def find_hearers(self, connection: Connection, owner_ids: Collection[str]) -> dict[str, Hearer]:
+        """By their ids; those who were deleted are not among them."""
+        stored = addressee_rows.list_owners(connection, owner_ids)
+        return {one.id: _hearer(one) for one in stored}
+
     def find_reachable(self, connection: Connection, owner_id: str) -> Hearer:
         """Who is told: the owner, or their deputy, or the operators: the first who has a route."""
         owner = self.find_hearer(connection, owner_id)
@@ -88,6 +94,12 @@ class Recipients:
     def find_routes(self, connection: Connection, owner_id: str) -> list[StoredRoute]:
         """In the order in which they were added."""
         return addressee_rows.list_routes(connection, owner_id)
+
+    def find_routes_of_each(
+        self, connection: Connection, owner_ids: Collection[str]
+    ) -> dict[str, list[StoredRoute]]:
+        """The same by the ids of these owners."""
+        return addressee_rows.list_routes_of_each(connection, owner_ids)
 
     def find_moment(self, connection: Connection, route_id: str, after: datetime, *, urgent: bool) -> datetime:
         """When something may leave by a route, not before a time: its owner's quiet hours are kept."""
