@@ -12,14 +12,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import BigInteger, Connection, LargeBinary, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, select
 
 from vaultcore.audit_chain import GENESIS, AuditChain, NewRow, stamp
-from vaultcore.audit_rows import AuditRow, add_stored, audit_row, read_stored
+from vaultcore.audit_rows import AuditRow, LogHead, append_stored, audit_row, read_stored
 from vaultcore.audit_verification import AuditWalk, Verification
 from vaultcore.canonical import write_canonical
 from vaultcore.database import DECISIVE
@@ -167,24 +167,6 @@ class AuditLog:
 
 
 _TURN = select(audit_head).with_for_update()
-_BEFORE, _HASH = bindparam("before", type_=BigInteger), bindparam("before_hash", type_=LargeBinary)
-_MOVE_HEAD = (
-    update(audit_head)
-    .where(
-        audit_head.c.seq == _BEFORE,
-        audit_head.c.hash == _HASH,
-        select(func.coalesce(func.max(audit.c.seq), 0)).scalar_subquery() == _BEFORE,
-    )
-    .values(seq=bindparam("last", type_=BigInteger), hash=bindparam("made"))
-)
-"""On from where it is thought to stand, if it stands there, on the last row of the log."""
-
-
-class LogHead(NamedTuple):
-    """Where the log ends."""
-
-    seq: int
-    hash: bytes
 
 
 def _read_head(connection: Connection) -> LogHead:
@@ -245,12 +227,7 @@ class _NewRows:
     def _write(self, connection: Connection, head: LogHead) -> LogHead | None:
         """After that head. None: it does not stand there."""
         made = self._chain.extend(head.seq, head.hash, self.rows)
-        after = LogHead(seq=made[-1][0], hash=made[-1][-1])
-        moved = {"before": head.seq, "before_hash": head.hash, "last": after.seq, "made": after.hash}
-        if connection.execute(_MOVE_HEAD, moved).rowcount != 1:
-            return None
-        add_stored(connection, made)
-        return after
+        return append_stored(connection, head, made)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row
 
@@ -29,13 +29,25 @@ FROM audit WHERE seq > %s ORDER BY seq LIMIT %s
 """
 """A year before Christ would be written as one of ours, and one beyond 9999 has no form of ours."""
 _ADD_SQLITE: Final = f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  # no value in it
-_ADD_POSTGRESQL: Final = f"""
+_IF_IT_STANDS: Final = "seq = {0} AND hash = {0} AND (SELECT coalesce(max(seq), 0) FROM audit) = {0}"
+_MOVE_HEAD: Final = "UPDATE audit_head SET seq = {0}, hash = {0} WHERE " + _IF_IT_STANDS  # noqa: S608  # as above
+_MOVE_SQLITE: Final = _MOVE_HEAD.format("?")
+_APPEND_POSTGRESQL: Final = f"""
+WITH moved AS ({_MOVE_HEAD.format("%s")} RETURNING id)
 INSERT INTO audit ({_COLUMNS})
-SELECT seq, at, actor, action, subject, details, decode(hash, 'hex')
-FROM unnest(CAST(%s AS bigint[]), CAST(%s AS timestamptz[]), CAST(%s AS text[]), CAST(%s AS text[]),
+SELECT new.seq, at, actor, action, subject, details, decode(new.hash, 'hex')
+FROM moved,
+     unnest(CAST(%s AS bigint[]), CAST(%s AS timestamptz[]), CAST(%s AS text[]), CAST(%s AS text[]),
             CAST(%s AS text[]), CAST(%s AS json[]), CAST(%s AS text[])) AS new ({_COLUMNS})
 """  # noqa: S608  # no value in it
-"""An array for each column, so that it is one statement for any number of rows."""
+"""An array for each column, so that it is one statement for any number of rows, together with the head."""
+
+
+class LogHead(NamedTuple):
+    """Where the log ends."""
+
+    seq: int
+    hash: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +83,17 @@ def read_stored(connection: Connection, after: int, *, size: int) -> list[Stored
             return None
 
 
-def add_stored(connection: Connection, rows: Sequence[Stored]) -> None:
-    """Their times are UTC, as SQLite has them."""
+def append_stored(connection: Connection, before: LogHead, rows: Sequence[Stored]) -> LogHead | None:
+    """Rows whose times are UTC, as SQLite has them, behind the head that was `before`; where it is now. None:
+    it does not stand there, or not on the last row of the log, and nothing was written.
+    """
+    after = LogHead(seq=rows[-1][0], hash=rows[-1][-1])
+    moved = (after.seq, after.hash, before.seq, before.hash, before.seq)
     if connection.dialect.name == "sqlite":
+        if connection.exec_driver_sql(_MOVE_SQLITE, moved).rowcount != 1:
+            return None
         connection.exec_driver_sql(_ADD_SQLITE, list(rows))
-        return
+        return after
     seqs, times, actors, actions, subjects, details, hashes = zip(*rows, strict=True)
     given = (
         "{" + ",".join(map(str, seqs)) + "}",
@@ -83,7 +101,8 @@ def add_stored(connection: Connection, rows: Sequence[Stored]) -> None:
         *map(_array, (actors, actions, subjects, details)),
         "{" + ",".join([one.hex() for one in hashes]) + "}",
     )
-    connection.exec_driver_sql(_ADD_POSTGRESQL, given)
+    added = connection.exec_driver_sql(_APPEND_POSTGRESQL, (*moved, *given)).rowcount
+    return after if added == len(rows) else None
 
 
 def _fetch(connection: Connection, statement: str, given: tuple[int, int]) -> list[Stored]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from vaultcore.audit import Anchor, AuditLog, LogHead
+from vaultcore.audit import Anchor, AuditLog
+from vaultcore.audit_rows import LogHead
 from vaultcore.audit_verification import Verification
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
