@@ -15,11 +15,13 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
+from nightkey_demo.faces import SIGN_IN_PATH
 from nightkey_demo.target_systems import start_target_systems
 from tests.conftest import Clock
+from tests.counting import count_on
 from tests.organisation import Organisation
 from tests.postgres import run_sql, start_postgres
-from tests.services.staging import get_rotation, make_services
+from tests.services.staging import drive_on, get_rotation, make_services
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
@@ -451,7 +453,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "AGE_MAX_SECONDS", 600.0)
 
 
-def _add_role(organisation: Organisation, stage: StagedRotator) -> str:
+def _add_role(organisation: Organisation, stage: StagedRotator, **policy: Any) -> str:
     """An item for the role; its name."""
     (role,) = stage.settings["roles"]
     name = f"prod-{role.replace('_', '-')}-password"
@@ -464,8 +466,36 @@ def _add_role(organisation: Organisation, stage: StagedRotator) -> str:
         lifetime="90d",
         propagation="0s",
         settings=stage.settings,
+        **policy,
     )
     return name
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_role_with_a_workflow_costs_the_vault_no_more_than_its_bars(
+    server: str, tmp_path: Path, clock: Clock
+) -> None:
+    """Commits and statements until it watches; the first time with what it takes to learn what a node tells."""
+    contract = TestOneRole()
+    contract.server = server
+    services = make_services(tmp_path, "", clock)
+    with closing(services), start_target_systems() as targets, contract.stage() as stage:
+        organisation = Organisation(services, targets)
+        organisation.add_owner("support")
+        organisation.add_item("prod-db-rotator-password", ADMIN, days=300, mode="notify")
+        name = _add_role(organisation, stage, overlap="1h")
+        organisation.add_workflow("reports", name, path=SIGN_IN_PATH)
+        for statements in (64, 60):
+            rotation = services.rotation.opening.request(name, asked_by="test")
+            with count_on(services.database.engine) as counted:
+                services.rotation.rotations.drive(rotation.id)
+            assert get_rotation(organisation, rotation.id).state is State.WATCHING
+            assert counted.commits <= 8
+            assert len(counted.statements) <= statements
+            services.runs.runs.start("reports", actor="test")
+            drive_on(
+                organisation, clock, until=lambda: all(one.finished_at for one in organisation.rotations())
+            )
 
 
 @pytest.mark.usefixtures("unhurried")
