@@ -73,7 +73,7 @@ class AuditChain:
                 body = _CANONICAL % (quote(action), quote(actor), time, details, seq, quote(subject))
                 hashed = begin()
                 hashed.update(previous + body.encode())
-                if at < _EARLIEST:
+                if at < _EARLIEST or at[10:11] != " ":
                     return False
                 if not agree(hashed.finalize(), stored):
                     anew = write_canonical(json.loads(details))

@@ -98,6 +98,7 @@ def test_a_row_of_which_one_field_is_another_holds_in_neither_way(rows: list[New
         {"details": '{"x": 1, "x": 1}', "subject": "c"},
         {"at": '2026-03-01 02:00:00.000000+00:00","details":{},"x":"'},
         {"subject": 'b","z":"'},
+        {"at": "2026-03-01T02:00:00.000000"},
     ],
 )
 def test_no_text_passes_from_one_field_to_another(fields: dict[str, Any]) -> None:
