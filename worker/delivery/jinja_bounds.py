@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from functools import wraps
 from types import BuiltinMethodType
 from typing import Any, Final
@@ -39,6 +40,8 @@ _METHODS: Final = frozenset(
     "split splitlines startswith strip swapcase title upper values".split()
 )
 """Of texts, numbers, lists and objects."""
+_ATOMS: Final = frozenset({str, int, float, bool, type(None), datetime})
+"""What most data is: it has no parts."""
 _PLAIN: Final = (str, bytes, int, float, list, tuple, set, frozenset, dict)
 
 
@@ -232,12 +235,16 @@ def measure(data: object) -> int:
     """Its characters, and the parts of lists and objects; what lies behind `MADE_MAX` is not looked at. It is
     counted as often as it stands there, as whoever writes it out would.
     """
+    if type(data) in _ATOMS:
+        return len(data) if isinstance(data, str) else 1
     size = 0
     level: list[object] = [data]
     while level and size <= MADE_MAX:
         below: list[object] = []
         for part in level:
             size += len(part) if isinstance(part, str) else 1
+            if type(part) in _ATOMS:
+                continue
             if isinstance(part, Mapping):
                 below += [*part.keys(), *part.values()]
             elif isinstance(part, list | tuple | set | frozenset):

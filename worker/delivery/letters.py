@@ -56,6 +56,8 @@ _END = "\x1e"
 """Between subject and body, in what a template renders; no text holds it."""
 
 
+_AS_IS: Final = frozenset({str, int, bool, type(None), datetime})
+"""What most data is, which is given to a template as it is."""
 _Stats = tuple[tuple[str, int, int], ...]
 """Path, size and time of the last change of each file."""
 
@@ -246,6 +248,8 @@ def _write(template: Template, data: Mapping[str, Any], zone: str, *, page: str 
 
 def _put_into_words(data: Any) -> Any:  # noqa: ANN401  # what a template is given
     """Codes become what they say to people: a template knows texts alone."""
+    if type(data) in _AS_IS:
+        return data
     if isinstance(data, Reason):
         return say(data)
     if isinstance(data, Problem):

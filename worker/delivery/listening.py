@@ -47,7 +47,8 @@ def listen() -> Iterator[list[str]]:
     """What apprise warns of in this thread; an inner one hears by itself."""
     logger = logging.getLogger("apprise")
     logger.propagate = False
-    logger.setLevel(logging.WARNING)
+    if logger.level != logging.WARNING:  # it makes every logger forget what it is enabled for
+        logger.setLevel(logging.WARNING)
     if _EAR not in logger.handlers:
         logger.addHandler(_EAR)
     heard: list[str] = []
