@@ -37,8 +37,8 @@ from sqlalchemy import (
 
 from vaultcore.tables import UtcDateTime
 
-_DAY = "[2-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]"
-_CLOCK = "[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]"
+_TIME = "[2-9]???-??-?? ??:??:??.[0-9][0-9][0-9][0-9][0-9][0-9]"
+"""What else is no digit, or no time that there is, SQLite would write otherwise."""
 _FOUND_MAX = 1000
 """How many damaged rows of a table are told one by one: where there are more, one restores the whole."""
 
@@ -131,8 +131,8 @@ def _write_sound(column: Column[Any], dialect: str) -> str:
 def _of_sqlite(column: Column[Any], name: str) -> list[str]:
     kind = f"typeof({name})"
     if isinstance(column.type, UtcDateTime):
-        day = f"substr({name}, 1, 10)"
-        return [f"{kind} = 'text'", f"{name} GLOB '{_DAY} {_CLOCK}'", f"date({day}, '+0 days') = {day}"]
+        second = f"substr({name}, 1, 19)"
+        return [f"{kind} = 'text'", f"{name} GLOB '{_TIME}'", f"datetime({second}, '+0 days') = {second}"]
     if isinstance(column.type, Boolean):
         return [f"{kind} = 'integer'", f"{name} IN (0, 1)"]
     if isinstance(column.type, Integer):

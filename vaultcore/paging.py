@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, DateTime, Row, Select, literal, select, tuple_, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    Row,
+    Select,
+    bindparam,
+    literal,
+    select,
+    tuple_,
+    type_coerce,
+)
 from sqlalchemy.sql.expression import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import NullType
@@ -41,10 +52,40 @@ def select_page(
     descending: bool = False,
 ) -> Select[*tuple[Any, ...]]:
     """The page of it that comes after the row with these `keys`; None: the first. No key may be null."""
+    after = None if last is None else [literal(one, key.type) for key, one in zip(keys, last, strict=True)]
+    return _select_after(query, keys, after, size=size, descending=descending)
+
+
+def bind_page(
+    query: Select[*tuple[Any, ...]], keys: Sequence[ColumnElement[Any]], *, goes_on: bool
+) -> Select[*tuple[Any, ...]]:
+    """As `select_page`, for who keeps the statement: its parameters are `size`, and where it `goes_on` what
+    `name_last` gives.
+    """
+    after = [bindparam(_name(place), type_=key.type) for place, key in enumerate(keys)] if goes_on else None
+    return _select_after(query, keys, after, size=bindparam("size"), descending=False)
+
+
+def name_last(last: Sequence[Any]) -> dict[str, Any]:
+    """The keys of the row that such a page comes after, as its parameters."""
+    return {_name(place): one for place, one in enumerate(last)}
+
+
+def _name(place: int) -> str:
+    return f"last_{place}"
+
+
+def _select_after(
+    query: Select[*tuple[Any, ...]],
+    keys: Sequence[ColumnElement[Any]],
+    after: Sequence[ColumnElement[Any]] | None,
+    *,
+    size: int | ColumnElement[Any],
+    descending: bool,
+) -> Select[*tuple[Any, ...]]:
     page = query.order_by(*(key.desc() if descending else key for key in keys)).limit(size)
-    if last is None:
+    if after is None:
         return page
-    after = [literal(part, key.type) for key, part in zip(keys, last, strict=True)]
     mine, its = (keys[0], after[0]) if len(keys) == 1 else (tuple_(*keys), tuple_(*after))
     return page.where(mine < its if descending else mine > its)
 

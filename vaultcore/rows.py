@@ -14,6 +14,8 @@ from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row, unreadable_fields
 from vaultcore.tables import item_owners, items, owners, references, versions
 
+_DEFAULT = Policy()
+
 
 def policy_to_json(policy: Policy) -> dict[str, Any]:
     return {
@@ -47,7 +49,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
 
 def policy_from_json(stored: Mapping[str, Any]) -> Policy:
     """The policy; what an earlier release did not store is what it did: the default."""
-    default = Policy()
+    default = _DEFAULT
     lifetime, spread = stored["lifetime_seconds"], stored.get("spread_seconds")
     return Policy(
         mode=Mode(stored["mode"]),

@@ -10,6 +10,7 @@ columns that decide since then alone; `before`, by generation, how a row was whe
 `digested_as` is the name that a table or column had when its rows were first signed.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -42,6 +43,9 @@ from vaultcore.stored import UNREADABLE
 
 EARLIEST = 2000
 """No time of ours is from a year before that."""
+_parse = datetime.fromisoformat
+_TEXT_LENGTH = len("2026-03-01 02:00:00.000000")
+"""Of a time as it is written into SQLite."""
 
 metadata = MetaData(
     naming_convention={
@@ -72,12 +76,34 @@ class UtcDateTime(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # the library\'s
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # the library's
         if not isinstance(value, datetime):  # none, or none that can be read
             return value
         if value.year < EARLIEST:
             return cast("datetime", UNREADABLE)
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """On SQLite, what has the form that we write is read by one call; whatever else there is, as above."""
+        careful = super().result_processor(dialect, coltype)
+        if careful is None or dialect.name != "sqlite":
+            return careful
+
+        def read(value: Any) -> datetime | None:  # noqa: ANN401  # DBAPI
+            return None if value is None else read_written(value) or careful(value)
+
+        return read
+
+
+def read_written(value: Any) -> datetime | None:  # noqa: ANN401  # DBAPI
+    """A time in the form in which we write it into SQLite; None: it is in no such form."""
+    try:
+        if len(value) == _TEXT_LENGTH:
+            time = _parse(value + "+00:00")  # a fifth of what it takes to say later that it is UTC
+            return time if time.tzinfo is UTC and time.year >= _EARLIEST else None
+    except (ValueError, TypeError):
+        pass
+    return None
 
 
 _BY_CHARACTER = Text().with_variant(Text(collation="C"), "postgresql")

@@ -78,6 +78,40 @@ def test_an_item_that_lacks_something_and_whose_name_cannot_be_read_ends_no_nigh
     assert "name" in unreadable(services)["unreadable"]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("name", "x'ff'"),
+        ("name", "CAST(x'ff' AS TEXT)"),
+        ("policy", "CAST(x'7bff' AS TEXT)"),
+        ("policy", "5"),
+        ("policy", "'{'"),
+        ("hygiene", "x'ff'"),
+        ("hygiene", "CAST(x'6eff' AS TEXT)"),
+        ("expires_at", "'soon'"),
+        ("expires_at", "7"),
+        ("expires_at", "'1999-12-31 00:00:00.000000'"),
+        ("life_seconds", "'long'"),
+        ("hold_until", "'never'"),
+        ("hold_until", "CAST(x'ff' AS TEXT)"),
+    ],
+)
+def test_the_walk_names_what_it_cannot_read_and_decides_of_the_others(
+    services: Services, moves: Moves, column: str, value: str
+) -> None:
+    add_due(moves, TOKEN, OTHER)
+    moves.sql(f"UPDATE items SET {column} = {value} WHERE name = '{TOKEN}'")
+    seen = services.night.nights.preview(services.clock()).due
+    decided, (unread,) = (
+        [one.name for one in seen if one.decision is not None],
+        [one for one in seen if one.decision is None],
+    )
+    assert decided == [OTHER]
+    assert unread.finding is not None
+    assert column in say(unread.finding.detail)
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("column", ["due_at", "expires_at", "updated_at", "hold_until"])
 @pytest.mark.parametrize("value", ["infinity", "-infinity"])

@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from vaultcore.rules import parse_duration
-from worker.domain.distances import show_time_left
+from worker.domain.distances import count_seconds_left, show_time_left
 from worker.domain.findings import WORST_FIRST, FindingKind, expiry_level, show_lasting
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -113,6 +113,19 @@ def test_what_has_lapsed_is_worse_than_anything_before(left):
 )
 def test_time_left_reads_in_whole_units(left, text):
     assert show_time_left(NOW + left, NOW) == text
+
+
+@given(st.timedeltas(min_value=-900 * DAY, max_value=900 * DAY))
+@example(timedelta(0))
+@example(timedelta(microseconds=1))
+@example(timedelta(microseconds=-1))
+@example(-SECOND)
+def test_seconds_are_whole_and_one_at_least_before_the_expiry(left):
+    seconds = count_seconds_left(NOW + left, NOW)
+
+    assert (seconds > 0) == (left > timedelta(0))
+    short = abs(left) - abs(seconds) * SECOND
+    assert timedelta(0) <= short < SECOND or (seconds == 1 and left < SECOND)
 
 
 @pytest.mark.parametrize(

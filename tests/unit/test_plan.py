@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vaultcore.model import Mode
 from worker.domain.findings import FindingKind
 from worker.domain.limits import Caps, CapsLeft
-from worker.domain.plan import Decision, DueItem, PlannedAction, plan_item
+from worker.domain.plan import Decision, DueItem, PlannedAction, find_quiet_span, plan_item, replace_quietly
 from worker.domain.saga import FINISHED, State
 from worker.wording import say
 
@@ -318,3 +318,31 @@ def test_the_same_row_at_the_same_time_gives_the_same_decision(due):
     """The dry run, the night and a forecast may be compared."""
     assert plan_item(due, NOW, PLENTY) == plan_item(due._replace(), NOW, PLENTY)
     assert isinstance(plan_item(due, NOW, PLENTY), Decision)
+
+
+lengths = st.timedeltas(min_value=timedelta(0), max_value=40 * DAY)
+near = st.sampled_from([-SECOND, timedelta(0), timedelta(microseconds=1), DAY])
+
+
+@given(
+    st.sampled_from(Mode), moments, st.none() | moments | st.just(NOW), lengths, lengths, near, st.booleans()
+)
+def test_the_quiet_span_has_what_is_replaced_at_once_and_told_to_nobody(
+    mode, expires_at, opens, lead, overlap, beside, at_its_end
+):
+    span = find_quiet_span(mode=mode, opens=opens, lead=lead, overlap=overlap, now=NOW)
+    if span is not None and beside != DAY:
+        expires_at = (span.until if at_its_end else span.after) + beside
+    due = item(mode=mode, expires_at=expires_at, rotate_from=expires_at - lead, overlap=overlap, opens=opens)
+    decision = plan_item(due, NOW, PLENTY)
+
+    is_open = opens is not None and opens <= NOW
+    quiet = decision.action is PlannedAction.ROTATE and decision.finding is None and is_open
+    assert (span is not None and span.after < expires_at <= span.until) == quiet
+    if quiet:
+        assert replace_quietly(expires_at, NOW) == decision
+
+
+def test_a_policy_that_no_time_holds_has_no_quiet_span():
+    forever = timedelta(days=3_650_000)
+    assert find_quiet_span(mode=Mode.AUTO, opens=NOW, lead=forever, overlap=DAY, now=NOW) is None

@@ -12,6 +12,7 @@ _UNITS: Final = (
 )
 """The longest of which there are two comes first; of days there may be sixty."""
 _DAYS_MAX: Final = timedelta(days=60)
+_DAY_SECONDS: Final = 86_400
 
 
 def show_length(length: timedelta) -> str:
@@ -38,5 +39,7 @@ def show_time_left_of(seconds: int) -> str:
 def count_seconds_left(expires_at: datetime, now: datetime) -> int:
     """Whole seconds, and at least one before the expiry itself; none or fewer: it has lapsed."""
     left = expires_at - now
-    seconds = int(abs(left).total_seconds())
-    return max(seconds, 1) if left > timedelta(0) else -seconds
+    if left.days < 0 or not left:
+        past = -left
+        return -(past.days * _DAY_SECONDS + past.seconds)
+    return max(left.days * _DAY_SECONDS + left.seconds, 1)

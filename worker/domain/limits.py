@@ -9,7 +9,8 @@ from worker.domain.backoff import double
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 
-_NIGHT = timedelta(days=1)
+NIGHT = timedelta(days=1)
+"""From one to the next."""
 SUCCEEDED = frozenset({State.CANARY, State.WATCHING, State.RETIRING, State.DONE})
 FAILED = frozenset({State.UNDOING, State.ROLLED_BACK, State.STUCK})
 IN_THE_WAY = frozenset(State) - SUCCEEDED - FAILED - {State.CANCELLED, State.REQUESTED, State.SCHEDULED}
@@ -74,7 +75,7 @@ def share_out(contenders: Iterable[Contender], caps_left: CapsLeft) -> tuple[fro
 
 def cannot_wait(expires_at: datetime, overlap: timedelta, now: datetime) -> bool:
     """Whether an item that is left for another night would lapse, or overlap too shortly."""
-    return expires_at - overlap - _NIGHT <= now
+    return expires_at - overlap - NIGHT <= now
 
 
 def when_to_begin(
@@ -93,7 +94,7 @@ def when_to_begin(
     if opens is not None and opens <= now:
         return now
     if expiry_first and expires_at is not None and (opens is None or opens > expires_at - overlap):
-        return max(now, expires_at - overlap - _NIGHT)
+        return max(now, expires_at - overlap - NIGHT)
     return opens
 
 

@@ -4,24 +4,22 @@ One walk serves the night and the dry run: it takes a page of rows, decides (pur
 whoever asked. An item that cannot be read is itself something seen: it never stops the walk.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from vaultcore import rules
 from vaultcore.model import Hygiene, Kind
-from vaultcore.stored import read_apart
 from worker.domain.commands import first_value_command
 from worker.domain.findings import Finding, find_unreadable
 from worker.domain.limits import CapsLeft, Contender, cannot_wait, share_out
-from worker.domain.plan import Decision, DueItem, PlannedAction, plan_item
+from worker.domain.plan import Decision, DueItem, PlannedAction, plan_item, replace_quietly
 from worker.domain.windows import Window
 from worker.rows.due_items import DueRow, count_due, walk_due_items
 from worker.rows.unread import UnreadItem
-from worker.services.night.due_policies import DuePolicies, DuePolicy
+from worker.services.night.due_policies import DuePolicies, DuePolicy, DueTimes
 
 
 class SeenItem(NamedTuple):
@@ -45,95 +43,91 @@ def walk_due(
     `freezes` hold for every item.
     """
     policies = DuePolicies(now, freezes)
-    chosen = _choose(connection, now, page_size=page_size, caps_left=caps_left, policies=policies)
-    for rows in walk_due_items(connection, now, page_size=page_size):
-        yield [
-            _see_apart(row, now, caps_left if chosen is None else chosen.caps_left_for(row.item_id), policies)
-            for row in rows
-        ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Chosen:
-    """Whose turn it is in a night that has no room for all; `full` says of the others why it is not theirs."""
-
-    ids: frozenset[str]
-    full: CapsLeft
-
-    def caps_left_for(self, item_id: str) -> CapsLeft:
-        return CapsLeft(caps=self.full.caps) if item_id in self.ids else self.full
+    see = _choose(connection, now, page_size=page_size, caps_left=caps_left, policies=policies)
+    for page in walk_due_items(connection, now, see, page_size=page_size):
+        yield [one if isinstance(one, SeenItem) else _tell_unread(one) for one in page]
 
 
 def _choose(
     connection: Connection, now: datetime, *, page_size: int, caps_left: CapsLeft, policies: DuePolicies
-) -> _Chosen | None:
-    """A first walk over what is due, only where the caps could matter; None: there is room for all."""
+) -> Callable[[DueRow], SeenItem]:
+    """How each is seen: a first walk over what is due finds out whose turn it is in a night that has no room
+    for all, and only where the caps could matter.
+    """
     if count_due(connection, now) <= caps_left.left():
-        return None
-    free = CapsLeft(caps=caps_left.caps)
+        return DueSight(now, caps_left, policies).see
+    see_chosen = DueSight(now, CapsLeft(caps=caps_left.caps), policies).see
     waiting: list[Contender] = []
-    for rows in walk_due_items(connection, now, page_size=page_size):
-        for row in rows:
-            seen = _see_apart(row, now, free, policies)
-            rotates = seen.decision is not None and seen.decision.action is PlannedAction.ROTATE
-            if rotates and isinstance(row, DueRow):
-                waiting.append(
-                    Contender(
-                        item_id=row.item_id,
-                        expires_at=row.expires_at,
-                        target=seen.target,
-                        urgent=seen.urgent,
-                    )
-                )
+
+    def contend(row: DueRow) -> None:
+        seen = see_chosen(row)
+        if seen.decision is not None and seen.decision.action is PlannedAction.ROTATE:
+            one = Contender(
+                item_id=row.item_id, expires_at=row.expires_at, target=seen.target, urgent=seen.urgent
+            )
+            waiting.append(one)
+
+    for _ in walk_due_items(connection, now, contend, page_size=page_size):
+        pass
     ids, full = share_out(waiting, caps_left)
-    return _Chosen(ids=ids, full=full)
+    see_others = DueSight(now, full, policies).see
+    return lambda row: see_chosen(row) if row.item_id in ids else see_others(row)
 
 
-def _see_apart(row: DueRow | UnreadItem, now: datetime, caps_left: CapsLeft, policies: DuePolicies) -> SeenItem:
-    seen = (
-        read_apart(row, lambda one: _see_item(one, now, caps_left, policies))
-        if isinstance(row, DueRow)
-        else row
-    )
-    if isinstance(seen, SeenItem):
-        return seen
+def _tell_unread(row: UnreadItem) -> SeenItem:
     name = str(row.name)
-    finding = find_unreadable(row.item_id, seen.problem, item_id=row.item_id, item=name)
+    finding = find_unreadable(row.item_id, row.problem, item_id=row.item_id, item=name)
     return SeenItem(item_id=row.item_id, name=name, decision=None, finding=finding)
 
 
-def _see_item(row: DueRow, now: datetime, caps_left: CapsLeft, policies: DuePolicies) -> SeenItem:
-    known = policies.read(row.policy)
-    item = _make_item(row, known, now)
-    decision = plan_item(item, now, caps_left)
-    return SeenItem(
-        row.item_id,
-        row.name,
-        decision,
-        decision.finding,
-        known.target,
-        cannot_wait(row.expires_at, item.overlap, now),
-    )
+class DueSight:
+    """How items are seen at one time, with what is left of the night's caps for them."""
+
+    def __init__(self, now: datetime, caps_left: CapsLeft, policies: DuePolicies) -> None:
+        self._now = now
+        self._caps_left = caps_left
+        self._has_room = caps_left.left() > 0
+        self._policies = policies
+
+    def see(self, row: DueRow) -> SeenItem:
+        known = self._policies.read(row.policy)
+        life, expires_at = row.life_seconds, row.expires_at
+        times = known.times if life is None else self._policies.read_times(row.policy, life)
+        if (
+            self._has_room
+            and times.quiet is not None
+            and times.quiet.after < expires_at <= times.quiet.until
+            and not (row.rotation_id or row.hold_until or row.differs or _waits_for_value(row))
+            and (row.is_read or not known.needs_consumer)
+        ):
+            decision = replace_quietly(expires_at, self._now)
+            values = (row.item_id, row.name, decision, None, known.target, False)
+            return tuple.__new__(SeenItem, values)  # faster than by its own `__new__`
+        decision = plan_item(_make_item(row, known, times, self._now), self._now, self._caps_left)
+        urgent = cannot_wait(expires_at, times.overlap, self._now)
+        return SeenItem(row.item_id, row.name, decision, decision.finding, known.target, urgent)
 
 
-def _make_item(row: DueRow, known: DuePolicy, now: datetime) -> DueItem:
-    policy, life = known.policy, row.life
-    if life is None:
-        overlap, thresholds = known.overlap, known.thresholds
-    else:
-        overlap, thresholds = rules.overlap_of(policy, life), rules.thresholds_of(policy, life)
-    rotate_from = row.expires_at - known.lead if life is None else row.expires_at
+def _waits_for_value(row: DueRow) -> bool:
+    return bool(row.hygiene) and Hygiene.NO_VALUE in row.hygiene.split()
+
+
+def _make_item(row: DueRow, known: DuePolicy, times: DueTimes, now: datetime) -> DueItem:
+    policy, life = known.policy, None if row.life_seconds is None else timedelta(seconds=row.life_seconds)
+    rotate_from = row.expires_at - times.lead
     if rotate_from > now:  # else it is no later than that, spread or not
         rotate_from = rules.rotate_from(policy, row.expires_at, item_id=row.item_id, life=life)
-    waits = bool(row.hygiene) and Hygiene.NO_VALUE in row.hygiene.split()
+    give = None
+    if _waits_for_value(row):
+        give = first_value_command(row.name, policy, expires_at=row.expires_at, now=now)
     return DueItem(
         row.item_id,
         row.name,
-        known.mode,
+        policy.mode,
         row.expires_at,
         rotate_from,
-        overlap,
-        thresholds,
+        times.overlap,
+        times.thresholds,
         known.target,
         known.opens,
         policy.expiry_first,
@@ -143,5 +137,5 @@ def _make_item(row: DueRow, known: DuePolicy, now: datetime) -> DueItem:
         policy.lifetime,
         unread=known.needs_consumer and not row.is_read and rules.kind_of(row.name) is Kind.SECRET,
         differs=row.differs,
-        give=first_value_command(row.name, policy, expires_at=row.expires_at, now=now) if waits else None,
+        give=give,
     )

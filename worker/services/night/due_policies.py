@@ -1,15 +1,16 @@
 """What policies say of due items, worked out once for each that there is, and not once for each item."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from vaultcore import rules
 from vaultcore.errors import UnreadableError
-from vaultcore.model import Kind, Mode, Policy
+from vaultcore.model import Kind, Policy
 from vaultcore.rows import policy_from_json
 from vaultcore.stored import UNREADABLE, read_json
+from worker.domain.plan import QuietSpan, find_quiet_span
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.rotators.catalog import find_target
 
@@ -17,20 +18,24 @@ _KEPT = 2_000
 """Of how many policies it is kept: most items of a vault share a few."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DuePolicy:
-    """`opens`: the next moment that its windows, its freezes and those of all items allow; None: there is none.
-    `lead`, `spread`, `overlap` and `thresholds` are those of a value whose life is not known. `needs_consumer`:
-    of a secret, unless something here reads it.
-    """
+class DueTimes(NamedTuple):
+    """Of values with one life, or whose life is not known. `quiet`: expiries of which nobody need be told."""
 
-    policy: Policy
-    mode: Mode
-    target: str | None
-    opens: datetime | None
     lead: timedelta
     overlap: timedelta
     thresholds: tuple[int, ...]
+    quiet: QuietSpan | None
+
+
+class DuePolicy(NamedTuple):
+    """`opens`: the next moment that its windows, its freezes and those of all items allow; None: there is none.
+    `times`: of values whose life is not known. `needs_consumer`: of a secret, unless something here reads it.
+    """
+
+    policy: Policy
+    target: str | None
+    opens: datetime | None
+    times: DueTimes
     needs_consumer: bool
 
 
@@ -42,6 +47,8 @@ class DuePolicies:
         self._freezes = tuple(freezes)
         self.read = lru_cache(maxsize=_KEPT)(self._read)
         """What the policy of this text says; it raises what the reading of a row may raise."""
+        self.read_times = lru_cache(maxsize=_KEPT)(self._read_times)
+        """And what it says of values that live for so many seconds."""
 
     def _read(self, text: str) -> DuePolicy:
         stored = read_json(text)
@@ -49,13 +56,20 @@ class DuePolicies:
             raise UnreadableError("a policy", "policy")
         policy = policy_from_json(stored)
         closed = [*self._freezes, *map(parse_window, policy.freezes)]
+        opens = find_moment(map(parse_window, policy.windows), closed, self._now)
         return DuePolicy(
             policy=policy,
-            mode=policy.mode,
             target=find_target(policy),
-            opens=find_moment(map(parse_window, policy.windows), closed, self._now),
-            lead=rules.lead_of(policy, None),
-            overlap=rules.overlap_of(policy, None),
-            thresholds=rules.thresholds_of(policy, None),
+            opens=opens,
+            times=self._make_times(policy, opens, None),
             needs_consumer=rules.needs_consumer(policy, Kind.SECRET),
         )
+
+    def _read_times(self, text: str, life_seconds: int) -> DueTimes:
+        known = self.read(text)
+        return self._make_times(known.policy, known.opens, timedelta(seconds=life_seconds))
+
+    def _make_times(self, policy: Policy, opens: datetime | None, life: timedelta | None) -> DueTimes:
+        lead, overlap = rules.lead_of(policy, life), rules.overlap_of(policy, life)
+        quiet = find_quiet_span(mode=policy.mode, opens=opens, lead=lead, overlap=overlap, now=self._now)
+        return DueTimes(lead, overlap, rules.thresholds_of(policy, life), quiet)
