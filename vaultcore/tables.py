@@ -100,7 +100,7 @@ def read_written(value: Any) -> datetime | None:  # noqa: ANN401  # DBAPI
     try:
         if len(value) == _TEXT_LENGTH:
             time = _parse(value + "+00:00")  # a fifth of what it takes to say later that it is UTC
-            return time if time.tzinfo is UTC and time.year >= _EARLIEST else None
+            return time if time.tzinfo is UTC and time.year >= EARLIEST else None
     except (ValueError, TypeError):
         pass
     return None

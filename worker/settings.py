@@ -89,8 +89,9 @@ class Settings(BaseSettings):
         default=4,
         ge=1,
         le=8,
-        description="Rotations that one worker drives side by side, at most: those that are due at the same "
-        "moment. What they do in the vault is committed together, and their calls to targets go out together.",
+        description="Rotations that one worker, or `nightkey night`, drives side by side, at most: those that "
+        "are due at the same moment. What they do in the vault is committed together, and their calls to "
+        "targets go out together.",
     )
     page_size: int = Field(default=500, ge=1, le=10_000, description="Rows read at a time.")
     lease_seconds: float = Field(

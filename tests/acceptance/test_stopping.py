@@ -11,6 +11,7 @@ from tests.forking import Forked
 from tests.services.staging import ScriptedService
 
 TOKEN = "prod-ticketing-api-token"
+OTHER = "prod-crm-api-token"
 _SECONDS_MAX = 300
 
 
@@ -100,3 +101,48 @@ def test_a_second_ctrl_c_ends_it_at_once_and_the_next_night_says_for_whom_it_wai
         "what had arrived after all was found, and nothing else made"
     )
     assert "Traceback" not in said + again.stderr
+
+
+def test_a_second_sigterm_ends_a_night_at_once_whatever_is_driven_side_by_side(
+    vault: Nightkey, service: ScriptedService, tmp_path: Path
+) -> None:
+    """Both wait for their target systems, which never answer."""
+    with ScriptedService() as other:
+        _, token = other.issue("crm")
+        policy = write_token_policy(tmp_path, other.url, "crm", overlap="1d")
+        vault("item", "create", OTHER, "--owner", "support", "--expires-at", "5d", "--policy", str(policy),
+              "--value-file", "-", value=token)  # fmt: skip
+        gates = [one.gate("/v1/tokens", method="POST") for one in (service, other)]
+        process = begin(vault, "night")
+        assert all(gate.reached.wait(_SECONDS_MAX) for gate in gates)
+        process.send_signal(signal.SIGTERM)
+        read_until(process, "once more stops at once")
+        process.send_signal(signal.SIGTERM)
+        said = process.read_to_end()
+        assert process.returncode == 128 + signal.SIGTERM
+        for name in (TOKEN, OTHER):
+            assert f"{name} is planned, and goes on after " in said
+        assert "Traceback" not in said
+        for gate in gates:
+            gate.open()
+
+        vault("night", status=1)
+        assert [one["state"] for one in vault.json("rotation", "list")] == ["watching", "watching"]
+
+
+def test_each_step_of_a_night_is_a_line_of_its_own(
+    vault: Nightkey, service: ScriptedService, tmp_path: Path
+) -> None:
+    names = [f"prod-password-{number}" for number in range(8)]
+    for name in names:
+        vault("item", "create", name, "--owner", "support", "--expires-at", "5d", "--mode", "auto",
+              "--rotator", "random", "--consumers", "none", "--value-file", "-",
+              value=f"the first value of {name}")  # fmt: skip
+    told = vault("night", status=1).stderr.splitlines()
+    steps = [line for line in told if not line.startswith("nightkey: ")]
+    for name in (*names, TOKEN):
+        of_it = [line for line in steps if line.startswith(f"{name}: ")]
+        assert of_it[0] == f"{name}: planned"
+        assert of_it[-1] == f"{name}: watching"
+        steps = [line for line in steps if line not in of_it]
+    assert steps == []

@@ -1,6 +1,5 @@
-"""A whole night in this process, without a broker: the same services, called one after the other."""
+"""A whole night in this process, without a broker: the same services, rotations side by side as workers do."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +11,9 @@ from vaultcore.vault import Vault
 from worker.domain.problems import Problem
 from worker.domain.rotation import Rotation
 from worker.domain.saga import WATCHED, State, is_moving
-from worker.domain.work import Task
 from worker.outbound import sessions_kept
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
-from worker.services.night.dispatch import follow
 from worker.services.night.nights import Nights
 from worker.services.night.problems import Problems
 from worker.services.night.resume_sweep import ResumeSweep
@@ -25,6 +22,7 @@ from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.advance import Advanced, RotationDriver
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.opening import Opening
+from worker.services.rotation.side_by_side import SideBySide
 from worker.services.upkeep.clock_repair import ClockRepair
 from worker.wording import say
 
@@ -65,6 +63,7 @@ class InlineNight:
         nights: Nights,
         opening: Opening,
         rotations: RotationDriver,
+        side_by_side: SideBySide,
         credential_checks: CredentialChecks,
         delivery: Delivery,
         heartbeat: Heartbeat,
@@ -78,6 +77,7 @@ class InlineNight:
         self._nights = nights
         self._opening = opening
         self._rotations = rotations
+        self._side_by_side = side_by_side
         self._credential_checks = credential_checks
         self._delivery = delivery
         self._heartbeat = heartbeat
@@ -235,9 +235,7 @@ class InlineNight:
         """
         said: set[str] = set()
         while not self._stopping.is_set():
-            with self._database.read() as connection:
-                due = rotation_rows.due_rotations(connection, self._clock())
-            if self._advance_all(due, tell) or self._check_some():
+            if self._side_by_side.drive_all(tell=tell, stopped=self._stopping.is_set) or self._check_some():
                 continue
             moving, checking = self._moving(self._nights.scanned_at(night)), self._nights.is_checking(night)
             if not (moving or checking) or not wait:
@@ -247,17 +245,6 @@ class InlineNight:
             for rotation in moving:
                 _say_once(said, say, _explain_wait(rotation))
             self._stopping.wait(_POLL_SECONDS)
-
-    def _advance_all(self, due: Iterable[str], tell: Callable[[Rotation], None]) -> bool:
-        """These in turn, each as far as it goes, and on while their next step is due. Whether any moved."""
-        todo = deque(due)
-        moved = False
-        while todo and not self._stopping.is_set():
-            advanced = self._rotate(todo.popleft(), tell)
-            if advanced is not None:
-                moved = True
-                todo += [work.about for work in follow(advanced, self._clock()) if work.task is Task.ROTATE]
-        return moved
 
     def _rotate(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Advanced | None:
         return self._rotations.drive(rotation_id, tell=tell, stopped=self._stopping.is_set)

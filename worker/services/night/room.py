@@ -86,6 +86,7 @@ def build_night(
         nights=nights,
         opening=rotation.opening,
         rotations=rotation.rotations,
+        side_by_side=rotation.side_by_side,
         credential_checks=rotation.credential_checks,
         delivery=notices.delivery,
         heartbeat=notices.heartbeat,

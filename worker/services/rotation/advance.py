@@ -150,9 +150,12 @@ class RotationDriver:
         tell: Tell = _tell_nobody,
         stopped: Callable[[], bool] = lambda: False,
         shared: SharedCommits | None = None,
+        drive: Drive | None = None,
     ) -> Advanced:
-        """As `drive`, one that was taken. `shared`: it commits together with other threads."""
-        drive = Drive(leased, database=self._database, audit=self._audit, lease=self._lease, clock=self._clock)
+        """As `drive`, one that was taken. `shared`: it commits together with other threads. `drive`: what was
+        made of it before, for who may have to end it from outside.
+        """
+        drive = drive or self.make_drive(leased)
         try:
             until = self._clock() + _SHARE
             with (
@@ -172,6 +175,10 @@ class RotationDriver:
                 self._taker.release(leased)
             raise
         return Advanced(rotation=now, moved=now.state is not leased.state)
+
+    def make_drive(self, leased: Rotation) -> Drive:
+        """For `drive_leased`."""
+        return Drive(leased, database=self._database, audit=self._audit, lease=self._lease, clock=self._clock)
 
     def _take_steps(self, drive: Drive, unit: UnitOfWork, tell: Tell, goes_on: Callable[[], bool]) -> None:
         """Until the next one is not due yet; then the rotation is given back.

@@ -7,6 +7,7 @@ anything leaves, and at the end; each time under its fence, and with its lease r
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from threading import Lock
 
 from sqlalchemy import Connection
 
@@ -58,6 +59,8 @@ class Drive:
         self._storing_at: datetime | None = None
         self._is_first = False
         """Whether the next call is the first one since then."""
+        self._letting_out = Lock()
+        self._is_abandoned = False
 
     def begin_step(self, *, again: bool) -> None:
         """`again`: it was undone. Counts the try, which the lease has done for the first one."""
@@ -106,7 +109,18 @@ class Drive:
             if not (self._was_just_stored() and (self._is_first or is_only_looking())):
                 self._ask_whether_held()
         self._is_first = False
-        self.has_acted = True
+        with self._letting_out:
+            if self._is_abandoned:
+                raise ConflictError(f"rotation {self.stored.id} was given up, since its process ends")
+            self.has_acted = True
+
+    def abandon(self) -> bool:
+        """By another thread: no further call to the outside is let through. Whether none was in this step, so
+        that nothing of it can arrive any more.
+        """
+        with self._letting_out:
+            self._is_abandoned = True
+            return not self.has_acted
 
     def _was_just_stored(self) -> bool:
         at, now = self._stored_at, self._clock()

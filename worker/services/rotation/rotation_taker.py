@@ -58,14 +58,19 @@ class RotationTaker:
             self._refuse(rotation_id, error)
         return None
 
-    def take_due(self, *, most: int, first: str) -> list[Rotation]:
+    def find_due(self) -> list[str]:
+        """What could be taken, as far as its target has capacity left."""
+        with self._database.read() as connection:
+            return rotation_rows.due_rotations(connection, self._clock(), at_once=self._target_capacity.at_once)
+
+    def take_due(self, *, most: int, first: str | None) -> list[Rotation]:
         """That one if it may be had, and as many others that are due, in one transaction.
 
         What was cut off twice is taken alone: if it is what ends its worker, that is held against nobody else.
         """
         self._anchors.refuse_older()
         with self._database.write() as connection:
-            wanted = self._lease_due(connection, [first], most=1)
+            wanted = self._lease_due(connection, [] if first is None else [first], most=1)
             cut_off = any(one.cut_off > STEADY_CUT_OFFS for one in wanted.leased)
             left = 0 if cut_off else most - len(wanted.leased)
             others = self._lease_due(connection, None, most=left, steady=True)

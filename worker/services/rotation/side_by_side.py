@@ -21,6 +21,7 @@ from worker.domain.rotation import Rotation
 from worker.log import get_logger
 from worker.outbound import open_store, sessions_kept
 from worker.services.rotation.advance import Advanced, RotationDriver, Tell, name_for_log
+from worker.services.rotation.rolling_pool import RollingPool
 from worker.services.rotation.rotation_taker import RotationTaker
 
 _log = get_logger(__name__)
@@ -48,6 +49,24 @@ class SideBySide:
             driven = self._drive_all(leased, tell)
         self._database.scrub_again()  # those side by side hold up each other's
         return driven
+
+    def drive_all(self, *, tell: Tell, stopped: Callable[[], bool]) -> bool:
+        """Whatever is due, as long as anything is: where one comes to rest, the next begins. Whether there was
+        any. `tell` hears of one at a time. Once `stopped`, each ends the step that it is at. Told to stop at
+        once, nobody waits for them: what has not called the outside in its step is given back.
+        """
+        pool = RollingPool(
+            database=self._database,
+            taker=self._taker,
+            rotations=self._rotations,
+            at_once=self.at_once,
+            tell=tell,
+            stopped=stopped,
+        )
+        try:
+            return pool.drive()
+        finally:
+            self._database.scrub_again()
 
     def _drive_all(self, leased: list[Rotation], tell: Tell) -> list[Advanced]:
         if len(leased) < 2:
