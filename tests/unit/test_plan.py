@@ -165,10 +165,14 @@ def test_a_finding_is_about_the_item_and_reaches_its_owner():
         (item(**LAPSED), "replaces it in this night", None),
         (
             item(unread=True),
-            "nothing: no active workflow here uses it",
+            "does nothing: no active workflow here uses it",
             "nightkey item update prod-ticketing-api-token --mode notify",
         ),
-        (item(**LAPSED, opens=NOW + DAY / 2, expiry_first=False), "nothing: its window opens too late", True),
+        (
+            item(**LAPSED, opens=NOW + DAY / 2, expiry_first=False),
+            "does nothing: its window opens too late",
+            True,
+        ),
         (
             item(mode=Mode.NOTIFY),
             None,
@@ -185,7 +189,7 @@ def test_a_finding_is_about_the_item_and_reaches_its_owner():
             "replaces it as soon as somebody approves that",
             "nightkey rotation approve rot_1",
         ),
-        (item(**STUCK), "nothing: its rotation is stuck", "nightkey rotation show rot_1"),
+        (item(**STUCK), "does nothing: its rotation is stuck", "nightkey rotation show rot_1"),
         (item(**OPEN, **LAPSED), "is at it: rotation rot_1 is watching", "nightkey rotation show rot_1"),
         (
             item(hold_until=NOW + DAY),
@@ -194,7 +198,7 @@ def test_a_finding_is_about_the_item_and_reaches_its_owner():
         ),
         (
             item(opens=None, expiry_first=False),
-            "nothing: its windows and freezes allow no moment for a rotation",
+            "does nothing: its windows and freezes allow no moment for a rotation",
             "nightkey item rotate prod-ticketing-api-token",
         ),
     ],

@@ -365,7 +365,7 @@ WORDED: list[tuple[Reason, str]] = [
     # What Nightkey does about it by itself
     (
         Reason.of(Code.DOES_NOTHING, why=Reason.of(Code.NO_MOMENT)),
-        "nothing: its windows and freezes allow no moment for a rotation",
+        "does nothing: its windows and freezes allow no moment for a rotation",
     ),
     (Reason.of(Code.DOES_RETRY), "tries to replace it again, since the last try failed"),
     (
@@ -392,7 +392,7 @@ WORDED: list[tuple[Reason, str]] = [
         "is at it: rotation rot_1 is created",
     ),
     (Reason.of(Code.DOES_REPLACE_BEFORE, lead="12h"), "replaces it 12h before it lapses"),
-    (Reason.of(Code.NOTHING_BEFORE_THAT), "nothing, before that"),
+    (Reason.of(Code.NOTHING_BEFORE_THAT), "does nothing before that"),
     (Reason.of(Code.STUCK), "its rotation is stuck"),
     (Reason.of(Code.STAYS), "its value stays as it is"),
     (Reason.of(Code.NOT_BEFORE_IT_AGREES), "it neither rotates nor revokes it until that agrees"),
@@ -744,7 +744,11 @@ def test_a_code_of_another_release_is_shown_as_it_stands() -> None:
         read_reasons({"code": "approval"})
 
 
-FORMER = {Code.UNUSED: "delete it if nothing else does"}
+FORMER = {
+    Code.UNUSED: "delete it if nothing else does",
+    Code.DOES_NOTHING: "nothing: its windows and freezes allow no moment for a rotation",
+    Code.NOTHING_BEFORE_THAT: "nothing, before that",
+}
 """What was stored in other words than those of today."""
 OLD = [
     (reason, FORMER.get(reason.code, sentence))
@@ -797,6 +801,14 @@ def test_a_reason_that_no_migration_would_have_made_gives_no_sentence_back(text:
     assert undo_reason({"reason": {"code": "by-owner", "more": text}}) == {"reason": None}
     assert undo_reason({"reason": text}) == {"reason": None}
     assert undo_reason({"reason": {"code": "by-owner"}}) == {"reason": "its owner replaced it"}
+
+
+def test_what_nightkey_does_is_read_behind_its_name() -> None:
+    """`Nightkey does nothing: its rotation is stuck.`"""
+    done = [say(reason) for reason, _ in WORDED if reason.code.startswith("does-")]
+    done.append(say(Reason.of(Code.NOTHING_BEFORE_THAT)))
+    assert len(done) > 10
+    assert {sentence.split()[0] for sentence in done} == {"asks", "does", "is", "replaces", "tries", "waits"}
 
 
 def test_sentences_read_aloud_name_no_parameter() -> None:

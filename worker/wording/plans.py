@@ -31,7 +31,7 @@ PLANS: Final[Sentences] = {
     Code.AWAITS_APPROVAL: "waits for approval: {command}",
     Code.UNDER_WAY: "rotation {rotation} is {state}",
     # What Nightkey does about it by itself
-    Code.DOES_NOTHING: "nothing: {why}",
+    Code.DOES_NOTHING: "does nothing: {why}",
     Code.DOES_RETRY: lambda given: (
         "tries to replace it again" + (" after {at}" if "at" in given else "") + ", since the last try failed"
     ),
@@ -46,7 +46,7 @@ PLANS: Final[Sentences] = {
     Code.DOES_REPLACE_WHEN_APPROVED: "replaces it as soon as somebody approves that",
     Code.DOES_GO_ON: "is at it: {why}",
     Code.DOES_REPLACE_BEFORE: "replaces it {lead} before it lapses",
-    Code.NOTHING_BEFORE_THAT: "nothing, before that",
+    Code.NOTHING_BEFORE_THAT: "does nothing before that",
     Code.STUCK: "its rotation is stuck",
     Code.STAYS: "its value stays as it is",
     Code.NOT_BEFORE_IT_AGREES: "it neither rotates nor revokes it until that agrees",
