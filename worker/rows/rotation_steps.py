@@ -1,5 +1,6 @@
 """What each step of a rotation came to, as rows: numbered from 1, in the order in which they were done."""
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Integer,
     String,
     bindparam,
+    cast,
     column,
     func,
     insert,
@@ -55,28 +57,40 @@ def add_steps_to(changed: CTE) -> ReturningInsert[str]:
             column("step", String),
             column("result", String),
             column("cause", String),
-            column("said", JSON),
+            column("said", String),
             column("at", UtcDateTime),
         )
         .render_derived(with_types=True)
     )
-    names = ("step", "result", "cause", "said", "at")
+    names = ("step", "result", "cause", "at")
     last = select(func.coalesce(func.max(rotation_steps.c.number), 0)).where(
         rotation_steps.c.rotation_id == changed.c.id
     )
-    added = select(changed.c.id, last.scalar_subquery() + given.c.place, *(given.c[name] for name in names))
+    added = select(
+        changed.c.id,
+        last.scalar_subquery() + given.c.place,
+        cast(given.c.said, JSON),
+        *(given.c[name] for name in names),
+    )
     return (
         insert(rotation_steps)
-        .from_select(["rotation_id", "number", *names], added.select_from(changed.join(given, true())))
+        .from_select(["rotation_id", "number", "said", *names], added.select_from(changed.join(given, true())))
         .returning(rotation_steps.c.rotation_id)
     )
 
 
 def given_steps(steps: Sequence[NewStep]) -> dict[str, Any]:
-    """The parameter of `add_steps_to`."""
+    """The parameter of `add_steps_to`. What was said is a text in it, as JSON that is kept as it is given: of
+    JSON that it reads, PostgreSQL refuses a NUL and half a character, which another side may have said.
+    """
     return {
         "steps": [
-            {"place": place, **vars(step), "said": store_reasons(step.said), "at": step.at.isoformat()}
+            {
+                "place": place,
+                **vars(step),
+                "said": json.dumps(store_reasons(step.said)),
+                "at": step.at.isoformat(),
+            }
             for place, step in enumerate(steps, 1)
         ]
     }
