@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.services.conftest import Moves
 from vaultcore.ids import new_id
@@ -117,11 +117,32 @@ def test_a_night_is_counted_by_states(moves: Moves, clock: Any) -> None:
 
 
 def test_those_behind_are_woken_once(moves: Moves, clock: Any) -> None:
-    """Each rotation that comes to an end wakes those that wait: who is due already is left as it is."""
+    """Each rotation that comes to an end wakes those that wait; once one has succeeded, who is due already is
+    left as it is.
+    """
     now = clock()
+    _open(moves, State.DONE)
     for next_at in (now + HOUR, now - HOUR, None):
         _open(moves, State.QUEUED, next_at=next_at)
     with moves.services.database.write() as connection:
         rotation_rows.wake_queued(connection, now, TARGET, now)
     found = rotations.select().order_by(rotations.c.id)
-    assert [row.next_at for row in moves.sql(found)] == [now, now - HOUR, now]
+    assert [row.next_at for row in moves.sql(found)][1:] == [now, now - HOUR, now]
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_who_begins_to_look_waits_for_the_first_to_come_to_its_end(moves: Moves, clock: Any) -> None:
+    """Else it would find that one in its way, and wait for a minute more. Once one has succeeded, nobody is."""
+    now, database = clock(), moves.services.database
+    first, behind = _open(moves, State.CREATED), _open(moves, State.QUEUED)
+    begins = select(rotations.c.id).where(rotations.c.id == behind.id).with_for_update(skip_locked=True)
+
+    def has_to_wait() -> bool:
+        with database.write() as ends, database.write() as looks:
+            rotation_rows.wake_queued(ends, now, TARGET, now)
+            return looks.execute(begins).first() is None
+
+    assert has_to_wait()
+    moves.sql(update(rotations).where(rotations.c.id == first.id).values(state=State.WATCHING.value))
+    assert not has_to_wait()

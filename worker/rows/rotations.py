@@ -6,13 +6,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, false, func, not_, or_, select, update
 
 from vaultcore.damage import is_whole, text_in
 from vaultcore.errors import Cause, NotFoundError, UnreadableError
 from vaultcore.row_macs import MAC, check_mac, find_edited
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import versions
+from worker.domain.limits import SUCCEEDED
 from worker.domain.reasons import Code, read_reason, read_reasons
 from worker.domain.rotation import Rotation
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
@@ -197,14 +198,22 @@ def wake_queued(connection: Connection, night: datetime, target: str, now: datet
     """The first of a target has succeeded or failed: those behind it look again.
 
     One that somebody is just looking at is left to them: two that wait for each other's rows would not end.
+    Those that are due already are written, too, until one has succeeded: who begins to look at one of them now
+    waits for this transaction, and finds out. Later there is nothing to find out.
     """
+    others = rotations.alias("others")
+    had_succeeded = exists().where(
+        others.c.night == night,
+        others.c.target == target,
+        others.c.state.in_([state.value for state in SUCCEEDED]),
+    )
     behind = (
         select(rotations.c.id)
         .where(
             rotations.c.night == night,
             rotations.c.target == target,
             rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
-            or_(rotations.c.next_at.is_(None), rotations.c.next_at > now),
+            or_(rotations.c.next_at.is_(None), rotations.c.next_at > now, ~had_succeeded),
         )
         .with_for_update(skip_locked=True)
     )
