@@ -48,7 +48,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
 
 
 def policy_from_json(stored: Mapping[str, Any]) -> Policy:
-    """The policy; what an earlier release did not store is what it did: the default."""
+    """The policy; what an earlier release did not store is what it did: the default, and three good answers."""
     default = _DEFAULT
     lifetime, spread = stored["lifetime_seconds"], stored.get("spread_seconds")
     return Policy(
@@ -73,7 +73,7 @@ def policy_from_json(stored: Mapping[str, Any]) -> Policy:
         propagation=timedelta(
             seconds=_former(stored, "propagation_seconds", "settle_seconds", _seconds(default.propagation))
         ),
-        answers=stored.get("answers", default.answers),
+        answers=stored.get("answers", 3),
         renew=stored.get("renew", default.renew),
         target=_former(stored, "target", "counterpart", default.target),
         consumers=Consumers(stored.get("consumers", default.consumers)),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vaultcore.model import Consumers, Item, Kind, Mode, Policy
+from vaultcore.rows import policy_from_json, policy_to_json
 from worker.domain.approvals import digest_request
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -75,8 +76,16 @@ def test_a_digest_is_64_hex_digits_and_the_same_for_the_same_request():
 
 
 def test_an_approval_of_an_earlier_release_still_holds():
+    """Where a policy said nothing of them, three good answers were asked for."""
     given = "ce9631fc16417f71347b124ab9e3828219d74d16423de8216c532b208e455daa"
-    assert digest_request(ITEM) == given
+    stored = policy_to_json(replace(POLICY, answers=3))
+    for policy in (stored, {name: value for name, value in stored.items() if name != "answers"}):
+        assert digest_request(replace(ITEM, policy=policy_from_json(policy))) == given
+
+
+@pytest.mark.parametrize("answers", [1, 3])
+def test_how_many_answers_are_believed_is_approved_where_the_rotator_decides_it_too(answers):
+    assert digest_request(with_policy(answers=answers)) != digest_request(with_policy(answers=None))
 
 
 def test_the_table_changes_each_part_of_a_policy():

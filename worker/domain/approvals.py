@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from vaultcore.model import Item
 
-_CAME_LATER = {"answers": (None, 3), "renew": (False,), "copy_of": (None,)}
+_CAME_LATER = {"answers": 3, "renew": False, "copy_of": None}
 """Parts that a policy did not have when some approvals were given: as they were then, they change none."""
 
 _DIGESTED_AS = {"pickup": "claim", "propagation": "settle", "target": "counterpart"}
@@ -21,7 +21,7 @@ def digest_request(item: Item) -> str:
     policy = asdict(item.policy)
     del policy["named"]  # what it says stands in the policy itself
     for name, then in _CAME_LATER.items():
-        if policy[name] in then:
+        if policy[name] == then:
             del policy[name]
     named = {_DIGESTED_AS.get(name, name): value for name, value in policy.items()}
     asked = {"item": item.id, "version": item.version, "policy": named}
