@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from nightkey_demo.loopback import Answer, Incoming
 from tests.faults.vault_copy import let_leases_lapse
@@ -135,6 +136,24 @@ def test_who_cannot_be_told_ends_the_night_and_nothing_stays_leased(staged: Stag
     with pytest.raises(BrokenPipeError):
         run_night(staged, break_off)
     assert count_leased(staged) == 0
+
+
+def test_of_errors_that_come_together_one_is_raised_and_the_others_are_told(staged: Staged) -> None:
+    open_passwords(staged, 2)
+
+    def break_off(_: Rotation) -> None:
+        raise BrokenPipeError
+
+    def let_both_end() -> bool:
+        if threading.current_thread() is threading.main_thread():
+            for driving in [one for one in threading.enumerate() if one.name.startswith("rotation_")]:
+                driving.join(PATIENCE)
+        return False
+
+    with capture_logs() as logs, pytest.raises(BrokenPipeError):
+        staged[0].services.rotation.side_by_side.drive_all(tell=break_off, stopped=let_both_end)
+    told = [one["error"] for one in logs if one["event"] == "rotation.failed"]
+    assert told == ["BrokenPipeError"]
 
 
 def test_what_was_cut_off_twice_has_its_turn_alone(staged: Staged) -> None:

@@ -135,10 +135,8 @@ class RollingPool:
         """Or, where there is room for more, until it is time to look for more."""
         looks_again = self._room() > 0 and not self._is_ending()
         timeout = _POLL_SECONDS if looks_again else None
-        ended = wait(self._running, timeout, return_when=FIRST_COMPLETED).done
-        for done in ended:
+        for done in wait(self._running, timeout, return_when=FIRST_COMPLETED).done:
             del self._running[done]
-        for done in ended:
             done.result()
 
     def _wait_for_all(self) -> None:
