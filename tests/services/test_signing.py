@@ -1,21 +1,24 @@
 """Signing keys through a whole rotation: what was signed before it holds until the key before is retired."""
 
 import json
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import jwt as pyjwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwk
 from joserfc import jwt as joserfc_jwt
 from joserfc.errors import InvalidKeyIdError
 
 from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.organisation import Organisation
-from tests.services.staging import Staged, drive_on, get_rotation, step_to, turn_to_next
+from tests.services.staging import Staged, begin_by_hand, drive_on, get_rotation, step_to, turn_to_next
 from tests.stepping import advance
 from vaultcore.errors import ConfigurationError, RefusedError, TargetError
 from vaultcore.secret import Secret
@@ -110,6 +113,26 @@ def is_valid_elsewhere(organisation: Organisation, token: str, algorithm: str) -
     else:
         assert valid
     return valid
+
+
+def test_nobody_waits_for_the_database_while_a_key_is_made(
+    organisation: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long one takes seconds where the machine is slow."""
+    add_key(organisation, generate("RS256"), algorithm="RS256")
+    make, made = rsa.generate_private_key, []
+
+    def make_beside_a_writer(**given: Any) -> Any:
+        other = sqlite3.connect(organisation.services.database.engine.url.database or "", timeout=0)
+        with closing(other):
+            other.execute("BEGIN IMMEDIATE")
+            other.rollback()
+        made.append(given)
+        return make(**given)
+
+    monkeypatch.setattr(rsa, "generate_private_key", make_beside_a_writer)
+    organisation.services.rotation.rotations.drive(begin_by_hand(organisation, KEY))
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS[1:])

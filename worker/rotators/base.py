@@ -157,11 +157,12 @@ class Rotator(Protocol):
 
     These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
     other side could say whether it is accepted; `installs_nothing`, true where the value is accepted since it
-    was made and `install` asks nobody; `creates_here`, true where `create` asks nobody; `list_outside`, see
-    `ListsOutside`; `read_end`, see `TellsEnds`; `accounts`, see `Names`; `explain_first`, see `Foresees`;
-    `sets_anew`, see `SetsAnew`; `answers_needed`, a number, where other than three good answers of `verify`
-    in a row are believed; `refuses_others`, true where whoever accepts a value in `verify` has shown that it
-    knows it, and so would refuse any other.
+    was made and `install` asks nobody; `creates_here`, true where `create` asks nobody and takes no time worth
+    speaking of, so that the database may wait for it; `list_outside`, see `ListsOutside`; `read_end`, see
+    `TellsEnds`; `accounts`, see `Names`; `explain_first`, see `Foresees`; `sets_anew`, see `SetsAnew`;
+    `answers_needed`, a number, where other than three good answers of `verify` in a row are believed;
+    `refuses_others`, true where whoever accepts a value in `verify` has shown that it knows it, and so would
+    refuse any other.
     """
 
     Settings: ClassVar[type[RotatorSettings]]

@@ -1,6 +1,7 @@
 """A rotator as services hold it. What it says is searched for values: it is stored, shown and mailed.
 
-And nothing of ours is open while it is asked. Each verification is a call of its own.
+And nothing of ours is open while it asks somebody, or makes what takes its time. Each verification is a call of
+its own.
 """
 
 from collections.abc import Callable
@@ -17,8 +18,8 @@ T = TypeVar("T")
 
 
 def make_discreet(rotator: Rotator, *, apart: Callable[[], AbstractContextManager[None]]) -> Rotator:
-    """The same rotator; in what it says and complains of, values are masked. While it may ask somebody, all
-    stands `apart`.
+    """The same rotator; in what it says and complains of, values are masked. While it may ask somebody, or
+    makes a value that takes its time, all stands `apart`.
     """
     return cast("Rotator", _Discreet(rotator, apart))
 
@@ -41,7 +42,8 @@ class _Discreet:
     def create(self, job: Job) -> Candidate:
         if getattr(self._rotator, "creates_here", False):
             return _mask(job, lambda: self._rotator.create(job))
-        return self._ask(job, lambda: self._rotator.create(job))
+        with self._apart():
+            return _mask(job, lambda: self._rotator.create(job))
 
     def install(self, job: Job) -> str:
         if getattr(self._rotator, "installs_nothing", False):

@@ -55,6 +55,7 @@ class RandomRotator:
     Settings: ClassVar[type[base.RotatorSettings]] = RandomSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
+    creates_here: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {"length": 48, "alphabet": "base62"}
 

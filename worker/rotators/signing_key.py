@@ -56,7 +56,6 @@ class SigningKeyRotator:
     Settings: ClassVar[type[base.RotatorSettings]] = SigningKeySettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
-    creates_here: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = ("joserfc", "jwt")
     example: ClassVar[Mapping[str, Any]] = {
         "algorithm": "ES256",

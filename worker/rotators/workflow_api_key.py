@@ -26,6 +26,7 @@ class WorkflowApiKeyRotator:
     Settings: ClassVar[type[base.RotatorSettings]] = ApiKeySettings
     kind: ClassVar[Kind] = Kind.API_KEY
     issues: ClassVar[bool] = False
+    creates_here: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {}
 
