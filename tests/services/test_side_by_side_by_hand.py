@@ -156,6 +156,23 @@ def test_of_errors_that_come_together_one_is_raised_and_the_others_are_told(stag
     assert told == ["BrokenPipeError"]
 
 
+def test_where_there_is_no_room_for_a_thread_the_night_ends_and_nothing_stays_leased(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_passwords(staged, AT_ONCE)
+    start = threading.Thread.start
+
+    def have_no_room(thread: threading.Thread) -> None:
+        if thread.name.startswith("rotation_"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", have_no_room)
+    with pytest.raises(RuntimeError, match="new thread"):
+        run_night(staged)
+    assert count_leased(staged) == 0
+
+
 def test_what_was_cut_off_twice_has_its_turn_alone(staged: Staged) -> None:
     services = staged[0].services
     ids = open_passwords(staged, AT_ONCE)

@@ -115,7 +115,11 @@ class RollingPool:
                 done.set_result(None)
 
         self._running[done] = driven
-        Thread(target=run, name=f"rotation_{leased.id}", daemon=True).start()
+        try:
+            Thread(target=run, name=f"rotation_{leased.id}", daemon=True).start()
+        except RuntimeError as error:  # this machine has no room for one more
+            self._taker.release(leased)
+            done.set_exception(error)
 
     def _drive(self, driven: _Driven, shared: SharedCommits | None) -> None:
         with bound_contextvars(rotation=driven.leased.id):
