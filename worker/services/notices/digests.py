@@ -58,14 +58,12 @@ class Digests:
         digest_rows.set_down_rotations(connection, night)
         return operators
 
-    def compose(self, connection: Connection, owner_id: str, night: datetime) -> Message | None:
-        """The message as things stand now; None: nothing of it is left to tell."""
-        return self._write(connection, [self._recipients.find_hearer(connection, owner_id)], night)[owner_id]
-
     def compose_each(
         self, connection: Connection, owner_ids: Collection[str], night: datetime
     ) -> dict[str, Message | None]:
-        """The same by the ids of several owners; `NotFoundError` for one who was deleted."""
+        """By the ids of these owners, the message as things stand now; None: nothing of it is left to tell.
+        `NotFoundError` for one who was deleted.
+        """
         hearers = self._recipients.find_hearers(connection, owner_ids)
         for missing in set(owner_ids) - hearers.keys():
             hearers[missing] = self._recipients.find_hearer(connection, missing)
