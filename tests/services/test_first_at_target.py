@@ -116,16 +116,17 @@ def test_a_night_is_counted_by_states(moves: Moves, clock: Any) -> None:
         assert outcome_rows.count_night(connection, clock(), SUCCEEDED) == 1
 
 
-def test_those_behind_are_woken_once(moves: Moves, clock: Any) -> None:
+@pytest.mark.parametrize(("before", "due_too"), [(S.DONE, True), (S.CANCELLED, False)])
+def test_those_behind_are_woken_once(moves: Moves, clock: Any, before: State, due_too: bool) -> None:
     """Each rotation that comes to an end wakes those that wait; once one has succeeded, who is due already is
-    left as it is.
+    left as it is. So it is where one was called off.
     """
     now = clock()
-    _open(moves, State.DONE)
+    _open(moves, before)
     for next_at in (now + HOUR, now - HOUR, None):
         _open(moves, State.QUEUED, next_at=next_at)
     with moves.services.database.write() as connection:
-        rotation_rows.wake_queued(connection, now, TARGET, now)
+        rotation_rows.wake_queued(connection, now, TARGET, now, due_too=due_too)
     found = rotations.select().order_by(rotations.c.id)
     assert [row.next_at for row in moves.sql(found)][1:] == [now, now - HOUR, now]
 

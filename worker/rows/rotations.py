@@ -194,12 +194,14 @@ def wake_watching(connection: Connection, item_ids: Iterable[str], now: datetime
     )
 
 
-def wake_queued(connection: Connection, night: datetime, target: str, now: datetime) -> None:
+def wake_queued(
+    connection: Connection, night: datetime, target: str, now: datetime, *, due_too: bool = True
+) -> None:
     """The first of a target has succeeded or failed: those behind it look again.
 
     One that somebody is just looking at is left to them: two that wait for each other's rows would not end.
-    Those that are due already are written, too, until one has succeeded: who begins to look at one of them now
-    waits for this transaction, and finds out. Later there is nothing to find out.
+    `due_too`: those that are due already are written, too, until one has succeeded. Who begins to look at one
+    of them now waits for this transaction, and finds out. Later there is nothing to find out.
     """
     others = rotations.alias("others")
     had_succeeded = exists().where(
@@ -213,7 +215,11 @@ def wake_queued(connection: Connection, night: datetime, target: str, now: datet
             rotations.c.night == night,
             rotations.c.target == target,
             rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
-            or_(rotations.c.next_at.is_(None), rotations.c.next_at > now, ~had_succeeded),
+            or_(
+                rotations.c.next_at.is_(None),
+                rotations.c.next_at > now,
+                ~had_succeeded if due_too else false(),
+            ),
         )
         .with_for_update(skip_locked=True)
     )

@@ -35,7 +35,7 @@ from worker.domain.approvals import digest_request
 from worker.domain.limits import frees_others
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply
-from worker.domain.saga import Failure, Step
+from worker.domain.saga import Failure, State, Step
 from worker.domain.tracks import NewStep
 from worker.log import get_logger
 from worker.outbound import held_at_most_until, permitted_by, sessions_kept
@@ -366,7 +366,8 @@ class RotationDriver:
         before = drive.rotation
         after = apply(before, end.to, now=now, **end.values)
         if frees_others(before.state, after.state) and after.night is not None and after.target is not None:
-            rotation_rows.wake_queued(connection, after.night, after.target, now)
+            called_off = after.state is State.CANCELLED  # of a night that is stopped all are, one by one
+            rotation_rows.wake_queued(connection, after.night, after.target, now, due_too=not called_off)
         said = NewStep(
             step=step.value,
             result=end.result,
