@@ -31,7 +31,8 @@ from worker.domain.saga import State
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 _WARM = 3
-_WRITES = ("INSERT", "UPDATE", "DELETE")
+_WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
+"""`WITH`: on PostgreSQL, two writes that are one statement."""
 _VALUES = 3
 """How many values a rotation opens, beside the one that it seals."""
 
@@ -56,7 +57,7 @@ def watch(services: Services, written: Written) -> Callable[[], None]:
         if statement.startswith(("BEGIN", "PRAGMA")):
             return
         written.statements += 1
-        if statement.startswith(_WRITES):
+        if statement.lstrip().startswith(_WRITES):
             written.writes.append((statement, given, many))
 
     def commit(_connection: Any) -> None:

@@ -164,7 +164,7 @@ def test_a_page_of_which_one_cannot_be_stored_is_not_stored_at_all(
     """As when another process takes the name between the look and the insert, or the disk fills up."""
 
     def fail(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("INSERT INTO audit "):
+        if "INSERT INTO audit " in statement:
             raise RuntimeError("the power is gone")
 
     monkeypatch.setattr(item_import, "_PAGE", 2)
