@@ -88,10 +88,11 @@ class RollingPool:
         driven, and alone: it may be what ends its process.
         """
         room = self._room()
-        due = self._taker.find_due() if room else []
-        taken = self._taker.take_due(most=room, first=None) if due else []
+        if not room or not self._taker.find_due(most=1):
+            return []
+        taken = self._taker.take_due(most=room, first=None)
         if not (taken or self._running):
-            for rotation_id in due:
+            for rotation_id in self._taker.find_due():
                 taken = self._taker.take_due(most=1, first=rotation_id)
                 if taken:
                     break

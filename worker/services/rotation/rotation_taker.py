@@ -58,10 +58,12 @@ class RotationTaker:
             self._refuse(rotation_id, error)
         return None
 
-    def find_due(self) -> list[str]:
+    def find_due(self, *, most: int = 500) -> list[str]:
         """What could be taken, as far as its target has capacity left."""
         with self._database.read() as connection:
-            return rotation_rows.due_rotations(connection, self._clock(), at_once=self._target_capacity.at_once)
+            return rotation_rows.due_rotations(
+                connection, self._clock(), limit=most, at_once=self._target_capacity.at_once
+            )
 
     def take_due(self, *, most: int, first: str | None) -> list[Rotation]:
         """That one if it may be had, and as many others that are due, in one transaction.
