@@ -250,14 +250,10 @@ def test_a_password_that_was_changed_behind_nightkeys_back_is_found_and_set_anew
     server: str, tmp_path: Path, clock: Clock
 ) -> None:
     """By the admin's rights: what is refused is not needed for it."""
-    contract, name = TestOneRole(), "prod-orders-db-password"
-    contract.server = server
-    services = make_services(tmp_path, "", clock)
-    checks = services.rotation.credential_checks
-    with contract.stage() as stage, closing(services), start_target_systems() as targets:
-        organisation = Organisation(services, targets)
-        organisation.add_owner("support")
-        organisation.add_item("prod-db-rotator-password", ADMIN, days=300, mode="notify")
+    name = "prod-orders-db-password"
+    with open_organisation(server, tmp_path, clock) as (organisation, stage):
+        services = organisation.services
+        checks = services.rotation.credential_checks
         organisation.add_item(
             name,
             stage.old.expose(),
@@ -453,6 +449,19 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "AGE_MAX_SECONDS", 600.0)
 
 
+@contextmanager
+def open_organisation(server: str, folder: Path, clock: Clock) -> Iterator[tuple[Organisation, StagedRotator]]:
+    """With an item for who sets passwords, and a role whose password may be replaced."""
+    contract = TestOneRole()
+    contract.server = server
+    services = make_services(folder, "", clock)
+    with closing(services), start_target_systems() as targets, contract.stage() as stage:
+        organisation = Organisation(services, targets)
+        organisation.add_owner("support")
+        organisation.add_item("prod-db-rotator-password", ADMIN, days=300, mode="notify")
+        yield organisation, stage
+
+
 def _add_role(organisation: Organisation, stage: StagedRotator, **policy: Any) -> str:
     """An item for the role; its name."""
     (role,) = stage.settings["roles"]
@@ -476,13 +485,8 @@ def test_a_role_with_a_workflow_costs_the_vault_no_more_than_its_bars(
     server: str, tmp_path: Path, clock: Clock
 ) -> None:
     """Commits and statements until it watches; the first time with what it takes to learn what a node tells."""
-    contract = TestOneRole()
-    contract.server = server
-    services = make_services(tmp_path, "", clock)
-    with closing(services), start_target_systems() as targets, contract.stage() as stage:
-        organisation = Organisation(services, targets)
-        organisation.add_owner("support")
-        organisation.add_item("prod-db-rotator-password", ADMIN, days=300, mode="notify")
+    with open_organisation(server, tmp_path, clock) as (organisation, stage):
+        services = organisation.services
         name = _add_role(organisation, stage, overlap="1h")
         organisation.add_workflow("reports", name, path=SIGN_IN_PATH)
         for statements in (64, 60):
@@ -502,13 +506,8 @@ def test_a_role_with_a_workflow_costs_the_vault_no_more_than_its_bars(
 def test_one_login_of_the_admin_serves_three_rotations_and_each_proof_logs_in_for_itself(
     server: str, tmp_path: Path, clock: Clock
 ) -> None:
-    contract = TestOneRole()
-    contract.server = server
-    services = make_services(tmp_path, "", clock)
-    with closing(services), start_target_systems() as targets, contract.stage() as first:
-        organisation = Organisation(services, targets)
-        organisation.add_owner("support")
-        organisation.add_item("prod-db-rotator-password", ADMIN, days=300, mode="notify")
+    with open_organisation(server, tmp_path, clock) as (organisation, first):
+        services = organisation.services
         roles = [first.settings["roles"][0], *(f"more_{secrets.token_hex(4)}" for _ in range(3))]
         for role in roles[1:]:
             _create_role(server, role, first.old.expose(), by="rotator")

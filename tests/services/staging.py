@@ -272,6 +272,21 @@ def begin_by_hand(organisation: Organisation, name: str) -> str:
     return organisation.services.rotation.opening.request(name, asked_by="test").id
 
 
+def open_tokens(staged: Staged, number: int) -> list[str]:
+    """So many items with a target system, each with a rotation by hand; the ids of these."""
+    for place in range(number):
+        staged[0].add_token(f"prod-token-{place}", f"account{place}")
+    return [begin_by_hand(staged[0], f"prod-token-{place}") for place in range(number)]
+
+
+def open_passwords(staged: Staged, number: int, *, after: int = 0) -> list[str]:
+    """The same of items that have none, numbered from `after`."""
+    names = [f"prod-password-{place}" for place in range(after, after + number)]
+    for name in names:
+        staged[0].add_item(name, "a-first-value", days=3, mode="auto", rotator="random", lead="14d")
+    return [begin_by_hand(staged[0], name) for name in names]
+
+
 def told(organisation: Organisation, kind: str) -> list[tuple[str, str]]:
     """Notices of a kind: who is told, and what, as plain text. A digest that has not left says nothing yet."""
     return [(one.owner, to_text(one.body or "")) for one in organisation.notices() if one.kind == kind]

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from nightkey_demo.loopback import Answer, Incoming
 from tests.faults.vault_copy import let_leases_lapse
-from tests.services.staging import Staged, begin_by_hand, get_rotation, stage
+from tests.services.staging import Staged, get_rotation, open_passwords, open_tokens, stage
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.tables import rotations
@@ -25,19 +25,6 @@ PATIENCE = 120.0
 def staged(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Staged]:
     with stage(tmp_path, database_url, clock, rotations_at_once=AT_ONCE, target_at_once=AT_TARGET) as made:
         yield made
-
-
-def open_tokens(staged: Staged, number: int) -> list[str]:
-    for place in range(number):
-        staged[0].add_token(f"prod-token-{place}", f"account{place}")
-    return [begin_by_hand(staged[0], f"prod-token-{place}") for place in range(number)]
-
-
-def open_passwords(staged: Staged, number: int) -> list[str]:
-    names = [f"prod-password-{place}" for place in range(number)]
-    for name in names:
-        staged[0].add_item(name, "a-first-value", days=3, mode="auto", rotator="random", lead="14d")
-    return [begin_by_hand(staged[0], name) for name in names]
 
 
 class Told:

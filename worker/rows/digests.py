@@ -146,17 +146,17 @@ def find_findings(
             belongs=() if hearers[row.hearer_id] in belongs else belongs,
         )
 
-    written, _ = read_all(rows, write)
-    found = {}
-    for hearer in hearers:
-        lines = [line for who, line in written if who == hearer]
-        numbers = {
-            FindingKind(row.kind): row.number
-            for row in counted
-            if row.owner_id == hearer and row.kind in _KINDS
-        }
-        found[hearer] = FoundForHearer(lines, Counter(line.kind for line in lines) | numbers)
-    return found
+    lines: dict[str, list[FoundLine]] = {hearer: [] for hearer in hearers}
+    numbers: dict[str, dict[FindingKind, int]] = {hearer: {} for hearer in hearers}
+    for hearer, line in read_all(rows, write)[0]:
+        lines[hearer].append(line)
+    for row in counted:
+        if row.kind in _KINDS:
+            numbers[row.owner_id][FindingKind(row.kind)] = row.number
+    return {
+        hearer: FoundForHearer(its, Counter(line.kind for line in its) | numbers[hearer])
+        for hearer, its in lines.items()
+    }
 
 
 def find_rotated(
