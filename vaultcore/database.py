@@ -7,6 +7,7 @@ takes its lock at the start (`BEGIN IMMEDIATE` on SQLite), so two writers wait i
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from vaultcore.errors import (
     ConfigurationError,
     ConflictError,
+    GaveWayError,
     InvalidInputError,
     LockedError,
     Trouble,
@@ -59,6 +61,13 @@ DECISIVE = "decisive"
 part of it was undone since, so that nobody knows.
 """
 IDLE_SECONDS = 300
+GIVES_WAY_SECONDS = 0.5
+"""How long a part of a shared transaction waits for a row, since others wait for what the parts before it hold.
+It is less than PostgreSQL waits until it looks for a deadlock (`deadlock_timeout`, 1 s), so that nobody else
+loses to one.
+"""
+_GIVES_WAY = "gives way"
+"""The mark, in `info` of a connection, of a transaction whose parts wait no longer than that."""
 _LIGHTLY = "lightly"
 """The mark, in `info` of a connection, of a transaction whose commit does not wait for the disk."""
 _POOLED = "pooled"
@@ -149,11 +158,13 @@ class Database:
         with self._transaction(lightly=True) as connection:
             yield connection
 
-    def share_commits(self) -> SharedCommits | None:
-        """For units of several threads. None where writers need not take turns: PostgreSQL brings to the disk
-        together what is committed at the same moment.
+    def share_commits(self) -> SharedCommits:
+        """For units of several threads. On PostgreSQL a part that meets what others do at the same rows waits
+        for a moment at most, and is undone with `GaveWayError`; on SQLite it has waited when it begins.
         """
-        return SharedCommits(self._transaction, self._told) if self.is_sqlite else None
+        if self.is_sqlite:
+            return SharedCommits(self._transaction, self._told)
+        return SharedCommits(partial(self._transaction, gives_way=True), partial(self._told, gives_way=True))
 
     @contextmanager
     def unit(self, holder: Holder, shared: SharedCommits | None = None) -> Iterator[UnitOfWork]:
@@ -196,20 +207,24 @@ class Database:
         return unit
 
     @contextmanager
-    def _transaction(self, *, lightly: bool = False) -> Iterator[Connection]:
+    def _transaction(self, *, lightly: bool = False, gives_way: bool = False) -> Iterator[Connection]:
         decided, left = False, None
         with self._told(), self.engine.connect() as connection:
             info = connection.info  # one that is lost gives it no more
             info.pop(DECISIVE, None)  # of what was done with it in another way
             info[WRITES] = True
             info[_LIGHTLY] = lightly
+            info[_GIVES_WAY] = gives_way
             try:
                 with connection.begin():
                     yield connection
+                    if gives_way:
+                        connection.exec_driver_sql(_wait_for_locks(BUSY_SECONDS))
                     write_kept(connection)
             finally:
                 info.pop(WRITES, None)
                 info.pop(_LIGHTLY, None)
+                info.pop(_GIVES_WAY, None)
                 forget_kept(info)
                 decided, left = DECISIVE in info, info.pop(DECISIVE, None)
         if decided and self.after_change is not None:
@@ -217,7 +232,7 @@ class Database:
                 self.after_change(left)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, *, gives_way: bool = False) -> Iterator[None]:
         """Turns what the driver raises in a transaction that writes into an error of ours."""
         conflict: ConflictError | None = None
         try:
@@ -231,6 +246,8 @@ class Database:
             if error.trouble is not Trouble.LOCKED:
                 raise
             conflict = LockedError(f"{BUSY_SECONDS} seconds were not enough: {error}")
+        if conflict is not None and gives_way:
+            conflict = GaveWayError("others are at the same rows: repeat it in a transaction of its own")
         if conflict is not None:
             raise_alone(conflict)
 
@@ -455,6 +472,11 @@ def _timeouts(*, local: bool) -> str:
     return f"SELECT {', '.join(set_each)}"
 
 
+def _wait_for_locks(seconds: float) -> str:
+    """In this transaction, from now on."""
+    return f"SET LOCAL lock_timeout TO '{seconds * 1000:.0f}ms'"
+
+
 def is_pooled(connection: Connection) -> bool:
     """Whether a pooler, such as PgBouncer, stands before the server."""
     return bool(connection.info.get(_POOLED))
@@ -464,6 +486,8 @@ def _begin_transaction(connection: Connection) -> None:
     """For this transaction alone: a pool of connections may give this one to another program next."""
     if connection.info.get(_POOLED):
         connection.exec_driver_sql(_timeouts(local=True))
+    if connection.info.get(_GIVES_WAY):
+        connection.exec_driver_sql(_wait_for_locks(GIVES_WAY_SECONDS))
     if connection.info.get(_LIGHTLY):
         connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 

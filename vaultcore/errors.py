@@ -110,6 +110,12 @@ class LockedError(ConflictError):
     exit_status = 1
 
 
+class GaveWayError(ConflictError):
+    """A part of a transaction that several share did not wait for what others hold, and is undone alone: it
+    may be repeated in a transaction of its own.
+    """
+
+
 class Trouble(StrEnum):
     """What this machine, or the database, did not give. `vaultcore.troubles` has a sentence for each."""
 

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,26 @@ def test_one_whose_target_fails_waits_and_the_others_go_on(staged: Staged) -> No
     assert states(staged, ids) == [State.WATCHING, State.PLANNED, State.WATCHING, State.WATCHING]
     assert get_rotation(staged[0], ids[1]).failing_since is not None
     assert all(get_rotation(staged[0], one).lease_until is None for one in ids)
+
+
+def test_one_whose_rows_others_hold_falls_out_and_goes_on_when_they_are_free(
+    staged: Staged,
+) -> None:
+    """As where an owner changes its item in that moment: the others come to their end meanwhile."""
+    services = staged[0].services
+    if services.database.is_sqlite:
+        pytest.skip("a writer is alone there from its beginning")
+    ids = open_passwords(staged, AT_ONCE)
+    others = [ids[0], *ids[2:]]
+    with ThreadPoolExecutor(1) as pool:
+        with services.database.write() as connection:
+            services.vault.get(connection, get_rotation(staged[0], ids[1]).item_id, lock=True)
+            driven = pool.submit(ring, staged, ids[0])
+            while states(staged, others) != [State.WATCHING] * len(others):
+                assert not driven.done()
+        driven.result(PATIENCE)
+    assert states(staged, ids) == [State.WATCHING] * AT_ONCE
+    assert get_rotation(staged[0], ids[1]).failing_since is None
 
 
 @pytest.mark.both

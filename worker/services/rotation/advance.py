@@ -18,6 +18,7 @@ from vaultcore.database import Database
 from vaultcore.errors import (
     Cause,
     ConflictError,
+    GaveWayError,
     NightkeyError,
     NotFoundError,
     TamperedError,
@@ -191,7 +192,7 @@ class RotationDriver:
             if not self._is_due(drive.rotation) or not goes_on():
                 try:
                     drive.give_back()
-                except TroubleError as error:
+                except (GaveWayError, TroubleError) as error:
                     self._be_careful(drive, unit, error)
                     continue
                 break
@@ -210,7 +211,7 @@ class RotationDriver:
                 self._do(drive, step)
                 if step is Step.ADMIT or (step is Step.ACTIVATE and self._is_watched_beside(drive.rotation)):
                     unit.leave()  # from now on who ends a run sees it; what kills a worker next is counted
-            except (StepsUndoneError, TroubleError) as error:
+            except (StepsUndoneError, GaveWayError, TroubleError) as error:
                 self._be_careful(drive, unit, error)
             else:
                 return True
@@ -227,7 +228,9 @@ class RotationDriver:
         except (NotFoundError, UnreadableError):
             return True
 
-    def _be_careful(self, drive: Drive, unit: UnitOfWork, error: StepsUndoneError | TroubleError) -> None:
+    def _be_careful(
+        self, drive: Drive, unit: UnitOfWork, error: StepsUndoneError | GaveWayError | TroubleError
+    ) -> None:
         """Raises what is no step's: the database is away, or refuses even what is committed by itself."""
         if isinstance(error, TroubleError) and (drive.is_careful or error.trouble not in _OF_THE_STEP):
             raise error
