@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from vaultcore.item_parts import USERS, KnownReferences
-from vaultcore.known_items import find_known
+from vaultcore.errors import UnreadableError
+from vaultcore.item_parts import USERS, KnownReferences, references_as_known
+from vaultcore.known_items import find_known, keep_known
 from vaultcore.mac_writing import RowChange, update_apart, update_known
 from vaultcore.model import Stage
+from vaultcore.rows import reference_from_row
 from vaultcore.tables import references, versions
 
-_AS_READ: Final = RowChange()
+_AS_READ: Final = RowChange(returning=tuple(references.c))
 _FEW: Final = 2
 """References that are written one by one: more of them are read once more, and written together."""
 
@@ -34,15 +36,25 @@ def note_current_number(connection: Connection, item_id: str, number: int) -> No
     values = {"current_version": number}
     takes_turns = connection.dialect.name == "sqlite"
     known = find_known(connection, item_id, USERS) if takes_turns else None
-    if known is not None and len(known.rows) <= _FEW and _write_known(connection, known, values):
+    if known is not None and len(known.rows) <= _FEW and _write_known(connection, item_id, known, values):
         return
     update_apart(connection, references, references.c.item_id == item_id, values)
 
 
-def _write_known(connection: Connection, known: KnownReferences, values: Mapping[str, Any]) -> bool:
+def _write_known(
+    connection: Connection, item_id: str, known: KnownReferences, values: Mapping[str, Any]
+) -> bool:
     """False: one of them is not as it was read any more."""
-    changed = [
+    written = [
         update_known(connection, references, row._mapping, values, _AS_READ)  # noqa: SLF001  # SQLAlchemy's public way
         for row in known.rows
     ]
-    return None not in changed
+    became = [row for row in written if row is not None]
+    if len(became) < len(written):
+        return False
+    try:
+        read = [reference_from_row(connection, row) for row in became]
+    except UnreadableError:  # edited since: whoever reads it next hears of that
+        return True
+    keep_known(connection, item_id, USERS, references_as_known(KnownReferences(read, became)))
+    return True

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, ScalarSelect, func, select
 
-from vaultcore.known_items import ItemId, ItemPart, KnownPart, list_digests
+from vaultcore.known_items import ItemId, ItemPart, KnownPart, list_digests, tell_some
 from vaultcore.model import Item, Reference, Stage, Version
 from vaultcore.tables import item_labels, item_owners, items, owners, references, versions
 
@@ -64,13 +64,22 @@ VERSIONS: ItemPart[Mapping[int, KnownVersion]] = ItemPart(
 USES: ItemPart[KnownReferences] = ItemPart(
     tables=frozenset({references.name}),
     digests=lambda item_id: list_digests(references, references.c.mac, references.c.consumer_id == item_id),
+    none=KnownReferences([], []),
 )
 """What it uses: the item's rotator does, or any other consumer of that id."""
 
 USERS: ItemPart[KnownReferences] = ItemPart(
     tables=frozenset({references.name}),
     digests=lambda item_id: list_digests(references, references.c.mac, references.c.item_id == item_id),
+    none=KnownReferences([], []),
 )
+
+COPIES: ItemPart[None] = ItemPart(
+    tables=frozenset({items.name}),
+    digests=lambda item_id: tell_some(items.c.copy_of == item_id),
+    of_others=True,
+)
+"""Items that are declared to be copies of it. All that is ever known is that there are none."""
 
 
 def item_as_known(known: KnownItem) -> KnownPart[KnownItem]:

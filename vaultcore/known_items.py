@@ -1,12 +1,13 @@
 """What a unit of work knows of items, a part at a time: read and checked once, and taken over into its next
 transaction where the rows still have the digests that they had.
 
-A part says which tables it is read from, and how the digests of its rows are asked for. Whoever writes rows of
+A part says which tables it is read from, and how the digests of its rows are asked for. One look tells of many
+parts that there are no rows. Whoever writes rows of
 an item through `changing` leaves what is known of others alone, and may put what they have become in its place;
 any other write to a table ends what is known of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar, cast
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
+    literal,
     select,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -34,10 +36,14 @@ _CHANGING: Final = "nightkey_changes_item"
 
 @dataclass(frozen=True, eq=False)
 class ItemPart(Generic[T]):
-    """`digests`: of the rows of an item that it is read from, as `list_digests` lists them."""
+    """`digests`: of the rows of an item that it is read from, as `list_digests` lists them, or any text if
+    there are rows. `none`: what is known where there are none. `of_others`: they are rows of other items.
+    """
 
     tables: frozenset[str]
     digests: Callable[[ItemId], ScalarSelect[str]]
+    none: T | None = None
+    of_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,16 +61,28 @@ _Key = tuple[str, ItemPart[Any]]
 
 
 class KnownItems:
-    """Of one transaction. `before`: what its unit knew at the end of the one before."""
+    """Of one transaction. `before`: what its unit knew at the end of the one before; `looked_for`: what it has
+    looked for so far.
+    """
 
-    def __init__(self, before: Mapping[_Key, KnownPart[Any]]) -> None:
+    def __init__(self, before: Mapping[_Key, KnownPart[Any]], looked_for: Collection[_Key]) -> None:
         self._known: dict[_Key, KnownPart[Any]] = {}
         self._before = dict(before)
+        self._looked_for = set(looked_for)
 
     def find(self, connection: Connection, item_id: str, part: ItemPart[T]) -> KnownPart[T] | None:
         if (item_id, part) in self._before:
             self._look_again(connection)
         return self._known.get((item_id, part))
+
+    def learn_absent(self, connection: Connection, wanted: Sequence[_Key]) -> None:
+        """Once for each in a unit: of which there are rows, those are read where they are needed."""
+        unknown = [key for key in wanted if key not in self._looked_for and self.find(connection, *key) is None]
+        if unknown:
+            self._looked_for.update(unknown)
+            for key, digests in zip(unknown, _ask(connection, unknown), strict=True):
+                if digests is None:
+                    self._known[key] = KnownPart(key[1].none, ())
 
     def keep(self, item_id: str, part: ItemPart[T], known: KnownPart[T]) -> None:
         self._known[item_id, part] = known
@@ -72,35 +90,33 @@ class KnownItems:
     def forget(self, table: str, item_id: str | None) -> None:
         """What was read from the table; of that item, or of all."""
         for found in (self._known, self._before):
-            for key in [key for key in found if table in key[1].tables and item_id in (None, key[0])]:
+            for key in [key for key in found if table in key[1].tables and _may_change(key, item_id)]:
                 del found[key]
 
-    def take_over(self) -> Mapping[_Key, KnownPart[Any]]:
-        """For the next transaction of the unit."""
+    def make_next(self) -> "KnownItems":
+        """Of the next transaction of the unit."""
         found = self._before | self._known
-        return {key: known for key, known in found.items() if _are_digests(known.digests)}
+        return KnownItems(
+            {key: known for key, known in found.items() if _are_digests(known.digests)}, self._looked_for
+        )
 
     def _look_again(self, connection: Connection) -> None:
         """All that was known before, by one look at the digests of its rows."""
         before, self._before = self._before, {}
-        numbers = {item_id: number for number, item_id in enumerate(sorted({one for one, _ in before}))}
-        asked = tuple((numbers[item_id], part) for item_id, part in before)
-        given = {_name(number): item_id for item_id, number in numbers.items()}
-        found = connection.execute(_select_digests(asked), given).one()
-        for (key, known), digests in zip(before.items(), found, strict=True):
+        for (key, known), digests in zip(before.items(), _ask(connection, before), strict=True):
             if sorted((digests or "").lower().split()) == sorted(map(_show, known.digests)):
                 self._known.setdefault(key, known)
 
 
-def begin_knowing(info: dict[Any, Any], before: Mapping[_Key, KnownPart[Any]]) -> None:
+def begin_knowing(info: dict[Any, Any], before: KnownItems | None) -> None:
     """From now on the transaction of the connection with this `info` knows what it reads."""
-    info[_INFO] = KnownItems(before)
+    info[_INFO] = KnownItems({}, ()) if before is None else before.make_next()
 
 
-def end_knowing(info: dict[Any, Any]) -> Mapping[_Key, KnownPart[Any]]:
+def end_knowing(info: dict[Any, Any]) -> KnownItems | None:
     """The transaction is over. What it knew, if it stands."""
     known: KnownItems | None = info.pop(_INFO, None)
-    return {} if known is None else known.take_over()
+    return known
 
 
 def find_known(connection: Connection, item_id: str, part: ItemPart[T]) -> T | None:
@@ -115,6 +131,13 @@ def knows(connection: Connection) -> bool:
     return _of(connection) is not None
 
 
+def is_absent(connection: Connection, item_id: str, part: ItemPart[Any]) -> bool:
+    """Whether it is known that there are no rows of it."""
+    of_transaction = _of(connection)
+    found = None if of_transaction is None else of_transaction.find(connection, item_id, part)
+    return found is not None and not found.digests
+
+
 def know(connection: Connection, item_id: str, part: ItemPart[T], read: Callable[[], KnownPart[T]]) -> T:
     """What is known of it, read if it is not."""
     of_transaction = _of(connection)
@@ -125,6 +148,13 @@ def know(connection: Connection, item_id: str, part: ItemPart[T], read: Callable
         found = read()
         of_transaction.keep(item_id, part, found)
     return found.value
+
+
+def learn_absent(connection: Connection, wanted: Sequence[tuple[str, ItemPart[Any]]]) -> None:
+    """By one look at all of these: where there are no rows, that is known from now on."""
+    of_transaction = _of(connection)
+    if of_transaction is not None:
+        of_transaction.learn_absent(connection, wanted)
 
 
 def keep_known(connection: Connection, item_id: str, part: ItemPart[T], known: KnownPart[T]) -> None:
@@ -154,9 +184,28 @@ def list_digests(
     return cast("ScalarSelect[str]", select(shown).select_from(source).where(where).scalar_subquery())
 
 
+def tell_some(where: ColumnElement[bool]) -> ScalarSelect[str]:
+    """For rows without digests, or too many of them: a text if there are any."""
+    return select(literal("some")).where(where).limit(1).scalar_subquery()
+
+
+def _ask(connection: Connection, keys: Collection[_Key]) -> Sequence[str | None]:
+    """For the digests of the rows of each."""
+    numbers = {item_id: number for number, item_id in enumerate(sorted({one for one, _ in keys}))}
+    asked = tuple((numbers[item_id], part) for item_id, part in keys)
+    given = {_name(number): item_id for item_id, number in numbers.items()}
+    return connection.execute(_select_digests(asked), given).one()
+
+
 @lru_cache(maxsize=256)
 def _select_digests(asked: tuple[tuple[int, ItemPart[Any]], ...]) -> Select[*tuple[Any, ...]]:
     return select(*(part.digests(bindparam(_name(number), type_=String)) for number, part in asked))
+
+
+def _may_change(key: _Key, changing: str | None) -> bool:
+    """What is known of it, by a write of rows of that item alone; None: of any."""
+    item_id, part = key
+    return changing is None or (item_id == changing) is not part.of_others
 
 
 def _are_digests(digests: Sequence[object]) -> bool:

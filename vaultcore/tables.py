@@ -281,6 +281,12 @@ Index(
     postgresql_where=text("copy_of IS NOT NULL"),
 )
 Index(
+    "ix_items_copies",
+    items.c.copy_of,
+    sqlite_where=text("copy_of IS NOT NULL"),
+    postgresql_where=text("copy_of IS NOT NULL"),
+)
+Index(
     "ix_items_hygiene",
     items.c.id,
     sqlite_where=text("hygiene <> ''"),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, event
 from sqlalchemy.exc import DBAPIError
 
 from vaultcore.errors import raise_alone
-from vaultcore.known_items import begin_knowing, end_knowing, forget_changed
+from vaultcore.known_items import KnownItems, begin_knowing, end_knowing, forget_changed
 
 T = TypeVar("T")
 _REMEMBERED = "remembered"
@@ -57,8 +57,8 @@ class UnitOfWork:
         self._transaction: AbstractContextManager[Connection] | None = None
         self._connection: Connection | None = None
         self._info: dict[Any, Any] = {}
-        self._known: Mapping[Any, Any] = {}
-        """Of items, at the end of the last transaction."""
+        self._known: KnownItems | None = None
+        """At the end of the last transaction."""
         self._blocks = 0
         self._wrote = False
         self.one_by_one = False
@@ -154,7 +154,7 @@ class UnitOfWork:
         self._wrote = False
         self._info.pop(_REMEMBERED, None)
         known = end_knowing(self._info)
-        self._known = {}
+        self._known = None
         if transaction is None:
             return
         kept = False

@@ -160,7 +160,7 @@ def test_a_server_that_cuts_off_a_worker_leaves_what_was_committed(staged: Stage
             with psycopg.connect(address, autocommit=True) as other:
                 other.execute("SELECT pg_terminate_backend(%s)", (cut[0],))
 
-    with at_statement(engine, "UPDATE findings", cut_off), pytest.raises(TroubleError):
+    with at_statement(engine, "UPDATE items", cut_off), pytest.raises(TroubleError):
         _drive(organisation, rotation_id)
     rotation = get_rotation(organisation, rotation_id)
     assert (rotation.state, rotation.activated_at) == (State.PLANNED, None)  # all steps had shared it

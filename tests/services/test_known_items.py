@@ -11,12 +11,23 @@ from sqlalchemy import Connection
 
 from tests.counting import count_on
 from tests.services.conftest import TOKEN, Moves
+from vaultcore.consumers import NodeReference
 from vaultcore.errors import ConflictError, NotFoundError, TamperedError
-from vaultcore.model import Item, Policy, Reference, Version
+from vaultcore.model import ConsumerKind, Consumers, Item, Mode, Policy, Reference, Version
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
+from worker.domain.findings import Finding, FindingKind
+from worker.domain.reasons import Code, Reason
+from worker.domain.rotation import Rotation
+from worker.rows import consumers as consumer_rows
+from worker.rows import findings as finding_rows
+from worker.rows.around_rotation import look_around
+from worker.rows.comparisons import find as find_comparison
+from worker.rows.comparisons import mark as mark_restored
 from worker.rows.consumers import consumers_of
+
+REFUSED = FindingKind.REFUSED
 
 
 class NoHolder:
@@ -167,6 +178,100 @@ def test_what_another_did_between_two_transactions_is_seen(
         with services.database.apart():
             assert read_all(services, item.id) == after
     assert after != before
+
+
+class Around(NamedTuple):
+    """What may hang on a rotation's item."""
+
+    comparison: object
+    uses: int
+    users: int
+    stale_copies: list[str]
+    refused: bool
+    """Whether there was a finding of it, which is resolved by asking."""
+    waivers: int
+
+
+def read_around(services: Services, rotation: Rotation) -> Around:
+    item_id = rotation.item_id
+    with services.database.write() as connection:
+        look_around(connection, rotation)
+        return Around(
+            find_comparison(connection, item_id),
+            len(services.references.of_consumer(connection, item_id)),
+            len(services.references.of_item(connection, item_id)),
+            consumer_rows.stale_copies(connection, item_id, 1),
+            finding_rows.resolve_about(connection, REFUSED, item_id, [item_id], services.clock()),
+            len(consumer_rows.waivers_of(connection, rotation.id)),
+        )
+
+
+def make_comparison(moves: Moves, _: Rotation) -> None:
+    with moves.services.database.write() as connection:
+        given = {"how": "test", "at": moves.services.clock(), "made_at": None, "seq": 1, "by": "test"}
+        mark_restored(connection, "rst_1", **given)
+
+
+def use_another(moves: Moves, rotation: Rotation) -> None:
+    moves.add("prod-admin-password")
+    with moves.services.database.write() as connection:
+        moves.services.references.record(
+            connection, consumer=ConsumerKind.ROTATOR, consumer_id=rotation.item_id, consumer_name=TOKEN,
+            active=True, found=[NodeReference(node_id="rotator", name="prod-admin-password", item_id=None)],
+            now=moves.services.clock(),
+        )  # fmt: skip
+
+
+def be_used(moves: Moves, _: Rotation) -> None:
+    moves.use("orders", TOKEN)
+
+
+def be_copied(moves: Moves, rotation: Rotation) -> None:
+    moves.add("prod-a-copy", "another-value", policy=Policy(copy_of=rotation.item_id))
+    moves.use("orders", "prod-a-copy")
+
+
+def be_refused(moves: Moves, rotation: Rotation) -> None:
+    found = Finding(
+        kind=REFUSED, subject=rotation.item_id, item_id=rotation.item_id, item=TOKEN, workflow=None, level=1,
+        detail=Reason.of(Code.DELETED),
+    )  # fmt: skip
+    with moves.services.database.write() as connection:
+        finding_rows.record(connection, found, moves.services.clock())
+
+
+def be_answered_for(moves: Moves, rotation: Rotation) -> None:
+    with moves.services.database.write() as connection:
+        consumer_rows.waive(
+            connection, rotation.id, "fl_orders", by="test", why="so", at=moves.services.clock()
+        )
+
+
+COMINGS = [make_comparison, use_another, be_used, be_copied, be_refused, be_answered_for]
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["by-another", "by-itself"])
+@pytest.mark.parametrize("come", COMINGS, ids=lambda one: one.__name__)
+def test_what_is_not_there_is_known_by_one_look_until_it_comes(
+    services: Services, moves: Moves, come: Callable[[Moves, Rotation], None], within: bool
+) -> None:
+    policy = Policy(mode=Mode.AUTO, rotator="random", stated=True, consumers=Consumers.NONE)
+    moves.add(days=30, policy=policy)
+    rotation = services.rotation.opening.request(TOKEN, asked_by="test")
+    with services.database.unit(NoHolder()):
+        with count_on(services.database.engine) as counted:
+            before = read_around(services, rotation)
+        assert before == Around(None, 0, 0, [], False, 0)
+        assert len(counted.statements) == 1
+        if within:
+            come(moves, rotation)
+        else:
+            with services.database.apart():
+                come(moves, rotation)
+        after = read_around(services, rotation)
+    assert after != before
+    with services.database.unit(NoHolder()):
+        assert read_around(services, rotation) == after._replace(refused=False)
 
 
 def test_an_item_that_is_gone_is_known_no_more(services: Services, moves: Moves) -> None:

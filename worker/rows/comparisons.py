@@ -33,7 +33,7 @@ from worker.domain.reasons import Code, Reason, show_reason, store_reason
 from worker.rows.tables import comparisons, restorations
 
 _PAGE = 500
-_COMPARISON: "ItemPart[StoredComparison | None]" = ItemPart(
+COMPARISON: "ItemPart[StoredComparison | None]" = ItemPart(
     tables=frozenset({comparisons.name}),
     digests=lambda item_id: list_digests(comparisons, comparisons.c.mac, comparisons.c.item_id == item_id),
 )
@@ -125,7 +125,7 @@ def find_open(connection: Connection, item_id: str) -> StoredComparison | None:
 
 
 def find(connection: Connection, item_id: str) -> StoredComparison | None:
-    return know(connection, item_id, _COMPARISON, lambda: _find(connection, item_id))
+    return know(connection, item_id, COMPARISON, lambda: _find(connection, item_id))
 
 
 def _find(connection: Connection, item_id: str) -> KnownPart[StoredComparison | None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BindParameter,
@@ -21,6 +21,8 @@ from sqlalchemy import (
 from vaultcore.consumers import know_users
 from vaultcore.database import upsert_into
 from vaultcore.errors import UnreadableError
+from vaultcore.item_parts import COPIES, USERS
+from vaultcore.known_items import ItemPart, is_absent, tell_some
 from vaultcore.model import ConsumerKind, Stage
 from vaultcore.row_macs import check_mac, find_edited, is_ours
 from vaultcore.stored import check_row
@@ -203,6 +205,14 @@ CHECK = "check"
 """Stands for the workflow in a waiver of somebody who answers for that the new value works."""
 
 
+WAIVERS: ItemPart[None] = ItemPart(
+    tables=frozenset({waivers.name}),
+    digests=lambda rotation_id: tell_some(waivers.c.rotation_id == rotation_id),
+)
+"""Of a rotation. All that is ever known is that there are none."""
+_WAIVERS_OF: Final = select(waivers).where(waivers.c.rotation_id == bindparam("rotation"))
+
+
 class Waiver(NamedTuple):
     """Somebody answers for a consumer, or for the new value (`CHECK`), whatever has shown."""
 
@@ -215,13 +225,15 @@ class Waiver(NamedTuple):
 
 def waivers_of(connection: Connection, rotation_id: str | None) -> list[Waiver]:
     """Those that somebody gave: one that none of us wrote answers for nothing."""
+    if rotation_id is not None and is_absent(connection, rotation_id, WAIVERS):
+        return []
     return remember(
         connection, ("waivers", rotation_id), (waivers.name,), lambda: _read_waivers(connection, rotation_id)
     )
 
 
 def _read_waivers(connection: Connection, rotation_id: str | None) -> list[Waiver]:
-    rows = connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id))
+    rows = connection.execute(_WAIVERS_OF, {"rotation": rotation_id})
     return [
         Waiver(row.rotation_id, row.workflow_id, row.by, row.why, row.at)
         for row in rows
@@ -270,6 +282,8 @@ _STALE_COPIES = _select_stale_copies()
 
 def stale_copies(connection: Connection, item_id: str, number: int) -> list[str]:
     """Declared copies of the item that active workflows use, and that do not hold its version's value."""
+    if is_absent(connection, item_id, COPIES):
+        return []
     return list(connection.execute(_STALE_COPIES, {"original": item_id, "number": number}).scalars())
 
 
@@ -278,6 +292,8 @@ def running_since(connection: Connection, item_id: str, since: datetime | None, 
 
     `TamperedError` where none of us wrote so a run that may be one: it is open, or was then.
     """
+    if is_absent(connection, item_id, USERS):
+        return []
     users = select(references.c.consumer_id).where(references.c.item_id == item_id, ~references.c.mentioned)
     under_way = _under_way(connection, runs.c.workflow_id.in_(users), until=until)
     return sorted(

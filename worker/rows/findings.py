@@ -23,6 +23,7 @@ from sqlalchemy import (
 from vaultcore.database import upsert_into
 from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
+from vaultcore.known_items import ItemPart, is_absent, tell_some
 from vaultcore.paging import walk_keyset
 from vaultcore.stored import check_row, read_all
 from vaultcore.tables import UtcDateTime, item_owners, owners
@@ -31,6 +32,12 @@ from worker.domain.findings import Finding, FindingKind, topic_of
 from worker.domain.reasons import Reason, read_reason, store_reason
 from worker.rows.quiet_findings import is_quiet
 from worker.rows.tables import findings, tellings
+
+OPEN_FINDINGS: ItemPart[None] = ItemPart(
+    tables=frozenset({findings.name}),
+    digests=lambda item_id: tell_some((findings.c.item_id == item_id) & findings.c.resolved_at.is_(None)),
+)
+"""Of an item. All that is ever known is that there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +133,8 @@ def resolve_unseen(
 
 
 def resolve_of(connection: Connection, kind: FindingKind, item_id: str, now: datetime) -> None:
-    _resolve(connection, now, findings.c.kind == kind.value, findings.c.item_id == item_id)
+    if not is_absent(connection, item_id, OPEN_FINDINGS):
+        _resolve(connection, now, findings.c.kind == kind.value, findings.c.item_id == item_id)
 
 
 def resolve_item(connection: Connection, item_id: str, now: datetime) -> None:
@@ -137,6 +145,13 @@ def resolve_item(connection: Connection, item_id: str, now: datetime) -> None:
 def resolve(connection: Connection, kind: FindingKind, subject: str, now: datetime) -> bool:
     """Whether there was one."""
     return resolve_each(connection, kind, [subject], now)
+
+
+def resolve_about(
+    connection: Connection, kind: FindingKind, item_id: str, subjects: Collection[str], now: datetime
+) -> bool:
+    """The same of subjects that are all of one item."""
+    return not is_absent(connection, item_id, OPEN_FINDINGS) and resolve_each(connection, kind, subjects, now)
 
 
 def resolve_each(connection: Connection, kind: FindingKind, subjects: Collection[str], now: datetime) -> bool:

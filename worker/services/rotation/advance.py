@@ -31,6 +31,7 @@ from vaultcore.model import Item
 from vaultcore.shared_commits import SharedCommits
 from vaultcore.troubles import explain as explain_trouble
 from vaultcore.unit_of_work import UnitOfWork
+from vaultcore.vault import Vault
 from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.limits import frees_others
@@ -42,6 +43,7 @@ from worker.log import get_logger
 from worker.outbound import held_at_most_until, permitted_by, sessions_kept
 from worker.rotators.catalog import find_target
 from worker.rows import rotations as rotation_rows
+from worker.rows.around_rotation import look_around
 from worker.services.rotation.admission import Admission
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.conclusions import Conclusions, Ending, wait
@@ -89,6 +91,7 @@ class RotationDriver:
         self,
         *,
         database: Database,
+        vault: Vault,
         audit: AuditLog,
         forward: ForwardSteps,
         tests: ValueTests,
@@ -104,6 +107,7 @@ class RotationDriver:
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._vault = vault
         self._audit = audit
         self._rollback = rollback
         self._admission = admission
@@ -256,7 +260,7 @@ class RotationDriver:
         leased = drive.rotation
         item: Item | None = None
         try:
-            item = self._find_item(leased.item_id)
+            item = self._find_item(leased)
             with held_at_most_until(self._slack_ends(leased, item)):
                 concluded = self._act(drive, item, step)
             self._commit(drive, step, concluded)
@@ -348,11 +352,13 @@ class RotationDriver:
         if problem is not None:
             raise ReasonedError(problem, cause=Cause.MISTAKE)
 
-    def _find_item(self, item_id: str) -> Item | None:
-        try:
-            return self._jobs.read_item(item_id)
-        except NotFoundError:
-            return None
+    def _find_item(self, rotation: Rotation) -> Item | None:
+        with self._database.read() as connection:
+            look_around(connection, rotation)
+            try:
+                return self._vault.get(connection, rotation.item_id)
+            except NotFoundError:
+                return None
 
     def _commit(self, drive: Drive, step: Step, conclude: _Conclude) -> None:
         """Everything that follows from a try. It stands with the next commit; at once, where a value went."""

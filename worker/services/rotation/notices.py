@@ -179,7 +179,7 @@ class RotationNotices:
                 rotation, FindingKind.UNPROVEN, consumer_proof.why, workflow=name, subject=subject
             )
             finding_rows.record(connection, finding, now)
-        finding_rows.resolve_each(connection, FindingKind.UNPROVEN, proven, now)
+        finding_rows.resolve_about(connection, FindingKind.UNPROVEN, rotation.item_id, proven, now)
 
     def resolve(self, connection: Connection, item_id: str) -> None:
         """Success: what earlier failures left open is over."""
@@ -189,7 +189,7 @@ class RotationNotices:
     def resolve_refused(self, connection: Connection, item_id: str) -> None:
         """It has another value than the one that was refused: the next night may ask of that."""
         now = self._clock()
-        if finding_rows.resolve(connection, FindingKind.REFUSED, item_id, now):
+        if finding_rows.resolve_about(connection, FindingKind.REFUSED, item_id, [item_id], now):
             check_rows.wake_refused(connection, item_id, now)
 
     def _tell_failed_run(self, connection: Connection, rotation: Rotation, consumer: Consumer) -> None:

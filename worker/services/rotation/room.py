@@ -155,6 +155,7 @@ def build_rotation(
     )
     rotations = RotationDriver(
         database=database,
+        vault=vault,
         audit=audit,
         forward=forward,
         tests=value_tests,
