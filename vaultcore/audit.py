@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from vaultcore.audit_chain import GENESIS, AuditChain, NewRow, stamp
 from vaultcore.audit_rows import AuditRow, LogHead, append_stored, audit_row, read_stored
@@ -134,7 +134,7 @@ class AuditLog:
         """Whether the log still has the very row that the anchor was made of: by one look, not by a walk."""
         if anchor.seq == 0:
             return True
-        found = connection.execute(select(audit.c.hash).where(audit.c.seq == anchor.seq)).scalar_one_or_none()
+        found = connection.execute(_HASH_OF, {"seq": anchor.seq}).scalar_one_or_none()
         return isinstance(found, bytes) and hmac.compare_digest(found, anchor.hash)
 
     def make_anchor(self, connection: Connection, at: datetime) -> "Anchor":
@@ -166,6 +166,7 @@ class AuditLog:
         return anchor
 
 
+_HASH_OF = select(audit.c.hash).where(audit.c.seq == bindparam("seq"))
 _TURN = select(audit_head).with_for_update()
 
 

@@ -11,9 +11,8 @@ from sqlalchemy import Connection
 
 from tests.counting import count_on
 from tests.services.conftest import TOKEN, Moves
-from vaultcore.consumers import NodeReference
 from vaultcore.errors import ConflictError, NotFoundError, TamperedError
-from vaultcore.model import ConsumerKind, Consumers, Item, Mode, Policy, Reference, Version
+from vaultcore.model import ConsumerKind, Consumers, Item, Mode, NodeReference, Policy, Reference, Version
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
@@ -208,8 +207,8 @@ def read_around(services: Services, rotation: Rotation) -> Around:
 
 def make_comparison(moves: Moves, _: Rotation) -> None:
     with moves.services.database.write() as connection:
-        given = {"how": "test", "at": moves.services.clock(), "made_at": None, "seq": 1, "by": "test"}
-        mark_restored(connection, "rst_1", **given)
+        at = moves.services.clock()
+        mark_restored(connection, "rst_1", how="test", at=at, made_at=None, seq=1, by="test")
 
 
 def use_another(moves: Moves, rotation: Rotation) -> None:

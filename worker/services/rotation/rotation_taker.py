@@ -44,9 +44,9 @@ class RotationTaker:
 
     def take(self, rotation_id: str) -> Rotation | None:
         """None if no step is due, somebody else is at it, or its target has no capacity left."""
-        self._anchors.refuse_older()
         try:
             with self._database.write() as connection:
+                self._anchors.refuse_older(connection)
                 return lease_rows.lease_rotation(
                     connection,
                     rotation_id,
@@ -70,8 +70,8 @@ class RotationTaker:
 
         What was cut off twice is taken alone: if it is what ends its worker, that is held against nobody else.
         """
-        self._anchors.refuse_older()
         with self._database.write() as connection:
+            self._anchors.refuse_older(connection)
             wanted = self._lease_due(connection, [] if first is None else [first], most=1)
             cut_off = any(one.cut_off > STEADY_CUT_OFFS for one in wanted.leased)
             left = 0 if cut_off else most - len(wanted.leased)

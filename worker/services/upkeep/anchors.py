@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from vaultcore.audit import Anchor, AuditLog
@@ -70,10 +72,11 @@ class Anchors:
         with self._database.read() as connection:
             return self._audit.verify(connection, anchors)
 
-    def explain_older(self) -> str | None:
+    def explain_older(self, within: Connection | None = None) -> str | None:
         """What is wrong if the database is older than the newest anchor beside it, or another; None: nothing.
 
         One look at the file's end and one at the row that the anchor was made of, so that every start may ask.
+        `within`: the transaction of what is done only if nothing is.
         """
         problem = ""
         try:
@@ -91,7 +94,7 @@ class Anchors:
             )
         if newest is None:
             return None
-        with self._database.read() as connection:
+        with self._database.read() if within is None else nullcontext(within) as connection:
             if self._audit.holds(connection, newest):
                 return None
             last = self._audit.make_anchor(connection, self._clock()).seq
@@ -104,9 +107,9 @@ class Anchors:
             "one, and compares every value with its target before anything is rotated"
         )
 
-    def refuse_older(self) -> None:
+    def refuse_older(self, within: Connection | None = None) -> None:
         """Before anything is begun, rotated or revoked."""
-        problem = self.explain_older()
+        problem = self.explain_older(within)
         if problem is not None:
             raise RefusedError(problem)
 
