@@ -47,7 +47,7 @@ def run_night(home: Path, number: int) -> None:
     services.load()
     before = measure_peak()
     result = services.night.inline_night.run_night(lambda _: None, wait=False)
-    assert len(result.rotations) == number, len(result.rotations)
+    assert result.counts["rotations"] == number, result.counts
     services.close()
     print(json.dumps([before, measure_peak()]))
 

@@ -50,7 +50,8 @@ def test_as_many_connections_as_are_driven_at_once_serve_who_issues_through_a_ni
     for name in ("one", "two", "three"):
         _add(organisation, f"prod-crm-{name}")
     night = organisation.services.night.inline_night.run_night(lambda _: None, wait=False)
-    assert [one.state for one in night.rotations] == [State.WATCHING] * 3
+    rotated = organisation.services.night.inline_night.list_rotations(night.slot)
+    assert [one.state for one in rotated] == [State.WATCHING] * 3
     issuing, proving = _count_calls(service)
     assert issuing >= 3
     assert 1 <= service.connections - proving <= organisation.services.settings.target_at_once

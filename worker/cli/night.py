@@ -84,8 +84,9 @@ def night(
 
 
 def _run_here(services: "Services", *, no_wait: bool, json: bool) -> None:
-    with show_progress(services.night.inline_night) as tell:
-        result = services.night.inline_night.run_night(tell, note, wait=not no_wait)
+    inline = services.night.inline_night
+    with show_progress(inline) as tell:
+        result = inline.run_night(tell, note, wait=not no_wait)
     problems = [describe_problem(problem) for problem in result.problems]
     if json:
         print_json(
@@ -93,7 +94,7 @@ def _run_here(services: "Services", *, no_wait: bool, json: bool) -> None:
                 "slot": result.slot,
                 "outcome": NightOutcome.FAILED if problems else NightOutcome.GOOD,
                 "counts": result.counts,
-                "rotations": [describe_rotation(rotation) for rotation in result.rotations],
+                "rotations": [describe_rotation(rotation) for rotation in inline.list_rotations(result.slot)],
                 "problems": problems,
             }
         )

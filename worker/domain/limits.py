@@ -46,11 +46,11 @@ class CapsLeft:
         fullest = max(self.by_target.values(), default=0)
         return min(self.caps.night - self.taken, self.caps.target - fullest)
 
-    def take(self, target: str | None) -> "CapsLeft":
+    def take(self, target: str | None, number: int = 1) -> "CapsLeft":
         by_target = dict(self.by_target)
         if target is not None:
-            by_target[target] = by_target.get(target, 0) + 1
-        return replace(self, taken=self.taken + 1, by_target=by_target)
+            by_target[target] = by_target.get(target, 0) + number
+        return replace(self, taken=self.taken + number, by_target=by_target)
 
 
 @dataclass(frozen=True, kw_only=True)

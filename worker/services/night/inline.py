@@ -37,7 +37,6 @@ class NightResult:
 
     slot: datetime
     counts: dict[str, int]
-    rotations: list[Rotation]
     problems: list[Problem]
 
 
@@ -130,9 +129,13 @@ class InlineNight:
             return NightResult(
                 slot=began,
                 counts=night_rows.get_night(connection, began).counts,
-                rotations=rotation_rows.rotations_of_night(connection, began),
                 problems=self._problems.of_night(connection, began),
             )
+
+    def list_rotations(self, slot: datetime) -> list[Rotation]:
+        """All of that night, as they are now."""
+        with self._database.read() as connection:
+            return rotation_rows.rotations_of_night(connection, slot)
 
     def find_moving(self) -> list[Rotation]:
         """What a person who stops now leaves under way."""

@@ -75,8 +75,8 @@ class Scans:
     ) -> Iterator[list[SeenItem]]:
         """With what is left of the night's caps, if it was scanned in part already."""
         caps_left = CapsLeft(caps=self._caps)
-        for rotation in [] if night is None else rotation_rows.rotations_of_night(connection, night):
-            caps_left = caps_left.take(rotation.target)
+        for target, number in [] if night is None else rotation_rows.targets_of_night(connection, night):
+            caps_left = caps_left.take(target, number)
         return walk_due(connection, now, page_size=self._page_size, caps_left=caps_left, freezes=self._freezes)
 
     def walk_found(
