@@ -24,7 +24,8 @@ from tests.postgres import create_database, drop_database, run_sql, show_for_sql
 from tests.services.damaged import run_night
 from vaultcore.database import SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, NightkeyError, RefusedError, TroubleError
-from vaultcore.model import Stage
+from vaultcore.model import Policy, Stage
+from vaultcore.secret import Secret
 from vaultcore.tables import audit, items, metadata
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
@@ -199,6 +200,24 @@ def test_going_back_is_answered_for_by_a_person(old: Old) -> None:
             assert services.rotation.comparison.is_open(connection, item_id)
     with old.open(old.target) as services, pytest.raises(RefusedError, match="is not the one that was here"):
         services.check()
+
+
+def test_the_old_one_does_not_pass_for_the_vault_by_what_is_written_to_it(old: Old) -> None:
+    """Whatever is changed there: with rows enough of its own, its log would be as long as the vault's."""
+    old.move()
+    for number in range(3):  # a process each, as commands are
+        with old.open() as services, services.database.write() as connection:
+            services.vault.create(
+                connection, name=f"late-{number}", value=Secret("late"), policy=Policy(), actor="test"
+            )
+    with old.open() as services:
+        with pytest.raises(RefusedError, match="is not the one that was here"):
+            services.check()
+        with pytest.raises(RefusedError, match="is not the one that was here"):
+            services.anchors.anchor()
+    with old.open(old.target) as services:
+        services.check()
+        assert services.anchors.verify().whole
 
 
 @pytest.mark.long

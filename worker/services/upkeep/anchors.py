@@ -35,12 +35,17 @@ class Anchors:
         self._audit = audit
         self._file = file
         self._clock = clock
+        self._is_newest_held = False
+        """That the database has the newest anchor's row was seen. It stays so: nobody puts another database in
+        its place while a process works on it."""
         self._seen: tuple[tuple[int, int, int], Anchor | None] | None = None
         self._lines: dict[bytes, Anchor] = {}
         """Those at the file's end that were read before."""
 
     def anchor(self) -> str:
-        """Signs today's head and appends it, on the disk; the line is also what to keep elsewhere."""
+        """Signs today's head and appends it, on the disk; the line is also what to keep elsewhere.
+        `RefusedError` for an older database.
+        """
         return self._append(self.read_head(), sync=True)
 
     def anchor_quietly(self, head: LogHead | None) -> None:
@@ -114,10 +119,14 @@ class Anchors:
             raise RefusedError(problem)
 
     def _append(self, anchor: Anchor, *, sync: bool) -> str:
-        """One write of one line, so that processes that append at the same moment do not mix theirs.
+        """One write of one line, so that processes that append at the same moment do not mix theirs. An older
+        database gets none: with as many rows of its own it would be taken for the vault, and the vault for older.
 
         A machine that works on the vault of another may have no data folder yet.
         """
+        if not self._is_newest_held:
+            self.refuse_older()
+            self._is_newest_held = True
         line = self._audit.sign(anchor)
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
