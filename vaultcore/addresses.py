@@ -1,6 +1,7 @@
 """The address of a database: read from what a person wrote, and shown without its password."""
 
 from contextlib import suppress
+from pathlib import PurePath
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -9,7 +10,9 @@ from vaultcore.errors import InvalidInputError
 
 
 def parse_address(text: str) -> URL:
-    """The URL; the error quotes nothing of it."""
+    """The URL; the error quotes nothing of it. A file is named by its whole path: whoever is to find it again may
+    work in another folder.
+    """
     found: URL | None = None
     with suppress(ArgumentError, ValueError):  # the second: a port that is no number
         found = make_url(text)
@@ -19,6 +22,8 @@ def parse_address(text: str) -> URL:
         )
     if found.drivername == "postgres":
         found = found.set(drivername="postgresql")
+    if found.get_backend_name() == "sqlite" and not PurePath(found.database or "").is_absolute():
+        raise InvalidInputError("the URL names no file by its whole path: write sqlite:////path/to/file.db")
     return found._replace(password=None) if found.password == "" else found  # `set` takes None for no change
 
 
