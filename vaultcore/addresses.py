@@ -10,8 +10,8 @@ from vaultcore.errors import InvalidInputError
 
 
 def parse_address(text: str) -> URL:
-    """The URL; the error quotes nothing of it. A file is named by its whole path: whoever is to find it again may
-    work in another folder.
+    """The URL; the error quotes nothing of it. A file is named by its whole path: whoever is to find it again
+    may work in another folder.
     """
     found: URL | None = None
     with suppress(ArgumentError, ValueError):  # the second: a port that is no number

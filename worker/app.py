@@ -3,10 +3,10 @@
 from celery import Celery
 
 from worker.broker import connect
-from worker.broker.address import kind_of_broker
 from worker.broker.queues import QUEUES, declare_queues
 from worker.broker.sealing import Seals
 from worker.config import Settings
+from worker.domain.broker_address import kind_of_broker
 from worker.domain.lines import Line, line_of
 from worker.domain.messages import name_of
 from worker.domain.work import BELLS, Task

@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
+from worker.domain.broker_address import read_broker_url
 from worker.domain.credential_checks import CheckPace
 from worker.domain.guard import Guard, build_guard
 from worker.domain.identity import ALGORITHMS, RoleRule, parse_role_rule
@@ -219,6 +220,15 @@ class Settings(BaseSettings):
     )
 
     _stored: dict[str, Any] = PrivateAttr(default_factory=STORED.get)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _check_broker(cls, text: str) -> str:
+        try:
+            read_broker_url(text)
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from None
+        return text
 
     @field_validator("night_at")
     @classmethod

@@ -242,10 +242,16 @@ def test_a_mount_that_belongs_to_a_trusted_group_is_taken(
     assert say("status", status=1) == ""
 
 
-@pytest.mark.parametrize("url", ["amqp://nightkey:a-password@mq//", "amqp://mq//?ssl_password=a-password"])
-def test_a_password_that_everybody_may_read_is_said(home: Path, say: Said, url: str) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        'broker_url = "amqp://nightkey:a-password@mq//"',
+        'outbound_proxy = "http://nightkey:a-password@proxy.example:3128"',
+    ],
+)
+def test_a_password_that_everybody_may_read_is_said(home: Path, say: Said, line: str) -> None:
     file = home / "nightkey.toml"
-    file.write_text(f'broker_url = "{url}"\n')
+    file.write_text(f"{line}\n")
     file.chmod(0o644)
     said = say("status", status=1)
     assert said.startswith(

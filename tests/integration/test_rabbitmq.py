@@ -20,12 +20,12 @@ from tests.forged import OURS, ROTATION, Sealer, in_the_clear, sealed, unsealed
 from tests.integration.rabbit_server import MISSING, RabbitServer, start_rabbit
 from worker.app import make_app
 from worker.broker import aside_folder
-from worker.broker.address import BrokerKind
 from worker.broker.aside import aside_at
 from worker.broker.queues import DEAD, DELIVERIES, QUEUES, declare_queues
 from worker.broker.reaching import explain_away
 from worker.config import Settings, load_settings
 from worker.doctor.rabbit import look_at_rabbit
+from worker.domain.broker_address import BrokerKind
 from worker.domain.lines import Line
 from worker.domain.messages import MessageFault
 from worker.supervision.bells import Bells

@@ -1,6 +1,9 @@
 """What the doctor sees of a vault on each database, and of what cannot be opened."""
 
+import os
 import socket
+import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,9 @@ from worker.bootstrap import Services
 from worker.doctor import Doctor
 from worker.domain.diagnosis import Aspect, Diagnosis, Symptom
 from worker.domain.pulses import PulseKind
+from worker.domain.signs import SignOfLife
 from worker.rows import server_facts
+from worker.rows import signs as sign_rows
 
 
 def see(services: Services, aspect: Aspect) -> dict[str, Diagnosis]:
@@ -53,6 +58,23 @@ def test_who_is_at_work_is_told_and_who_is_gone(services: Services, clock: Any) 
     (gone,) = see(services, Aspect.WORKERS).values()
     assert not gone.is_well
     assert "nobody is working" in str(gone.given["why"])
+
+
+def test_who_has_just_ended_is_not_at_work(services: Services, clock: Any) -> None:
+    """Its sign is as fresh as that of one that lives: nobody is said to leave messages lying."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    sign = SignOfLife(
+        id="sgn_x", kind=PulseKind.WORKER, host=socket.gethostname(), pid=ended.pid,
+        started_at=clock(), seen_at=clock(), every=timedelta(minutes=1),
+    )  # fmt: skip
+    with services.database.write() as connection:
+        sign_rows.save(connection, sign)
+    assert services.upkeep.signs_of_life.list_living() == []
+    with services.database.write() as connection:
+        sign_rows.save(connection, replace(sign, id="sgn_y", pid=os.getpid()))
+    (there,) = services.upkeep.signs_of_life.list_living()
+    assert there.pid == os.getpid()
 
 
 def test_an_anchor_is_told_once_there_is_one(services: Services) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from kombu.exceptions import OperationalError
 
-from worker.broker.address import BrokerKind, kind_of_broker, name_addresses
+from vaultcore.errors import InvalidInputError
 from worker.broker.queues import declare_queues
 from worker.broker.reaching import explain_away
+from worker.domain.broker_address import BrokerKind, kind_of_broker, name_addresses, read_broker_url
 from worker.domain.lines import Line, line_of, share_lines
 from worker.domain.work import Task
 
@@ -24,7 +25,7 @@ from worker.domain.work import Task
         ("amqp://", "RabbitMQ at localhost:5672"),
         ("amqp://u:hunter2@a;amqp://u:hunter2@b:1", "RabbitMQ at a:5672 or RabbitMQ at b:1"),
         ("redis://:hunter2@h/0", "Valkey or Redis at h:6379"),
-        ("rediss://u:hunter2@[::1]:7000/0?ssl_cert_reqs=required", "Valkey or Redis at [::1]:7000"),
+        ("rediss://u:hunter2@[::1]:7000/0?ssl_ca_certs=/ca.pem", "Valkey or Redis at [::1]:7000"),
         ("redis+socket:///run/valkey.sock?virtual_host=1", "Valkey or Redis at /run/valkey.sock"),
         ("redis+socket://:hunter2@/run/valkey.sock", "Valkey or Redis at /run/valkey.sock"),
         ("amqp://u:hunter2@h:port//", "RabbitMQ at the place that broker_url names"),
@@ -73,6 +74,52 @@ def test_why_it_is_away_is_said_without_the_login(error, said):
 )
 def test_the_kind_of_a_broker(url, kind):
     assert kind_of_broker(url) is kind
+
+
+@pytest.mark.parametrize(
+    ("url", "plain", "tls"),
+    [
+        ("", "", None),
+        ("AMQP://u:p%2F@h//", "amqp://u:p%2F@h//", None),
+        ("redis+socket:///x.sock?virtual_host=1", "redis+socket:///x.sock?virtual_host=1", None),
+        ("rediss://h:7000/0", "rediss://h:7000/0", {}),
+        ("amqps://u:p@h/v?ssl_ca_certs=/ca.pem", "amqps://u:p@h/v", {"ssl_ca_certs": "/ca.pem"}),
+        ("amqps://a;amqps://b", "amqps://a;amqps://b", {}),
+    ],
+)
+def test_what_a_url_says_of_tls_is_read_from_it(url, plain, tls):
+    read = read_broker_url(url)
+    assert (read.plain, read.tls) == (plain, tls)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("kafka://u:hunter2@h", "messages by 'kafka' cannot be checked"),
+        ("sentinel://h", "messages by 'sentinel' cannot be checked"),
+        ("hunter2", "is no URL"),
+        ("amqp://u:12;hunter2@h", "is no URL"),
+        ("amqp://u:hunter2@h:port", "port is no number"),
+        ("amqp://u:hunter2#hunter2@h", "not quoted"),
+        ("amqp://u:12/hunter2@h", "not quoted"),
+        ("amqp://u:12#hunter2@h", "not quoted"),
+        ("amqp://u:12?hunter2@h", "not quoted"),
+        ("amqp://[h", "not quoted"),
+        ("redis://h/hunter2", "databases by number"),
+        ("redis+socket:///x.sock?virtual_host=one", "databases by number"),
+        ("amqp://h//?heartbeat=1", "leave it out"),
+        ("redis://h/0?credential_provider=os.system", "leave it out"),
+        ("rediss://h/0?ssl_cert_reqs=none", "takes ssl_ca_certs"),
+        ("amqps://h?ssl_ca_certs=", "takes ssl_ca_certs"),
+        ("amqps://h?ssl_keyfile=/key.pem", "name both"),
+        ("amqp://a;redis://b", "of one kind"),
+        ("amqp://a;amqps://b", "the same TLS"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_without_the_login(url, said):
+    with pytest.raises(InvalidInputError, match=said) as refused:
+        read_broker_url(url)
+    assert "hunter2" not in str(refused.value)
 
 
 def test_what_asks_targets_waits_in_a_line_of_its_own():

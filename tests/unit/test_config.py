@@ -52,6 +52,18 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_file(write, mon
     assert (settings.concurrency, settings.operators, settings.attempts) == (5, "environment", 7)
 
 
+@pytest.mark.parametrize(
+    ("line", "is_one"),
+    [
+        ('database_url = "postgresql://n@h/v?sslpassword=hunter2"', True),
+        ('broker_url = "redis://:hunter2@h"', True),
+        ('broker_url = "redis://h"', False),
+    ],
+)
+def test_a_password_in_the_file_is_known(write, line, is_one):
+    assert load_settings(write(line)).has_stored_secret is is_one
+
+
 def test_the_folder_comes_from_the_argument_then_the_variable_then_the_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     assert load_settings().home == tmp_path / "me" / ".nightkey"

@@ -5,6 +5,8 @@ that does not go well; who takes such a one back is ended by it again. So ours a
 kombu sees it (`sealing.py`) and made anew from its task and its id, and what is none is set aside.
 """
 
+import os
+import ssl
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +14,11 @@ from typing import Any, Final
 
 from kombu.transport import TRANSPORT_ALIASES
 
-from vaultcore.errors import ConfigurationError
-from worker.broker.address import BrokerKind, kind_of_broker
+from vaultcore.errors import ConfigurationError, InvalidInputError
 from worker.broker.files import make_folder
 from worker.broker.queues import LONGEST
 from worker.broker.sealing import Seals
+from worker.domain.broker_address import BrokerKind, BrokerUrl, read_broker_url
 
 FOLDER: Final = "filesystem"
 _CHECKED: Final = {
@@ -26,6 +28,7 @@ _CHECKED: Final = {
     "amqps": "worker.broker.amqp:TlsTransport",
     "redis": "worker.broker.redis:RedisTransport",
     "rediss": "worker.broker.redis:RedisTransport",
+    "librabbitmq": "worker.broker.amqp:AmqpTransport",  # kombu takes it for amqp:// where it is installed
 }
 _OPTIONS: Final[Mapping[BrokerKind, Mapping[str, Any]]] = {
     BrokerKind.FOLDER: {},
@@ -38,7 +41,6 @@ _OPTIONS: Final[Mapping[BrokerKind, Mapping[str, Any]]] = {
         "socket_keepalive": True,
     },
 }
-_SHOWN: Final = "amqp://, amqps://, redis://, rediss:// or redis+socket://"
 
 
 def connect(url: str, *, home: Path, polling_seconds: float, seals: Seals | None = None) -> dict[str, Any]:
@@ -47,24 +49,21 @@ def connect(url: str, *, home: Path, polling_seconds: float, seals: Seals | None
 
     From now on, kombu's names of these transports lead here.
     """
-    for one in url.split(";") if url else ():
-        scheme = one.partition("://")[0].partition("+")[0].lower()
-        if kind_of_broker(one) is BrokerKind.REDIS and find_spec("redis") is None:
-            raise ConfigurationError(
-                "setting broker_url: the client for redis:// is not installed: pip install 'nightkey[redis]'"
-            )
-        if scheme == FOLDER or scheme not in _CHECKED:
-            raise ConfigurationError(
-                f"setting broker_url: messages by {scheme[:20]!a} cannot be checked, so none are taken from "
-                f"there: use {_SHOWN}, or none for the folder in {home}"
-            )
+    read = _read(url)
+    if read.kind is BrokerKind.REDIS and find_spec("redis") is None:
+        raise ConfigurationError(
+            "setting broker_url: the client for redis:// is not installed: pip install 'nightkey[redis]'"
+        )
     TRANSPORT_ALIASES.update(_CHECKED)
     options: dict[str, Any] = {
         "aside": str(aside_folder(home)),
         "seals": seals,
-        **_OPTIONS[kind_of_broker(url)],
+        **_OPTIONS[read.kind],
     }
-    if not url:
+    found: dict[str, Any] = {"broker_url": read.plain or f"{FOLDER}://localhost//"}
+    if read.tls is not None:
+        found["broker_use_ssl"] = _make_tls(read.kind, read.tls)
+    if read.kind is BrokerKind.FOLDER:
         messages = messages_folder(home)
         make_folder(messages)
         options |= {
@@ -72,7 +71,28 @@ def connect(url: str, *, home: Path, polling_seconds: float, seals: Seals | None
             "data_folder_out": str(messages),
             "polling_interval": polling_seconds,
         }
-    return {"broker_url": url or f"{FOLDER}://localhost//", "broker_transport_options": options}
+    return found | {"broker_transport_options": options}
+
+
+def _read(url: str) -> BrokerUrl:
+    problem = ""
+    try:
+        return read_broker_url(url)
+    except InvalidInputError as error:
+        problem = str(error)
+    raise ConfigurationError(f"setting broker_url: {problem}")
+
+
+def _make_tls(kind: BrokerKind, files: Mapping[str, str]) -> dict[str, Any]:
+    """As its library wants it: the server's certificate is checked, and whether it names the server. Who
+    vouches for it is in `ssl_ca_certs`, or known to this machine.
+    """
+    for name, path in files.items():
+        if not os.access(path, os.R_OK):
+            raise ConfigurationError(f"setting broker_url: the file of {name}, {path}, cannot be read")
+    if kind is BrokerKind.REDIS:
+        return {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, **files}
+    return {"cert_reqs": ssl.CERT_REQUIRED} | {name.removeprefix("ssl_"): path for name, path in files.items()}
 
 
 def messages_folder(home: Path) -> Path:

@@ -105,6 +105,13 @@ class AmqpTransport(_Transport):  # type: ignore[misc]  # as above
 class TlsTransport(_TlsTransport):  # type: ignore[misc]  # as above
     Connection = AmqpConnection
 
+    def establish_connection(self) -> Any:  # noqa: ANN401  # py-amqp's
+        """The certificate has to name the server that is asked just now, of several that stand in for one
+        another. Where it is told no name, py-amqp takes any server's.
+        """
+        self.client.ssl = {**self.client.ssl, "server_hostname": self.client.hostname or "localhost"}
+        return super().establish_connection()
+
 
 def handle_frames(connection: Any, callback: Any) -> OnFrame:  # noqa: ANN401  # as above
     """As py-amqp does; but a message whose headers it cannot read has none, and the body of one that is too

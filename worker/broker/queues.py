@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from kombu.entity import Exchange, Queue
 
-from worker.broker.address import BrokerKind
+from worker.domain.broker_address import BrokerKind
 from worker.domain.lines import Line
 
 QUEUES: Final[Mapping[Line, str]] = {line: f"nightkey.{line}" for line in Line}

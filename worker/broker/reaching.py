@@ -10,8 +10,8 @@ from kombu.connection import Connection
 
 from vaultcore.errors import NightkeyError
 from worker.broker import connect
-from worker.broker.address import name_addresses
 from worker.config import Settings
+from worker.domain.broker_address import name_addresses
 
 _SECONDS: Final = 5.0
 
@@ -46,6 +46,7 @@ def reach_broker(settings: Settings) -> Iterator[Any]:
     found = connect(settings.broker_url, home=settings.home, polling_seconds=_SECONDS)
     connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu's
         found["broker_url"],
+        ssl=found.get("broker_use_ssl", False),
         transport_options=found["broker_transport_options"],
         connect_timeout=_SECONDS,
     )
@@ -76,6 +77,11 @@ def _judge_one(error: BaseException) -> str | None:
             return _BY_NAME[kind.__name__]
     if isinstance(error, socket.gaierror):
         return "has a host name that cannot be resolved: look at broker_url, and at this machine's DNS"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            "has a certificate that names another host, or that nobody vouches for whom this machine knows: "
+            "look at the host in broker_url, and name who vouches for it there (?ssl_ca_certs=/path/to/ca.pem)"
+        )
     if isinstance(error, ssl.SSLError):
         return "does not agree on TLS: look at its certificate, and whether broker_url begins as it must"
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):

@@ -10,11 +10,12 @@ from datetime import datetime
 from vaultcore.errors import NightkeyError, RefusedError
 from vaultcore.troubles import explain
 from worker.bootstrap import Services
-from worker.broker.address import BrokerKind, kind_of_broker
 from worker.broker.reaching import BrokerAwayError, explain_away
 from worker.config import Settings, find_origins, unknown_variables
 from worker.doctor.folder import look_at_folder
 from worker.doctor.rabbit import look_at_rabbit
+from worker.doctor.redis import look_at_redis
+from worker.domain.broker_address import BrokerKind, kind_of_broker
 from worker.domain.diagnosis import (
     Aspect,
     DatabaseFacts,
@@ -109,8 +110,6 @@ class Doctor:
     def _server(self, kind: BrokerKind, signs: list[SignOfLife]) -> Iterator[Diagnosis]:
         if kind is BrokerKind.RABBITMQ:
             return judge_rabbit(look_at_rabbit(self._settings), signs)
-        from worker.doctor.redis import look_at_redis  # noqa: PLC0415  # its client is an extra
-
         return judge_redis(look_at_redis(self._settings))
 
     def _workers(self, signs: list[SignOfLife]) -> Iterator[Diagnosis]:

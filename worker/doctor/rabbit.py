@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from amqp.exceptions import NotFound, PreconditionFailed
 
-from worker.broker.address import BrokerKind, name_addresses
 from worker.broker.queues import DEAD, FORMER, declare_queues
 from worker.broker.reaching import reach_broker
 from worker.config import Settings
+from worker.domain.broker_address import BrokerKind, name_addresses
 from worker.domain.diagnosis import QueueFacts, RabbitFacts
 
 _ARGUMENT: Final = re.compile(r"inequivalent arg '([\w-]{1,60})'")

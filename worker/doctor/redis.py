@@ -2,12 +2,10 @@
 
 from typing import Any, Final
 
-from redis.exceptions import NoPermissionError, ResponseError
-
-from worker.broker.address import name_addresses
 from worker.broker.queues import FORMER, QUEUES
 from worker.broker.reaching import reach_broker
 from worker.config import Settings
+from worker.domain.broker_address import name_addresses
 from worker.domain.diagnosis import RedisFacts
 
 _ASKED: Final = ("server", "persistence", "memory", "replication")
@@ -15,6 +13,8 @@ _ASKED: Final = ("server", "persistence", "memory", "replication")
 
 def look_at_redis(settings: Settings) -> RedisFacts:
     with reach_broker(settings) as connection, connection.channel() as channel:
+        from redis.exceptions import NoPermissionError, ResponseError  # noqa: PLC0415  # an extra, and it is there
+
         client: Any = channel.client
         info: dict[str, str] = {}
         try:

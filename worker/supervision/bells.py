@@ -10,9 +10,9 @@ from typing import Any
 
 from celery import beat
 
-from worker.broker.address import BrokerKind, kind_of_broker
 from worker.broker.queues import QUEUES
 from worker.broker.reaching import explain_away
+from worker.domain.broker_address import BrokerKind, kind_of_broker
 from worker.domain.lines import Line
 from worker.domain.pulses import WAITING, Sign
 from worker.log import get_logger

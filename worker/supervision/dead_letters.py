@@ -8,11 +8,11 @@ import threading
 import time
 from typing import Any, Final
 
-from worker.broker.address import BrokerKind, kind_of_broker
 from worker.broker.aside import Aside
 from worker.broker.queues import DEAD, declare_queues
 from worker.broker.reaching import reach_broker
 from worker.config import Settings
+from worker.domain.broker_address import BrokerKind, kind_of_broker
 from worker.domain.messages import MessageFault
 from worker.log import get_logger
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
-from worker.broker.address import BrokerKind, kind_of_broker
 from worker.broker.reaching import explain_away
+from worker.domain.broker_address import BrokerKind, kind_of_broker
 from worker.supervision.absence import Absence
 from worker.supervision.pulse import Pulse
 

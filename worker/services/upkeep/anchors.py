@@ -120,7 +120,7 @@ class Anchors:
 
     def _append(self, anchor: Anchor, *, sync: bool) -> str:
         """One write of one line, so that processes that append at the same moment do not mix theirs. An older
-        database gets none: with as many rows of its own it would be taken for the vault, and the vault for older.
+        database gets none: with rows enough of its own it would be taken for the vault, and that for older.
 
         A machine that works on the vault of another may have no data folder yet.
         """

@@ -1,7 +1,5 @@
 """What a vault is moved from: held still, and examined before anything of it is copied. It is only read."""
 
-import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,11 +12,12 @@ from vaultcore.errors import RefusedError
 from vaultcore.raw_rows import RawRow, find_unfit, key_of_row, show_key, walk_rows
 from worker.domain.findings import Finding
 from worker.domain.moves import Hindrance, Obstacle
-from worker.domain.signs import SignOfLife, is_there
+from worker.domain.signs import SignOfLife
 from worker.rows import moves as move_rows
 from worker.rows import signs as sign_rows
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
+from worker.services.upkeep.signs_of_life import may_live
 
 
 @contextmanager
@@ -77,7 +76,7 @@ class MoveExamination:
     def find_workers(self, connection: Connection) -> list[Obstacle]:
         """Who may be at work on the vault, on this machine or another."""
         now = self._clock()
-        return [_at_work(sign) for sign in sign_rows.list_signs(connection) if _works(sign, now)]
+        return [_at_work(sign) for sign in sign_rows.list_signs(connection) if may_live(sign, now)]
 
     def find_obstacles(self, connection: Connection, tell: Callable[[Table, int], None]) -> list[Obstacle]:
         """What is wrong with the vault. `tell` hears of each table, and how many of its rows were looked at."""
@@ -114,21 +113,6 @@ def _find_unfit(table: Table, page: Sequence[RawRow]) -> Iterator[Obstacle]:
         if fields:
             subject = f"{table.name} {show_key(key_of_row(table, row))}"
             yield Obstacle(kind=Hindrance.UNFIT, subject=subject, fields=fields)
-
-
-def _works(sign: SignOfLife, now: datetime) -> bool:
-    """Whether the process may still live: of one on this machine the system says it, of others their sign."""
-    if not is_there(sign, now):
-        return False
-    if sign.host != socket.gethostname():
-        return True
-    try:
-        os.kill(sign.pid, 0)
-    except (ProcessLookupError, OverflowError):  # the second: a number that is none of a process
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _at_work(sign: SignOfLife) -> Obstacle:

@@ -63,4 +63,19 @@ class SignsOfLife:
         """Of workers, beats and servers that are there now."""
         now = self._clock()
         with self._database.read() as connection:
-            return [sign for sign in sign_rows.list_signs(connection) if is_there(sign, now)]
+            return [sign for sign in sign_rows.list_signs(connection) if may_live(sign, now)]
+
+
+def may_live(sign: SignOfLife, now: datetime) -> bool:
+    """Whether the process may still be there: of one on this machine the system says so, of others its sign."""
+    if not is_there(sign, now):
+        return False
+    if sign.host != socket.gethostname():
+        return True
+    try:
+        os.kill(sign.pid, 0)
+    except (ProcessLookupError, OverflowError):  # the second: a number that is none of a process
+        return False
+    except PermissionError:
+        return True
+    return True
