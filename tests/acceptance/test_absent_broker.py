@@ -1,5 +1,6 @@
 """`nightkey up` whose broker nobody answers at: it says so in one line, waits, and ends when it is told to."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,16 @@ def test_it_says_where_the_broker_is_and_waits(nightkey: Nightkey, url: str, nam
     assert PASSWORD not in said
     assert "started again" not in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("scheme", ["amqp", pytest.param("redis", marks=pytest.mark.long)])
+def test_one_that_takes_connections_and_says_nothing_is_told_too(nightkey: Nightkey, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        nightkey.settings["NIGHTKEY_BROKER_URL"] = f"{scheme}://nightkey:{PASSWORD}@{place}"
+        rows = nightkey.json("doctor", status=1)
+    (away,) = [row["says"] for row in rows if row["part"] == "broker"]
+    assert f"{place} does not answer: see that it runs there" in away
 
 
 def test_where_nothing_is_the_doctor_makes_nothing(tmp_path: Path) -> None:

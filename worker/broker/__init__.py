@@ -39,6 +39,9 @@ _OPTIONS: Final[Mapping[BrokerKind, Mapping[str, Any]]] = {
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "socket_keepalive": True,
+        # Without these, one that takes connections and says nothing is waited for without end, and a word.
+        "socket_connect_timeout": 5.0,
+        "socket_timeout": 5.0,
     },
 }
 

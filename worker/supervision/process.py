@@ -56,10 +56,7 @@ def become(assignment: Assignment, settings: Settings, *, pipe: int, parent: int
 
 
 def _run(assignment: Assignment, settings: Settings, pulse: Pulse, parent: int) -> int:
-    # Celery warns of root because of pickle; only JSON is accepted here. It warns, too, that a task goes on
-    # while the broker is away: it shall.
-    for category in (SecurityWarning, CPendingDeprecationWarning):
-        warnings.filterwarnings("ignore", category=category)
+    _hear_no_warnings()
     setup_logging.connect(_keep_logging, weak=False)
     services = Services(settings)
     services.check()
@@ -108,7 +105,16 @@ def _keep_logging(**_: object) -> None:
     """Celery sets up no logging of its own where somebody listens to this: what it says has our form."""
 
 
+def _hear_no_warnings() -> None:
+    """Celery warns of root because of pickle; only JSON is accepted here. It warns, too, that a task goes on
+    while the broker is away: it shall.
+    """
+    for category in (SecurityWarning, CPendingDeprecationWarning):
+        warnings.filterwarnings("ignore", category=category)
+
+
 def _tell_ready(**_: object) -> None:
+    _hear_no_warnings()  # while it began, Celery asked for all of them
     _log.info("worker.ready", process=os.getpid())
 
 
