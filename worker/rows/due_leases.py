@@ -130,7 +130,7 @@ def _take_due_of(dialect: str, of_ids: bool, steady: bool) -> ReturningUpdate[*t
     due = (
         select(rotations.c.id, rotations.c.target, rotations.c.emergency, rotations.c.next_at)
         .where(*is_due(), *_is_among(of_ids, steady), *_may_be_leased(dialect))
-        .order_by(rotations.c.next_at, rotations.c.id)
+        .order_by(rotations.c.next_at)
         .limit(bindparam("most"))
         .subquery()
     )

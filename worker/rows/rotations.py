@@ -125,7 +125,7 @@ def due_rotations(
             is_whole(connection, rotations),
             *with_capacity,
         )
-        .order_by(rotations.c.next_at, rotations.c.id)
+        .order_by(rotations.c.next_at)
         .limit(limit),
         given,
     ).all()
