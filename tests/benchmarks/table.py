@@ -109,9 +109,15 @@ def tell(name: str, rows: Sequence[BenchRow], *, write: Path | None = None) -> N
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    told: dict[Callable[[], object], str] = {}
     for row in rows:
-        if not row.met and row.profile is not None:
-            print(f"\nmissed: {row.work}\n{profile(row.profile)}")
+        if row.met or row.profile is None:
+            continue
+        if row.profile in told:
+            print(f"\nmissed: {row.work}\nits time goes where that of this one goes: {told[row.profile]}")
+            continue
+        told[row.profile] = row.work
+        print(f"\nmissed: {row.work}\n{profile(row.profile)}")
     sys.stdout.flush()
     if write is not None:
         write.write_text(put_table(write.read_text("utf-8"), name, rows), "utf-8")

@@ -52,6 +52,18 @@ def test_only_a_miss_says_where_its_time_goes(capsys: pytest.CaptureFixture[str]
     assert "missed: bad" in capsys.readouterr().out
 
 
+def test_one_profile_is_made_once_for_all_rows_of_a_work(capsys: pytest.CaptureFixture[str]) -> None:
+    done: list[str] = []
+
+    def again() -> None:
+        done.append("again")
+
+    tell("some", [BenchRow(work=work, measure=2, at_most=1, profile=again) for work in ("rate", "cost")])
+
+    assert done == ["again"]
+    assert "missed: cost\nits time goes where that of this one goes: rate" in capsys.readouterr().out
+
+
 def test_profile_names_the_costly_function() -> None:
     def burn() -> int:
         return sum(i * i for i in range(20_000))
