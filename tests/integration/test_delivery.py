@@ -25,6 +25,8 @@ from worker.bootstrap import Services, utc_now
 from worker.config import load_settings
 from worker.domain.notice_kinds import NoticeKind
 from worker.installation import initialise
+from worker.outbound import sessions
+from worker.outbound.transport import HttpLine
 from worker.rows.problems import read_undelivered
 from worker.wording import describe
 
@@ -294,6 +296,66 @@ def test_many_routes_are_served_at_once(patient_outbox: Outbox) -> None:
         outbox.deliver()
     assert not met.missed
     assert len(met.requests) == 60
+
+
+class Switchboard(HttpSink):
+    """Knows what came on one connection: a thread serves each. It hangs up where it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[threading.Thread, list[str]] = {}
+        self.hangs_up_on: set[int] = set()
+
+    def respond(self, incoming: Incoming) -> Answer | None:
+        said = self.lines.setdefault(threading.current_thread(), [])
+        said.append(incoming.headers.get("authorization", ""))
+        answer = super().respond(incoming)
+        return None if len(self.requests) in self.hangs_up_on else answer
+
+
+@pytest.fixture
+def switchboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switchboard]:
+    """However slow this machine is, no connection is idle for too long."""
+    monkeypatch.setattr(HttpLine, "idle_seconds", 10 * PATIENCE)
+    monkeypatch.setattr(sessions, "AGE_MAX_SECONDS", 10 * PATIENCE)
+    with Switchboard() as started:
+        yield started
+
+
+def test_connections_serve_many_routes_to_a_host_but_each_login_by_itself_until_all_is_sent(
+    patient_outbox: Outbox, switchboard: Switchboard
+) -> None:
+    outbox = patient_outbox
+    for number in range(60):
+        login = "robot:a-password@" if number % 3 else ""
+        outbox.add_owner(f"owner-{number}", f"json://{login}{switchboard.url[7:]}/{number}")
+        outbox.post(f"owner-{number}")
+    outbox.deliver()
+    said = list(switchboard.lines.values())
+    assert sum(map(len, said)) == 60
+    assert all(len(set(line)) == 1 for line in said)
+    assert len({line[0] for line in said}) == 2
+    assert len(said) <= 2 * 8, "as many for each login as there are sends at a time"
+    for line in switchboard.lines:
+        line.join(PATIENCE)
+        assert not line.is_alive()
+
+
+def test_a_notice_is_sent_anew_at_once_where_its_host_hangs_up_on_an_open_connection(
+    patient_outbox: Outbox, switchboard: Switchboard
+) -> None:
+    outbox = patient_outbox
+    outbox.add_owner("ann", json_route(switchboard))
+    for key in range(3):
+        outbox.post("ann", key=str(key))
+    switchboard.hangs_up_on = {2}
+    outbox.deliver()
+    titles = [post.body["title"] for post in switchboard.requests]
+    assert len(titles) == 4
+    assert titles[1] == titles[2]
+    assert [len(line) for line in switchboard.lines.values()] == [2, 2]
+    assert {one.deliveries[0].attempts for one in outbox.notices()} == {1}
+    assert {one.state for one in outbox.notices()} == {"sent"}
 
 
 def test_two_processes_send_each_notice_once(

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ from tests.ways_out import HTTP, LOOPBACK, NETWORK
 from vaultcore.errors import Cause, ConflictError, TargetError
 from vaultcore.secret import Secret
 from worker.domain.guard import build_guard
-from worker.outbound import HttpClient, Network, permitted_by, sessions, sessions_kept
+from worker.outbound import HttpClient, Network, open_store, permitted_by, sessions, sessions_kept
 from worker.outbound.sessions import AT_ONE_TARGET_MAX, MAX, SessionKey, forget_sessions_of, share
 from worker.outbound.transport import HttpLine
 from worker.rotators.base import Job
@@ -265,6 +265,18 @@ def test_few_are_kept_for_each_target_and_in_all(server: KeepAlive) -> None:
         target.__exit__()
 
 
+@pytest.mark.usefixtures("unhurried")
+def test_who_makes_more_calls_at_once_keeps_more_and_none_beyond_that(server: KeepAlive) -> None:
+    most = MAX + 4
+    with closing(open_store(at_one_target=most, in_all=most)) as store:
+        with sessions_kept(store):
+            for number in range(most + 2):
+                ask(server.url, str(number))
+        assert server.wait_until(lambda: len(server.open) == most)
+        assert server.open == set(range(2, most + 2))
+    assert server.wait_until(lambda: not server.open)
+
+
 class KeptDouble:
     """A session that says whether it is closed."""
 
@@ -332,6 +344,25 @@ def test_a_call_without_an_answer_on_an_open_connection_may_have_arrived_and_is_
         assert server.lines == [2]
         assert ask(server.url, method=method) == 200
     assert server.lines == [2, 1]
+
+
+REPEATING = HttpClient(NETWORK, may_repeat=True)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_what_may_arrive_twice_is_sent_anew_where_an_open_connection_breaks_off() -> None:
+    with KeepAlive(lambda number: HANG_UP if number == 2 else OK) as server, sessions_kept():
+        assert [ask(server.url, http=REPEATING, method="POST") for _ in range(2)] == [200, 200]
+        assert server.lines == [2, 1]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_it_is_sent_anew_once_and_on_a_new_connection_never() -> None:
+    with KeepAlive(lambda number: OK if number == 1 else HANG_UP) as server, sessions_kept():
+        ask(server.url, http=REPEATING)
+        for lines in ([2, 1], [2, 1, 1]):
+            assert fail(server.url, http=REPEATING, method="POST").cause is Cause.OUTAGE
+            assert server.lines == lines
 
 
 @pytest.mark.usefixtures("unhurried")

@@ -90,7 +90,7 @@ class _Adapter(BaseAdapter):
         return _answer(request, way.call(request, _seconds(timeout)))
 
     def close(self) -> None:
-        """There is nothing to close: each call has a connection of its own."""
+        """There is nothing to close: connections are not its own."""
 
 
 class _BareSession(requests.Session):

@@ -61,7 +61,8 @@ class HttpClient:
 
     It holds no connection between calls, so that it may cross a fork and be shared by threads; those that stay
     open are kept by who drives (`sessions_kept`). `proxy` is a URL, perhaps with a login. Of `pace`, it keeps
-    to what each place has asked for, and tells it what one asks.
+    to what each place has asked for, and tells it what one asks. `may_repeat`: what it sends may arrive twice,
+    so it is sent anew, once, where a connection that was kept breaks off.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class HttpClient:
         redirects: int = 3,
         proxy: str = "",
         pace: Pace | None = None,
+        may_repeat: bool = False,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._network = network
@@ -81,6 +83,7 @@ class HttpClient:
         self._redirects = redirects
         self._proxy = httpx.Proxy(proxy) if proxy else None
         self._pace = pace
+        self._may_repeat = may_repeat
         self._clock = clock
         for name in ("httpx", "httpcore"):  # they log each URL with its query, and the headers
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -215,7 +218,7 @@ class HttpClient:
         sent.update(headers)  # whatever case the caller writes names in, each is sent once
         if "authorization" in sent:
             url = url.copy_with(userinfo=b"")  # of which httpx would make that header
-        transport = Transport(self._network, deadline, self._proxy)
+        transport = Transport(self._network, deadline, self._proxy, may_repeat=self._may_repeat)
         with (
             httpx.Client(transport=transport, trust_env=False, follow_redirects=False) as client,
             client.stream(method, url, headers=sent, content=body) as answer,

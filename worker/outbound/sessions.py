@@ -77,9 +77,11 @@ T = TypeVar("T", bound=KeptSession)
 
 
 class SessionStore:
-    """Those that nobody uses just now. It is one process's: a fork of it takes none, and closes none."""
+    """Those that nobody uses just now, so many at most. It is one process's: a fork takes none, closes none."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_one_target: int = AT_ONE_TARGET_MAX, in_all: int = MAX) -> None:
+        self._at_one_target = at_one_target
+        self._in_all = in_all
         self._idle: list[_Idle] = []
         """The one that was used last stands last."""
         self._changed = threading.Condition()
@@ -145,7 +147,8 @@ class SessionStore:
 
     def _make_room(self, key: SessionKey) -> list[KeptSession]:
         there = [one for one in self._idle if one.key.place == key.place]
-        surplus = there[: max(len(there) - AT_ONE_TARGET_MAX, 0)] or self._idle[: max(len(self._idle) - MAX, 0)]
+        surplus = there[: max(len(there) - self._at_one_target, 0)]
+        surplus = surplus or self._idle[: max(len(self._idle) - self._in_all, 0)]
         self._idle = [one for one in self._idle if one not in surplus]
         return [one.session for one in surplus]
 
@@ -185,9 +188,9 @@ _stores: WeakSet[SessionStore] = WeakSet()
 _stores_lock = threading.Lock()
 
 
-def open_store() -> SessionStore:
+def open_store(*, at_one_target: int = AT_ONE_TARGET_MAX, in_all: int = MAX) -> SessionStore:
     """For who keeps sessions from one block of `sessions_kept` to the next: they end once idle or old."""
-    store = SessionStore()
+    store = SessionStore(at_one_target=at_one_target, in_all=in_all)
     with _stores_lock:
         _stores.add(store)
     return store

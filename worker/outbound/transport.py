@@ -18,17 +18,21 @@ _OF_NOBODY = frozenset(
     | {b"user-agent"}
 )
 """Headers that say nothing of who asks."""
+_BROKEN_OFF = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
 
 
 class Transport(httpx.BaseTransport):
     """One request, on a connection of its own, or on one that was kept for the same principal; through a proxy
-    if there is one.
+    if there is one. `may_repeat`: where a kept one breaks off, the request is sent once more, on a new one.
     """
 
-    def __init__(self, network: Network, deadline: float, proxy: httpx.Proxy | None) -> None:
+    def __init__(
+        self, network: Network, deadline: float, proxy: httpx.Proxy | None, *, may_repeat: bool = False
+    ) -> None:
         self._network = network
         self._deadline = deadline
         self._proxy = proxy
+        self._may_repeat = may_repeat
         self._store = current_store()
         self._since = 0 if self._store is None else self._store.mark()
         self._key: SessionKey | None = None
@@ -43,16 +47,26 @@ class Transport(httpx.BaseTransport):
         if self._store is not None:
             self._key = _describe(self._network, self._proxy, request, name, port)
             kept = self._store.take(self._key)
-        if isinstance(kept, HttpLine):
-            self._line = kept
-            if self._proxy is None:
-                ask_permission()
-        else:
-            self._line = HttpLine(self._network, self._proxy)
-        answer = self._line.send(request, self._deadline)
+        answer = self._send_on(kept, request) if isinstance(kept, HttpLine) else self._send(request)
         if not isinstance(answer.stream, Iterable):
             raise TypeError("the transport gave no stream")
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
+
+    def _send(self, request: httpx.Request) -> httpcore.Response:
+        self._line = HttpLine(self._network, self._proxy)
+        return self._line.send(request, self._deadline)
+
+    def _send_on(self, kept: "HttpLine", request: httpx.Request) -> httpcore.Response:
+        self._line = kept
+        if self._proxy is None:
+            ask_permission()
+        try:
+            return kept.send(request, self._deadline)
+        except _BROKEN_OFF:
+            kept.close()
+            if not self._may_repeat:
+                raise
+        return self._send(request)
 
     def close(self) -> None:
         if self._line is None:

@@ -6,6 +6,7 @@ subject.
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from vaultcore.written_last import savepoint
 from worker.domain.notice_kinds import NoticeKind
 from worker.domain.notices import PICKUP_MARK, Message
 from worker.domain.recipients import WHOLE
+from worker.outbound import open_store, sessions_kept
 from worker.rows import deliveries as delivery_rows
 from worker.rows import due_deliveries as due_rows
 from worker.rows import outbox as outbox_rows
@@ -87,8 +89,17 @@ class Delivery:
             return due_rows.find_next_try(connection)
 
     def deliver(self) -> None:
-        """Sends what is due, until nothing is. Others may do the same: every row is leased first."""
+        """Sends what is due, until nothing is. Others may do the same: every row is leased first.
+
+        Until then a connection to one place serves many notices, whichever the routes that lead there by the
+        same credential.
+        """
         self._route_late()
+        at_once = self._send_pool.threads
+        with closing(open_store(at_one_target=at_once, in_all=at_once)) as store, sessions_kept(store):
+            self._send_all()
+
+    def _send_all(self) -> None:
         waiting: deque[Key] = deque()
         while True:
             if not waiting and self._send_pool.room:

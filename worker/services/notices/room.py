@@ -44,7 +44,11 @@ def build_notices(core: Core, upkeep: Upkeep, ways_out: WaysOut) -> Notices:
     letters = Letters(settings.templates_path, console=console)
     wording = Wording(letters=letters, clock=clock)
     http = HttpClient(
-        ways_out.network, max_bytes=settings.http_max_bytes, redirects=0, proxy=settings.outbound_proxy
+        ways_out.network,
+        max_bytes=settings.http_max_bytes,
+        redirects=0,
+        proxy=settings.outbound_proxy,
+        may_repeat=True,
     )
     sender = LateSender(ways_out.network, http)
     recipients = Recipients(owners=owners, operators=settings.operators)

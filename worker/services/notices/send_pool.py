@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Collection, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Protocol
@@ -60,6 +61,7 @@ class SendResult:
 class _Flight:
     job: SendJob
     deadline: float
+    context: Context
     given_up: bool = False
 
 
@@ -71,7 +73,7 @@ class SendPool:
 
     def __init__(self, sender: Sender, *, threads: int, deadline: float) -> None:
         self.sender = sender
-        self._threads = threads
+        self.threads = threads
         self._deadline = deadline
         self._alive = 0
         self._flights: dict[str, _Flight] = {}
@@ -85,11 +87,13 @@ class SendPool:
 
     @property
     def room(self) -> int:
-        return self._threads - len(self._flights)
+        return self.threads - len(self._flights)
 
     def start(self, job: SendJob) -> None:
-        """Sends it, as soon as may be; its route must not be busy."""
-        flight = _Flight(job=job, deadline=time.monotonic() + self._deadline)
+        """Sends it, as soon as may be, by what holds for its caller, such as sessions that are kept. Its route
+        must not be busy.
+        """
+        flight = _Flight(job=job, deadline=time.monotonic() + self._deadline, context=copy_context())
         self._flights[job.key.route_id] = flight
         self._waiting.put(flight)
         if self._alive < len(self._flights):
@@ -126,7 +130,7 @@ class SendPool:
     def _work(self) -> None:
         while True:
             flight = self._waiting.get()
-            result = self._try(flight.job)
+            result = flight.context.run(self._try, flight.job)
             self._ended.put((flight, result))
             if flight.given_up:
                 return
