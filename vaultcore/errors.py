@@ -111,8 +111,8 @@ class LockedError(ConflictError):
 
 
 class GaveWayError(ConflictError):
-    """A part of a transaction that several share did not wait for what others hold, and is undone alone: it
-    may be repeated in a transaction of its own.
+    """A part of a transaction that several share is undone: it did not wait for what others hold, or the whole
+    was lost to them. It may be repeated in a transaction of its own.
     """
 
 

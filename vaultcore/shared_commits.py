@@ -4,7 +4,8 @@ A thread has the turn while it writes its part. When it would commit, it gives t
 it, and waits until all of the transaction stands; who finds nobody waiting commits for all. So nobody waits for
 a thread that does something else, and whoever writes alone commits at once.
 
-A part that fails is undone alone, and the others stand. If the transaction itself fails, each of them hears so.
+A part that fails is undone alone, and the others stand. If the transaction itself fails, each of them hears so:
+by `GaveWayError` where it was lost to somebody else, or to one of them.
 """
 
 import threading
@@ -14,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from sqlalchemy import Connection, NestedTransaction
 from sqlalchemy.exc import SQLAlchemyError
 
-from vaultcore.errors import ConflictError, raise_alone
+from vaultcore.errors import ConflictError, GaveWayError, raise_alone
 from vaultcore.written_last import put_back, set_aside
 
 
@@ -90,6 +91,8 @@ class SharedCommits:
     def _wait_for(self, transaction: "_SharedTransaction") -> None:
         with self._changed:
             self._changed.wait_for(lambda: transaction.is_over)
+        if isinstance(transaction.error, ConflictError):
+            raise_alone(GaveWayError("a transaction that was shared was undone: repeat it in one of its own"))
         if transaction.error is not None:
             raise_alone(transaction.error)
 

@@ -210,9 +210,9 @@ def test_where_the_database_undoes_all_of_it_everybody_hears(database: Database,
     queue.add(lose)
     queue.add(lambda connection: write(connection, 3))
     first, second, third = queue.go()
-    assert isinstance(first, ConflictError)
+    assert isinstance(first, GaveWayError)
     assert isinstance(second, NotFoundError)
-    assert third is None or isinstance(third, ConflictError)  # it wrote before that one, or after it
+    assert third is None or isinstance(third, GaveWayError)  # it wrote before that one, or after it
     assert stored(database) == stored(database, LAST) == ([3] if third is None else [])
 
 
@@ -225,7 +225,7 @@ def test_a_commit_that_fails_is_told_to_all(database: Database, queue: Queue) ->
 
     queue.begin(lambda connection: write(connection, 1))
     queue.add(refuse)
-    assert [type(one) for one in queue.go()] == [ConflictError, ConflictError]
+    assert [type(one) for one in queue.go()] == [GaveWayError, GaveWayError]
     assert stored(database) == stored(database, LAST) == []
 
 
