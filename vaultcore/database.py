@@ -63,8 +63,8 @@ part of it was undone since, so that nobody knows.
 IDLE_SECONDS = 300
 GIVES_WAY_SECONDS = 0.5
 """How long a part of a shared transaction waits for a row, since others wait for what the parts before it hold.
-It is less than PostgreSQL waits until it looks for a deadlock (`deadlock_timeout`, 1 s), so that nobody else
-loses to one.
+It is less than PostgreSQL waits until it looks for a deadlock (`deadlock_timeout`, 1 s), so that it is seldom
+somebody else who loses to one.
 """
 _GIVES_WAY = "gives way"
 """The mark, in `info` of a connection, of a transaction whose parts wait no longer than that."""

@@ -92,12 +92,6 @@ Index(
     sqlite_where=text("resolved_at IS NULL"),
     postgresql_where=text("resolved_at IS NULL"),
 )
-Index(
-    "ix_findings_item",
-    findings.c.item_id,
-    sqlite_where=text("resolved_at IS NULL"),
-    postgresql_where=text("resolved_at IS NULL"),
-)
 for _key in ("opened_at", "kind", "item"):
     Index(
         f"ix_findings_by_{_key}",

@@ -193,17 +193,25 @@ class RotationDriver:
         """
         while self._take_step(drive, unit):
             self._tell(drive, tell)
-            if not self._is_due(drive.rotation) or not goes_on():
-                try:
-                    drive.give_back()
-                except (GaveWayError, TroubleError) as error:
-                    self._be_careful(drive, unit, error)
-                    continue
+            if self._is_due(drive.rotation) and goes_on():
+                drive.begin_step(again=False)
+            elif self._give_back(drive, unit):
                 break
-            drive.begin_step(again=False)
         else:
             drive.give_back()
         self._tell(drive, tell)
+
+    def _give_back(self, drive: Drive, unit: UnitOfWork) -> bool:
+        """False: steps that it shares a transaction with were undone by that, and are to be done again."""
+        reached = drive.rotation
+        try:
+            drive.give_back()
+        except (GaveWayError, TroubleError) as error:
+            self._be_careful(drive, unit, error)
+            if drive.rotation is not reached:
+                return False
+            drive.give_back()
+        return True
 
     def _take_step(self, drive: Drive, unit: UnitOfWork) -> bool:
         """False: there is none. What was undone is begun anew."""
