@@ -31,6 +31,8 @@ from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.domain.rotation import Rotation
 from worker.domain.saga import BEFORE_ACTIVATION, State
+from worker.rows import rotation_changes as change_rows
+from worker.rows import rotations as rotation_rows
 from worker.wording import say
 
 DAY = timedelta(days=1)
@@ -283,6 +285,25 @@ def get_stuck(organisation: Organisation, service: ScriptedService, clock: Any, 
     assert ("stuck", TOKEN) in organisation.findings()
     service._failures.clear()
     return rotation_id
+
+
+def test_what_got_stuck_before_it_began_can_be_ended(staged: Staged) -> None:
+    """Whatever kept it from being admitted for days: nothing was made, so nothing is taken back."""
+    organisation, service, old_id = prepare(staged)
+    services = organisation.services
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    with services.database.write() as connection:
+        queued = rotation_rows.get_rotation(connection, rotation_id)
+        stuck = replace(queued, state=State.STUCK, stuck_in=State.QUEUED, next_at=None)
+        change_rows.change_rotation(connection, queued, stuck)
+    decisions = services.rotation.decisions
+    offered = [one.command.split()[2] for one in decisions.view(rotation_id).choices]
+    assert offered == ["retry", "cancel"]
+    with pytest.raises(RefusedError, match="`nightkey rotation cancel` ends it"):
+        decisions.roll_back(rotation_id, actor="user:ann")
+    decisions.cancel(rotation_id, actor="user:ann")
+    assert get_rotation(organisation, rotation_id).state is State.CANCELLED
+    assert service.live_tokens("ticketing") == [old_id]
 
 
 def let_in_again(service: ScriptedService) -> None:

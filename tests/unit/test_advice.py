@@ -66,6 +66,7 @@ def test_what_waits_for_an_outage_can_be_tried_at_once_first_of_all(state):
         (State.RETIRING, ["retry", "rollback", "accept"]),
         (State.UNDOING, ["retry", "accept", "rollback"]),
         (State.DISCARDING, ["retry", "accept", "rollback"]),
+        (State.QUEUED, ["retry", "cancel"]),
         (State.CREATED, ["retry", "rollback", "accept"]),
         (State.WATCHING, ["retry", "rollback", "accept"]),
         (None, ["retry", "rollback", "accept"]),

@@ -22,7 +22,7 @@ from worker.domain.saga import State
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 BEGUN = saga.BEFORE_ACTIVATION | saga.WATCHED | {State.RETIRING, State.UNDOING, State.DISCARDING}
 STANDS = [*((state, None) for state in sorted(State) if state is not State.STUCK)] + [
-    (State.STUCK, stuck_in) for stuck_in in sorted(BEGUN)
+    (State.STUCK, stuck_in) for stuck_in in sorted(BEGUN | saga.NOT_BEGUN)
 ]
 ASKED = {
     Choice.APPROVE: after_approval,
@@ -91,8 +91,9 @@ def test_the_way_back_is_gone_by_the_worker_unless_that_is_what_got_stuck() -> N
 
 def test_what_has_not_begun_is_cancelled_and_never_rolled_back() -> None:
     for state in saga.NOT_BEGUN:
-        assert after_cancel(rotation(state)) is State.CANCELLED
-        assert after_roll_back(rotation(state)) is None
+        for one in (rotation(state), rotation(State.STUCK, state)):
+            assert after_cancel(one) is State.CANCELLED
+            assert after_roll_back(one) is after_accept(one) is None
 
 
 def test_consumers_are_answered_for_while_they_are_waited_for_and_the_value_until_the_old_one_went() -> None:

@@ -42,6 +42,7 @@ class Advice:
     workflow: str | None = None
 
 
+_NOTHING_CHANGES = "nothing changes; the night does not ask again for a while"
 _NEVER_WHERE = {Choice.CANCEL: True, Choice.ROLL_BACK: True, Choice.ANOTHER: False}
 """Choices that make no sense where issuing the new value has ended the old one (True), or has not."""
 
@@ -145,7 +146,7 @@ def _choices(
     if failing:
         yield _Line(Choice.RETRY, "tries again now, with the same value")
     if state in NOT_BEGUN:
-        yield _Line(Choice.CANCEL, "nothing changes; the night does not ask again for a while")
+        yield _Line(Choice.CANCEL, _NOTHING_CHANGES)
     elif state in BEFORE_ACTIVATION:
         yield _Line(Choice.CANCEL, "the new value is taken back" + ("; the old one works on" if beside else ""))
     for consumer_proof in consumer_proofs if state in WATCHED | {State.RETIRING} else ():
@@ -201,7 +202,10 @@ def _write_report(name: str, new: str) -> str:
 
 
 def _stuck(stuck_in: State | None, *, old_dead: bool) -> Iterator[_Line]:
-    if stuck_in is State.RETIRING and old_dead:
+    if stuck_in in NOT_BEGUN:
+        yield _Line(Choice.RETRY, "looks again now whether it may begin")
+        yield _Line(Choice.CANCEL, _NOTHING_CHANGES)
+    elif stuck_in is State.RETIRING and old_dead:
         yield _Line(Choice.RETRY, "looks again for what is left outside")
         yield _Line(
             Choice.ACCEPT, "the new value stays; see first to what is left outside: the old one is dropped here"

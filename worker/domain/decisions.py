@@ -18,7 +18,7 @@ def after_approval(rotation: Rotation) -> State | None:
 
 def after_cancel(rotation: Rotation) -> State | None:
     """What has not begun ends at once; what was not activated is taken back."""
-    if rotation.state in NOT_BEGUN:
+    if (rotation.stuck_in or rotation.state) in NOT_BEGUN:
         return State.CANCELLED
     return State.UNDOING if rotation.state in BEFORE_ACTIVATION else None
 
@@ -47,7 +47,7 @@ def after_roll_back(rotation: Rotation, *, differs: bool = False) -> State | Non
 
 def after_accept(rotation: Rotation) -> State | None:
     """Where taking the old value away got stuck, it ends here."""
-    if rotation.state is not State.STUCK:
+    if rotation.state is not State.STUCK or rotation.stuck_in in NOT_BEGUN:
         return None
     return State.DONE if rotation.stuck_in is State.RETIRING else State.WATCHING
 

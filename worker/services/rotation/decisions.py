@@ -213,7 +213,7 @@ class Decisions:
             rotation, item = self._take(connection, rotation_id)
             state = after_accept(rotation)
             if state is None:
-                _refuse(rotation, "is not stuck: there is nothing to accept")
+                _refuse(rotation, "is not stuck with a new value: there is nothing to accept")
             if rotation.is_overtaken(item.version):
                 _refuse(
                     rotation,
@@ -384,6 +384,8 @@ class Decisions:
     def _drop(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
         """It has not begun, and never will."""
         self._rotation_notices.withdraw_request(connection, rotation)
+        if rotation.state is State.STUCK:
+            self._rotation_notices.resolve(connection, rotation.item_id)
         self._hold(connection, item)
         self._end(connection, rotation, actor, "cancel", State.CANCELLED)
 
