@@ -311,6 +311,16 @@ def test_one_that_is_at_work_while_its_principal_is_forgotten_is_not_kept(
     assert again.is_closed
 
 
+def test_who_was_forgotten_long_ago_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker replaces more credentials in its life than it could keep names of."""
+    monkeypatch.setattr(sessions, "AGE_MAX_SECONDS", 0.0)
+    store = sessions.open_store()
+    for number in range(100):
+        store.forget("ssh", f"user-{number}")
+    assert len(store._forgotten) <= 2
+    store.close()
+
+
 # What breaks
 
 

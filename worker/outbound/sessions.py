@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 from worker.outbound.network import ask_permission
@@ -73,6 +74,14 @@ class _Idle:
     until: float
 
 
+class _Forgotten(NamedTuple):
+    """`moment` by the store's own count, `at` by the monotonic clock."""
+
+    moment: int
+    at: float
+
+
+_NEVER = _Forgotten(0, 0.0)
 T = TypeVar("T", bound=KeptSession)
 
 
@@ -88,8 +97,8 @@ class SessionStore:
         self._closing: threading.Thread | None = None
         self._is_over = False
         self._moment = 0
-        self._forgotten: dict[tuple[str, str], int] = {}
-        """When a principal's were, last."""
+        self._forgotten: dict[tuple[str, str], _Forgotten] = {}
+        """When a principal's were, last; the latest stands last."""
         self._pid = os.getpid()
 
     @property
@@ -116,7 +125,8 @@ class SessionStore:
         surplus = [session]
         if now < until and _is_usable(session):
             with self._changed:
-                if not self._is_over and self._forgotten.get((key.kind, key.principal), 0) <= since:
+                forgotten = self._forgotten.get((key.kind, key.principal), _NEVER)
+                if not self._is_over and forgotten.moment <= since:
                     self._idle.append(_Idle(key, session, until))
                     surplus = self._make_room(key)
                     self._begin_closing()
@@ -127,8 +137,17 @@ class SessionStore:
         """Sessions of this principal end, at every target; those that are at work, when they are given back."""
         with self._changed:
             self._moment += 1
-            self._forgotten[kind, principal] = self._moment
+            self._forgotten.pop((kind, principal), None)
+            self._forgotten[kind, principal] = _Forgotten(self._moment, time.monotonic())
+            self._drop_old()
         self._drop(lambda one: (one.key.kind, one.key.principal) == (kind, principal))
+
+    def _drop_old(self) -> None:
+        """Sessions from before are too old to be kept by now, whoever's they are."""
+        now = time.monotonic()
+        for key, forgotten in list(islice(self._forgotten.items(), 2)):
+            if now - forgotten.at > AGE_MAX_SECONDS:
+                del self._forgotten[key]
 
     def close(self) -> None:
         if not self.is_ours:
