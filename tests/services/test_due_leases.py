@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from worker.domain.saga import State
 from worker.rows import due_leases as due_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
+from worker.rows import target_capacity as target_rows
 from worker.rows.tables import rotations
 
 LEASE = timedelta(minutes=15)
@@ -76,6 +77,32 @@ def test_it_takes_one_statement_however_many_there_are(moves: Moves, clock: Any)
     updates = [statement for statement in counted.statements if statement.startswith("UPDATE")]
     assert len(updates) == 1
     assert len(counted.statements) == (1 if moves.services.database.is_sqlite else 2)
+
+
+def test_it_looks_at_no_more_of_those_that_are_due_at_one_moment_than_it_takes(
+    moves: Moves, clock: Any
+) -> None:
+    """As all are that a night has opened."""
+    if not moves.services.database.is_sqlite:
+        pytest.skip("what PostgreSQL chooses follows from how many rows there are")
+
+    def lease(connection: Connection) -> None:
+        assert len(_lease_in(connection, clock(), most=1).leased) == 1
+
+    def find(connection: Connection) -> None:
+        assert len(rotation_rows.due_rotations(connection, clock(), limit=1, at_once=9)) == 1
+
+    def find_at_target(connection: Connection) -> None:
+        assert len(target_rows.find_next(connection, SLOW, most=1, now=clock())) == 1
+
+    asked = (lease, find, find_at_target)
+    moves.insert_due(clock(), SLOW)
+    moves.insert_due(clock(), SLOW)
+    alone = [_count_steps(moves, one) for one in asked]
+    for _ in range(50):
+        moves.insert_due(clock(), SLOW)
+    among_many = [_count_steps(moves, one) for one in asked]
+    assert [many <= 2 * few for many, few in zip(among_many, alone, strict=True)] == [True] * len(asked)
 
 
 def test_of_given_ones_only_those_are_leased(moves: Moves, clock: Any) -> None:
@@ -156,6 +183,28 @@ def _lease_in(
     at_once: int = 9,
 ) -> due_rows.DueLeases:
     return due_rows.lease_due(connection, ids, most=most, now=now, lease=LEASE, at_once=at_once)
+
+
+def _count_steps(moves: Moves, ask: Callable[[Connection], None]) -> int:
+    """Of SQLite's machine, for what is asked; nothing of it is kept."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    with moves.services.database.engine.connect() as connection:
+        ask(connection)  # so that it is prepared
+        connection.rollback()
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(count, 1)
+        try:
+            ask(connection)
+        finally:
+            driver.set_progress_handler(None, 1)
+        connection.rollback()
+    return steps
 
 
 def _end(moves: Moves, leased: Rotation) -> None:

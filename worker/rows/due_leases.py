@@ -126,7 +126,11 @@ def _lock_due(of_ids: bool, steady: bool) -> Select[str]:
 
 @cache
 def _take_due_of(dialect: str, of_ids: bool, steady: bool) -> ReturningUpdate[*tuple[Any, ...]]:
-    """The first that may be leased, as far as its target has capacity after those before it."""
+    """The first that may be leased, as far as its target has capacity after those before it.
+
+    They come as they lie in the index of what is due: a night opens thousands for one moment, and no more of
+    these are looked at than are taken.
+    """
     due = (
         select(rotations.c.id, rotations.c.target, rotations.c.emergency, rotations.c.next_at)
         .where(*is_due(), *_is_among(of_ids, steady), *_may_be_leased(dialect))

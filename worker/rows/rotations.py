@@ -109,7 +109,8 @@ def due_rotations(
     """Open rotations whose next step is due and that nobody holds: also those that a killed worker held. With
     `at_once` no more of one target than may be worked on there, and none where there is no room.
 
-    One that cannot be read is nobody's: it would be due for ever.
+    One that cannot be read is nobody's: it would be due for ever. The longest due come first, and those of one
+    moment in any order: no more of them are looked at than are asked for.
     """
     with_capacity = [] if at_once is None else [target_capacity.has_capacity(connection.dialect.name)]
     given = {} if at_once is None else target_capacity.given_capacity(connection, at_once=at_once, now=now)

@@ -99,7 +99,7 @@ def find_next(connection: Connection, target: str, *, most: int, now: datetime) 
                 or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < moment),
                 is_whole(connection, rotations),
             )
-            .order_by(rotations.c.next_at, rotations.c.id)
+            .order_by(rotations.c.next_at)
             .limit(most)
         ).scalars()
     )
