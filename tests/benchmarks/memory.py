@@ -1,5 +1,6 @@
 """The most memory that a process holds which does one whole night: beside what it held before, and how much
-more than for a tenth of its rotations. Each is a process of its own, on a vault that another one has filled.
+more than for a tenth of its rotations. Each is a process of its own (`whole_night`), on a vault that this one
+has filled.
 
 What walks over the vault hold is measured by `scan`, at a million items and a tenth of them.
 """
@@ -13,11 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.benchmarks.grounds import open_vault
-from tests.benchmarks.table import BenchRow, add_options, measure_peak, tell
+from tests.benchmarks.table import BenchRow, add_options, tell
 from vaultcore.model import Consumers, Mode, Policy
 from vaultcore.secret import Secret
-from worker.bootstrap import Services
-from worker.config import load_settings
 
 _AT_ONCE = 500
 
@@ -40,23 +39,11 @@ def fill(home: Path, number: int) -> None:
                     )  # fmt: skip
 
 
-def run_night(home: Path, number: int) -> None:
-    """The whole night in this process: the most memory that it held before it, and by its end, in MiB."""
-    services = Services(load_settings(home, night_cap=number, target_cap=number))
-    services.check()
-    services.load()
-    before = measure_peak()
-    result = services.night.inline_night.run_night(lambda _: None, wait=False)
-    assert result.counts["rotations"] == number, result.counts
-    services.close()
-    print(json.dumps([before, measure_peak()]))
-
-
 def measure(folder: Path, number: int) -> tuple[float, float]:
     """Before its night and by its end."""
     home = folder / f"of-{number}"
     fill(home, number)
-    asked = [sys.executable, "-m", "tests.benchmarks.memory", "--night", str(home), "--rotations", str(number)]
+    asked = [sys.executable, "-m", "tests.benchmarks.whole_night", str(home), "--rotations", str(number)]
     told = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout
     before, most = json.loads(told.splitlines()[-1])
     return before, most
@@ -65,12 +52,8 @@ def measure(folder: Path, number: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rotations", type=int, default=1_000, help="documented figures are of 10,000")
-    parser.add_argument("--night", type=Path, metavar="HOME", help=argparse.SUPPRESS)
     add_options(parser)
     given = parser.parse_args()
-    if given.night is not None:
-        run_night(given.night, given.rotations)
-        return
     with tempfile.TemporaryDirectory(prefix="nightkey-bench-", dir="/var/tmp") as name:
         (_, tenth), (before, whole) = (
             measure(Path(name), number) for number in (given.rotations // 10, given.rotations)
