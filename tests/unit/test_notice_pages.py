@@ -9,6 +9,7 @@ from tests.unit.test_letters import DATA, ZONE
 from worker.delivery.formats import to_text
 from worker.delivery.letters import Letters
 from worker.domain.notice_pages import find_page
+from worker.domain.notices import PICKUP_MARK
 from worker.web.app import PAGES
 
 BASE = "https://nightkey.example.org/console"
@@ -37,6 +38,12 @@ def test_the_message_of_each_kind_has_an_address_that_there_is(kind: str, tmp_pa
     (address,) = re.findall(r"https://\S+?(?=>|\s|$)", to_text(message.body))
     path = address.removeprefix("https://nightkey.example.org").partition("#")[0].partition("?")[0]
     assert any(pattern.match(path) for pattern in routes), address
+
+
+@pytest.mark.parametrize("kind", ["pickup", "pickup-reminder"])
+def test_the_token_that_is_put_in_when_a_notice_leaves_is_in_its_address_too(kind: str, tmp_path: Path) -> None:
+    message = Letters(tmp_path, console=BASE).write(kind, DATA[kind], zone=ZONE)
+    assert f"<{BASE}/pickup#clm_1_ab>" in message.body.replace(PICKUP_MARK, "clm_1_ab")
 
 
 def test_without_an_address_of_the_console_it_names_none(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from worker.domain.notice_kinds import NoticeKind
 
 
 def find_page(kind: str, data: Mapping[str, Any]) -> str:
-    """Its path within the console, with the token behind a `#` where it collects a key: no server sees it."""
+    """Its path within the console, with the token behind a `#` where it collects a key: no server sees it.
+
+    The mark of a token that is put in when the notice leaves (`PICKUP_MARK`) stays as it is.
+    """
     if kind in (NoticeKind.PICKUP, NoticeKind.PICKUP_REMINDER):
-        return f"/pickup#{quote(str(data.get('token', '')), safe='')}"
+        return f"/pickup#{quote(str(data.get('token', '')), safe='{}')}"
     if kind == NoticeKind.DIGEST:
         return f"/findings?owner={quote(str(data.get('owner', '')), safe='')}"
     if "rotation" in data:
