@@ -44,6 +44,9 @@ _ESCAPED = re.compile(r"([\\`*_\[\]<>#~|!&])")
 _BEGINS = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
 """What would make a list or a heading of a line that begins with it."""
 _BREAKS = re.compile(r"\s+")
+_WITHOUT = r"[^\\`*_\[\]<>#~|!&\s]++"
+_HARMLESS = re.compile(rf"(?![-+=]|\d+[.)]){_WITHOUT}(?: {_WITHOUT})*+")
+"""Words, with nothing in them that is escaped, and one blank between them."""
 _SUBJECT_MAX = 200
 _KIND_MAX = 40
 _FILE_MAX = 100_000
@@ -102,7 +105,7 @@ class Letters:
             return Letter(subject=message.subject, body=message.body)
         except Exception as error:  # noqa: BLE001  # their template may do whatever Jinja lets it
             problem = _say(error)
-        message = self._fill(self._built_in.get_template(f"{_OWN}/{kind}.md"), kind, data, zone)
+        message = self._write_ours(kind, data, zone)
         return Letter(subject=message.subject, body=message.body, passed_over=problem)
 
     def try_out(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message:
@@ -118,6 +121,9 @@ class Letters:
         raise ConfigurationError(problem)
 
     def _write_own(self, kind: str, data: Mapping[str, Any], zone: str) -> Message:
+        """By the organisation's template; by ours, which needs no bounds, where there is none of theirs."""
+        if not (self._folder / f"{kind}.md").is_file():
+            return self._write_ours(kind, data, zone)
         if kind in self._given_up:
             before, problem = self._given_up.pop(kind)
             if before == self.fingerprint(kind):
@@ -135,6 +141,9 @@ class Letters:
         except TemplateBoundError as error:
             self._given_up[kind] = self.fingerprint(kind), _say(error)
             raise
+
+    def _write_ours(self, kind: str, data: Mapping[str, Any], zone: str) -> Message:
+        return self._fill(self._built_in.get_template(f"{_OWN}/{kind}.md"), kind, data, zone)
 
     def _fill(self, template: Template, kind: str, data: Mapping[str, Any], zone: str) -> Message:
         page = f"<{self._console}{find_page(kind, data)}>" if self._console else None
@@ -272,6 +281,8 @@ def _escape(value: object) -> object:
     """Data is never markup, and never breaks a line."""
     spend(measure(value))
     if isinstance(value, _Markdown) or not isinstance(value, str):
+        return value
+    if _HARMLESS.fullmatch(value) and value.isprintable():
         return value
     flat = _flatten(value)
     return _BEGINS.sub(r"\1\\", _ESCAPED.sub(r"\\\1", flat))
