@@ -484,6 +484,17 @@ def test_a_target_that_cannot_hold_every_text_is_refused(old: Old, postgres: str
         drop_database(postgres, "latin")
 
 
+def test_a_role_that_may_make_no_tables_is_told_before_anything_is_done(old: Old) -> None:
+    role = f"lowly_{old.target.rpartition('/')[2].partition('?')[0]}"
+    sql(old.target, f"CREATE ROLE {role} LOGIN")
+    lowly = make_url(old.target).set(username=role).render_as_string(hide_password=False)
+    try:
+        with pytest.raises(RefusedError, match=r"may make no tables .* grant it CREATE"):
+            make_moves(old.settings(), old.clock).plan(lowly, lambda _: None)
+    finally:
+        sql(old.target, f"DROP ROLE {role}")
+
+
 def test_a_file_of_somebody_else_stays_as_it_is(old: Old, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.db"
     with closing(sqlite3.connect(theirs)) as connection, connection:

@@ -73,6 +73,13 @@ def read_encoding(connection: Connection) -> str:
     return str(connection.exec_driver_sql("SHOW server_encoding").scalar_one())
 
 
+def may_make_tables(connection: Connection) -> bool:
+    """In a database of PostgreSQL, where tables go that name no schema."""
+    return bool(
+        connection.exec_driver_sql("SELECT has_schema_privilege(current_schema(), 'CREATE')").scalar_one()
+    )
+
+
 def find_damage(connection: Connection, table: Table) -> Iterator[Damage]:
     """The rows of the table that cannot be read."""
     asked = select_damage(table, connection.dialect.name, where=true(), beside={}, rules={})

@@ -49,8 +49,15 @@ class MoveTarget:
         with self.database.read() as connection:
             found = self._find(connection)
             _refuse_encoding(connection, self.database)
+            may_make_tables = self.database.is_sqlite or move_rows.may_make_tables(connection)
         refuse_others(found.tables, where=where, ours=ours)
-        return judge_target(found, deployment_id=self._deployment_id, where=where)
+        stance = judge_target(found, deployment_id=self._deployment_id, where=where)
+        if stance is Stance.EMPTY and not may_make_tables:
+            raise RefusedError(
+                f"the role of the URL may make no tables in {where}: make it the owner of that database, or "
+                "grant it CREATE on its schema"
+            )
+        return stance
 
     def prepare(self) -> None:
         """The tables are there, and no release takes them for a vault. Goes on wherever it was cut off."""
