@@ -47,6 +47,7 @@ class RabbitServer:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(daemon),
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "true",  # it ends when it is told to, whoever it still knows
         }
 
     def start(self) -> None:
