@@ -110,6 +110,17 @@ def _is_fault(message: ConsoleMessage) -> bool:
     return message.type == "error" and "responded with a status of 4" not in message.text
 
 
+def _without_replaced(said: list[str]) -> list[str]:
+    """Who types on while a search is under way replaces it, which htmx tells as an error, in two lines."""
+    kept: list[str] = []
+    for one in said:
+        if one.startswith("htmx:sendAbort") and kept and kept[-1].startswith("htmx:afterRequest"):
+            kept.pop()
+        else:
+            kept.append(one)
+    return kept
+
+
 @pytest.fixture
 def context(chromium: Chromium) -> Iterator[BrowserContext]:
     """A browser that has been nowhere; what its pages say of errors fails the test."""
@@ -119,7 +130,7 @@ def context(chromium: Chromium) -> Iterator[BrowserContext]:
         made.on("weberror", lambda error: said.append(str(error.error)))
         made.on("console", lambda one: said.append(one.text) if _is_fault(one) else None)
         yield made
-    assert said == []
+    assert _without_replaced(said) == []
 
 
 @pytest.fixture
