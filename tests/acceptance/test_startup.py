@@ -19,15 +19,17 @@ SERVERS = (
     "boto3",
     "zeep",
 )
-LETTERS = ("apprise", "requests", "markdown_it", "structlog", "authlib", "joserfc", "prometheus_client")
+LETTERS = ("apprise", "requests", "markdown_it", "authlib", "joserfc", "prometheus_client")
+LOG = ("structlog",)
 CALLS = ("httpx", "rich", "liquid", "babel", "jinja2")
 """For who calls others, or reads templates."""
 
 COMMANDS = {
-    ("scan", "--dry-run"): (*SERVERS, *LETTERS, *CALLS),
-    ("item", "list"): (*SERVERS, *LETTERS),
-    ("status",): (*SERVERS, *LETTERS),
-    ("finding", "list"): (*SERVERS, *LETTERS),
+    ("scan", "--dry-run"): (*SERVERS, *LETTERS, *LOG, *CALLS),
+    ("item", "list"): (*SERVERS, *LETTERS, *LOG),
+    ("status",): (*SERVERS, *LETTERS, *LOG),
+    ("finding", "list"): (*SERVERS, *LETTERS, *LOG),
+    ("night", "--no-wait"): (*SERVERS, *LETTERS),  # that sends nothing
 }
 
 

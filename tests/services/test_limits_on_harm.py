@@ -322,12 +322,13 @@ def test_of_one_target_only_so_many_are_taken_in_a_night(tmp_path: Path, clock: 
 
 
 @pytest.mark.both
-def test_a_night_whose_scan_was_cut_off_and_done_again_takes_nothing_beyond_its_cap(
-    tmp_path: Path, database_url: str, clock: Any
+@pytest.mark.parametrize(("cap", "target"), [("night_cap", None), ("target_cap", "crm")])
+def test_a_night_whose_scan_was_cut_off_and_done_again_takes_nothing_beyond_its_caps(
+    tmp_path: Path, database_url: str, clock: Any, cap: str, target: str | None
 ) -> None:
-    with stage(tmp_path, database_url, clock, night_cap=2) as (organisation, _):
+    with stage(tmp_path, database_url, clock, **{cap: 2}) as (organisation, _):
         for days in (8, 9, 10, 11):
-            _add_secret(organisation, f"prod-crm-{days}", days=days)
+            _add_secret(organisation, f"prod-crm-{days}", days=days, target=target)
         slot, nights = clock(), organisation.services.night.nights
         assert len(nights.begin(slot) or []) == 2
         with organisation.services.database.write() as connection:
