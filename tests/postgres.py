@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url, text
 
 _PATIENCE = 120.0
 
@@ -105,6 +105,16 @@ def wait_until_left(address: str) -> None:
         ).fetchone():
             assert time.monotonic() < until, f"somebody is still connected to {url.database}"
             time.sleep(0.05)
+
+
+def count_waiting(engine: Engine, *, seconds: float = 0) -> int:
+    """Sessions of the engine's database whose statement waits for a lock, and was begun so long ago."""
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() "
+        "AND now() - query_start >= make_interval(secs => :seconds)"
+    )
+    with engine.connect() as beside:
+        return int(beside.execute(text(asked), {"seconds": seconds}).scalar_one())
 
 
 def show_for_sqlalchemy(address: str) -> str:

@@ -2,9 +2,8 @@
 transaction where the rows still have the digests that they had.
 
 A part says which tables it is read from, and how the digests of its rows are asked for. One look tells of many
-parts that there are no rows. Whoever writes rows of
-an item through `changing` leaves what is known of others alone, and may put what they have become in its place;
-any other write to a table ends what is known of it.
+parts that there are no rows. Whoever writes rows of an item through `changing` leaves what is known of others
+alone, and may put what they have become in its place; any other write to a table ends what is known of it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, Interval, event, insert, literal, select, text
+from sqlalchemy import Connection, Engine, Interval, event, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
 from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
+from tests.postgres import count_waiting
 from tests.services.conftest import Moves, race
 from tests.services.staging import (
     TOKEN,
@@ -365,14 +366,13 @@ def test_who_deletes_an_item_waits_for_who_is_at_its_rotation_and_keeps_nobody_f
         pytest.skip("a writer is alone there from its beginning")
     organisation.add_token(TOKEN, "ticketing")
     begin_by_hand(organisation, TOKEN)
-    item, waiting = organisation.item(TOKEN), "wait_event_type = 'Lock' AND datname = current_database()"
+    item = organisation.item(TOKEN)
     with ThreadPoolExecutor(1) as pool:
         with services.database.write() as connection:
             rotation_rows.find_open_rotation(connection, item.id, lock=True)
             deleting = pool.submit(services.items.deletion.delete, TOKEN, actor="test")
-            count = text(f"SELECT count(*) FROM pg_stat_activity WHERE {waiting}")  # ours
-            while not deleting.done() and not connection.execute(count).scalar_one():
-                connection.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
+            while not (deleting.done() or count_waiting(services.database.engine)):
+                pass
             services.vault.hold(connection, item.id, None)
         with pytest.raises(RefusedError, match="is being rotated"):
             deleting.result(PATIENCE)

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, select, text, update
+from sqlalchemy import Connection, event, select, update
 
 from tests.every_item import every_item
 from tests.organisation import Organisation
+from tests.postgres import count_waiting
 from tests.services.staging import drive_on, start_organisation
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import Item
@@ -467,13 +468,9 @@ def test_who_joins_a_family_waits_for_who_changes_one_of_its_copies(made: Servic
 
 
 def _wait_for_locks(made: Services, count: int, is_over: Callable[[], bool]) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
     while not is_over():
-        with made.database.engine.connect() as other:
-            if other.execute(waiting).scalar_one() == count:
-                return
+        if count_waiting(made.database.engine) == count:
+            return
 
 
 def test_the_name_of_the_original_is_what_is_told_of_a_change(made: Services) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import event, update
 
 from nightkey_demo.loopback import Answer, Incoming
 from tests.faults.vault_copy import let_leases_lapse
+from tests.postgres import count_waiting
 from tests.services.staging import Staged, get_rotation, open_passwords, open_tokens, stage
 from worker.domain.saga import State
 from worker.domain.work import Task, Work
@@ -119,16 +120,13 @@ def test_what_is_lost_at_the_end_is_done_again_by_each_alone(staged: Staged) -> 
     if database.is_sqlite:
         pytest.skip("a writer is alone there from its beginning")
     ids = open_passwords(staged, AT_ONCE)
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE {}"
-    waits = waits.format("wait_event_type = 'Lock' AND datname = current_database()")
     with ThreadPoolExecutor(1) as pool:
-        with database.engine.begin() as held, database.engine.connect() as beside:
+        with database.engine.begin() as held:
             held.exec_driver_sql("SET LOCAL deadlock_timeout TO '1min'")  # so that it is not this one
             held.exec_driver_sql("SELECT seq FROM audit_head FOR UPDATE")
             driven = pool.submit(ring, staged, ids[0])
-            while not beside.exec_driver_sql(waits).scalar_one():
+            while not count_waiting(database.engine):
                 assert not driven.done()
-                beside.rollback()
             held.exec_driver_sql("SELECT id FROM rotations FOR UPDATE")
         driven.result(PATIENCE)
     assert states(staged, ids) == [State.WATCHING] * AT_ONCE

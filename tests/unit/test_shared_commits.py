@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, event, insert, select
 
+from tests.postgres import count_waiting
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, GaveWayError, NightkeyError, NotFoundError
 from vaultcore.shared_commits import SharedCommits
@@ -184,16 +185,13 @@ def test_the_end_of_a_transaction_waits_for_who_is_at_the_same(
     """What is written last, such as the audit log, is waited for: each of those before it takes a moment."""
     if database.is_sqlite:
         pytest.skip("a writer is alone there from its beginning")
-    with database.engine.begin() as held, database.engine.connect() as beside:
+    with database.engine.begin() as held:
         held.execute(insert(LAST).values(id=1))
         queue.begin(lambda connection: write(connection, 1))
         ended = queue.parts[0]
         queue._first_may_end.set()
-        waits = "SELECT bool_or(now() - query_start > interval '0.7 s') FROM pg_stat_activity WHERE {}"
-        waits = waits.format("wait_event_type = 'Lock' AND datname = current_database()")
-        while not beside.exec_driver_sql(waits).scalar_one():
+        while not count_waiting(database.engine, seconds=0.7):
             assert not ended.done()
-            beside.rollback()
         held.rollback()
     assert ended.exception(PATIENCE) is None
     assert stored(database) == stored(database, LAST) == [1]

@@ -6,7 +6,7 @@ Never who logs in there: no error and no place quotes what may be a password.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -57,7 +57,7 @@ class BrokerUrl:
 
     kind: BrokerKind
     plain: str
-    tls: Mapping[str, str] | None = field(default=None)
+    tls: Mapping[str, str] | None = None
 
 
 def read_broker_url(url: str) -> BrokerUrl:

@@ -63,16 +63,14 @@ class Jobs:
         self._clock = clock
 
     def load(self, rotation: Rotation) -> tuple[Item, Rotator]:
-        return self.read_item(rotation.item_id), self.load_rotator(rotation.rotator)
+        """`NotFoundError` if the item is gone."""
+        with self._database.read() as connection:
+            item = self._vault.get(connection, rotation.item_id)
+        return item, self.load_rotator(rotation.rotator)
 
     def load_rotator(self, name: str) -> Rotator:
         """By its name. No transaction is open while it is asked."""
         return make_discreet(load_rotator(name), apart=self._database.apart)
-
-    def read_item(self, item_id: str) -> Item:
-        """`NotFoundError` if it is gone."""
-        with self._database.read() as connection:
-            return self._vault.get(connection, item_id)
 
     def explain_unready(self, rotation: Rotation, item: Item) -> Reason | None:
         """What it lacks to begin: somebody here who reads what it replaces (unless it is in an emergency), a
