@@ -6,7 +6,7 @@ takes its lock at the start (`BEGIN IMMEDIATE` on SQLite), so two writers wait i
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,25 +116,23 @@ class Database:
         """From now on every row that decides is written with its keyed digest, and readers can check it."""
         keep_macs(self.engine, macs)
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """A connection whose reads all see one state; nothing it does is kept.
 
         Inside a `unit` it sees what that has written, and may not see one state.
         """
         unit = self._unit
-        if unit is not None and not unit.one_by_one:
-            with unit.read() as connection:
-                yield connection
-            return
+        return self._read_alone() if unit is None or unit.one_by_one else unit.read()
+
+    @contextmanager
+    def _read_alone(self) -> Iterator[Connection]:
         with self._edge(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
             connection.rollback()
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> AbstractContextManager[Connection]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
         What it loses to another transaction (a constraint, a deadlock, a lock that was not given) is a
@@ -143,12 +141,7 @@ class Database:
         Inside a `unit` it joins that one's transaction.
         """
         unit = self._unit
-        if unit is None:
-            with self._transaction() as connection:
-                yield connection
-            return
-        with unit.write() as connection:
-            yield connection
+        return self._transaction() if unit is None else unit.write()
 
     @contextmanager
     def write_lightly(self) -> Iterator[Connection]:

@@ -14,9 +14,10 @@ taken away. Pure, but for `attach` and `macs_of`, by which a connection knows wh
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from json.encoder import encode_basestring_ascii as quote
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Engine, Row, Table
@@ -47,16 +48,15 @@ class RowMacs:
 
     def make(self, table: Table, row: Mapping[str, Any]) -> bytes:
         """The digest of a row, by the names of its columns; those that are not there are null."""
-        return self._keyed.make(_canonical(table, row))
+        return self._keyed.make(_canonical(table, row.get))
 
     def holds(self, table: Table, row: Mapping[str, Any], *, prefix: str = "") -> bool:
         """Whether the row is as one of us wrote it. `prefix` stands before the names of its columns."""
         stored = row[prefix + MAC]
         if not isinstance(stored, bytes):
             return False
-        named = {name: row[prefix + name] for name in columns_of(table)}
         try:
-            return hmac.compare_digest(stored, self.make(table, named))
+            return hmac.compare_digest(stored, self._keyed.make(_canonical(table, row.__getitem__, prefix)))
         except TypeError:  # a value that none of us wrote
             return False
 
@@ -144,32 +144,54 @@ def _mapping(row: Row[*tuple[Any, ...]] | Mapping[str, Any]) -> Mapping[str, Any
     return dict(row._mapping) if isinstance(row, Row) else row  # noqa: SLF001  # SQLAlchemy's public way
 
 
-def _canonical(table: Table, row: Mapping[str, Any]) -> bytes:
-    known = ((in_digest, row.get(name)) for in_digest, name in _named(table))
-    fields = [(in_digest, *_encode(value)) for in_digest, value in known if value is not None]
-    return write_canonical([name_in_digest(table), fields]).encode()
+def _canonical(table: Table, read: Callable[[str], Any], prefix: str = "") -> bytes:
+    """`[table, [[column, type, value], …]]`, in one form alone (`vaultcore.canonical`)."""
+    begins, columns = _layout(table, prefix)
+    fields = []
+    for opens, name in columns:
+        value = read(name)
+        if value is not None:
+            letter, text = _encode(value)
+            fields.append(f'{opens}"{letter}",{quote(text)}]')
+    return f"{begins}{','.join(fields)}]]".encode()
 
 
 @cache
-def _named(table: Table) -> list[tuple[str, str]]:
-    """The columns that a digest is of, by their names in it, in the order of these."""
-    return sorted((name_in_digest(table.c[name]), name) for name in columns_of(table))
+def _layout(table: Table, prefix: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """How the text begins, and of each column that a digest is of, in the order of their names in it, how its
+    part begins and what it is called in a row.
+    """
+    named = sorted((name_in_digest(table.c[name]), prefix + name) for name in columns_of(table))
+    return f"[{quote(name_in_digest(table))},[", tuple((f"[{quote(name)},", called) for name, called in named)
 
 
 def _encode(value: object) -> tuple[str, str]:
     """A letter for the type, and the value as text."""
-    match value:
-        case bool():
-            return "b", str(int(value))
-        case int():
-            return "i", str(int(value))
-        case str():
-            return "s", str(value)
-        case bytes():
-            return "x", value.hex()
-        case datetime():
-            return "t", value.astimezone(UTC).isoformat(timespec="microseconds")
-        case dict() | list():
-            stored = json.loads(json.dumps(value))  # as it comes back: names are texts, tuples are lists
-            return "j", write_canonical(stored)
-    raise TypeError(f"no digest is made of a {type(value).__name__}")
+    known = _ENCODERS.get(type(value))
+    if known is None:
+        known = next((one for kind, one in _ENCODERS.items() if isinstance(value, kind)), None)
+    if known is None:
+        raise TypeError(f"no digest is made of a {type(value).__name__}")
+    letter, show = known
+    return letter, show(value)
+
+
+def _show_time(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _show_json(value: object) -> str:
+    stored = value and json.loads(json.dumps(value))  # as it comes back: names are texts, tuples are lists
+    return write_canonical(stored)
+
+
+_ENCODERS: Final[Mapping[type, tuple[str, Callable[[Any], str]]]] = {
+    bool: ("b", lambda value: str(int(value))),
+    int: ("i", lambda value: str(int(value))),
+    str: ("s", str),
+    bytes: ("x", bytes.hex),
+    datetime: ("t", _show_time),
+    dict: ("j", _show_json),
+    list: ("j", _show_json),
+}
+"""By type; a subclass is what it is a subclass of, `bool` before `int`."""

@@ -144,15 +144,40 @@ class Versions:
             and (version.expires_at is None or version.expires_at > now)
         ]
 
+    def next_number(self, connection: Connection, item_id: str) -> int:
+        return max((version.number for version in self.of_item(connection, item_id)), default=0) + 1
+
     def begin_pending(self, connection: Connection, item_id: str, *, actor: str) -> int:
         """Reserves the next version, still empty: the intent, stored before anybody is asked."""
-        known = self.of_item(connection, item_id)
-        if any(version.stage is Stage.PENDING for version in known):
-            raise ConflictError(f"item {item_id} has a pending version already")
-        number = max((version.number for version in known), default=0) + 1
+        self._refuse_second_pending(connection, item_id)
+        number = self.next_number(connection, item_id)
         self.insert(connection, item_id, number=number, stage=Stage.PENDING, now=self._clock())
         self._note(connection, actor, "version.begin", item_id, version=number)
         return number
+
+    def add_pending(
+        self,
+        connection: Connection,
+        item_id: str,
+        number: int,
+        value: Secret,
+        *,
+        expires_at: datetime | None,
+        external: Mapping[str, Any],
+        actor: str,
+    ) -> None:
+        """The next version with its value: of what was made here, so that nobody was asked for it."""
+        self._refuse_second_pending(connection, item_id)
+        rules.check_value(value.expose(), name=item_id)
+        row = _make_row(number, Stage.PENDING, self._clock())
+        row |= self._fill(item_id, number, value, expires_at=expires_at, external=external, is_issued=True)
+        insert_version(connection, item_id, row)
+        for action in ("version.begin", "version.fill"):
+            self._note(connection, actor, action, item_id, version=number)
+
+    def _refuse_second_pending(self, connection: Connection, item_id: str) -> None:
+        if any(version.stage is Stage.PENDING for version in self.of_item(connection, item_id)):
+            raise ConflictError(f"item {item_id} has a pending version already")
 
     def fill_pending(
         self,
@@ -305,14 +330,7 @@ class Versions:
     # Shared with `Vault`, which makes an item's first version and takes an owner's new value
 
     def insert(self, connection: Connection, item_id: str, *, number: int, stage: Stage, now: datetime) -> None:
-        row: dict[str, Any] = {
-            "number": number,
-            "stage": stage.value,
-            "created_at": now,
-            "external": {},
-            "activated_at": now if stage is Stage.CURRENT else None,
-        }
-        insert_version(connection, item_id, row)
+        insert_version(connection, item_id, _make_row(number, stage, now))
 
     def fill(
         self,
@@ -329,11 +347,33 @@ class Versions:
         """Seals the value into its row. A key of ours gets its digest, and may keep that alone. `is_issued`: it
         was made just now, so that its life is known.
         """
+        stored = self._fill(
+            item_id,
+            number,
+            value,
+            expires_at=expires_at,
+            external=external,
+            keep_value=keep_value,
+            is_issued=is_issued,
+        )
+        change_version(connection, item_id, number, stored)
+
+    def _fill(
+        self,
+        item_id: str,
+        number: int,
+        value: Secret,
+        *,
+        expires_at: datetime | None,
+        external: Mapping[str, Any] | None,
+        keep_value: bool = True,
+        is_issued: bool,
+    ) -> dict[str, Any]:
+        """The columns of `fill`."""
         stored: dict[str, Any] = {"expires_at": expires_at, "external": dict(external or {})}
         if is_issued:
             stored["issued_at"] = self._clock()
-        stored |= self._seal(item_id, number, value, keep_value=keep_value)
-        change_version(connection, item_id, number, stored)
+        return stored | self._seal(item_id, number, value, keep_value=keep_value)
 
     def insert_first(
         self,
@@ -417,3 +457,14 @@ class Versions:
         **details: str | int | bool | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
+
+
+def _make_row(number: int, stage: Stage, now: datetime) -> dict[str, Any]:
+    """An empty version that begins now."""
+    return {
+        "number": number,
+        "stage": stage.value,
+        "created_at": now,
+        "external": {},
+        "activated_at": now if stage is Stage.CURRENT else None,
+    }

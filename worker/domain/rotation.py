@@ -5,7 +5,6 @@ writes what is returned.
 """
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -64,11 +63,12 @@ class Rotation:
 
     def change(self, **changes: Any) -> "Rotation":  # noqa: ANN401  # fields
         """As `dataclasses.replace`, which asks for each of its many fields: one that moves is changed often."""
-        unknown = changes.keys() - vars(self).keys()
+        known = vars(self)
+        unknown = changes.keys() - known.keys()
         if unknown:
             raise TypeError(f"a rotation has no {', '.join(sorted(unknown))}")
-        changed = copy(self)
-        vars(changed).update(changes)
+        changed = object.__new__(type(self))
+        vars(changed).update(known, **changes)
         return changed
 
     @property

@@ -86,6 +86,14 @@ class Outside:
     label: str | None = None
 
 
+class FixedSentence(str):
+    """What a rotator says that stands in the code as it is: nothing of a value can be in it, so that none is
+    searched for. A module makes its own once.
+    """
+
+    __slots__ = ()
+
+
 class ListsOutside(Protocol):
     """What a rotator may have beside the rest: after a restore, it tells of what the vault has forgotten."""
 
@@ -185,7 +193,9 @@ class Rotator(Protocol):
         """Makes the replacement. Nothing that works today stops working."""
 
     def install(self, job: Job) -> str:
-        """The other side accepts `job.new` beside `job.old`. Says what was done."""
+        """The other side accepts `job.new` beside `job.old`. Says what was done. What it and the others say is
+        searched for values, unless it is a `FixedSentence`.
+        """
 
     def verify(self, job: Job, value: Secret) -> str:
         """Proves that the other side accepts the value; a rejection has cause `REJECTED`."""

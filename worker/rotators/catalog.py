@@ -40,7 +40,10 @@ def explain_unknown(name: str) -> str:
 
 def explain_missing(name: str) -> str | None:
     """What must be installed before it can work; None: nothing."""
-    needs = find_rotator(name).needs
+    return _explain_missing(name, find_rotator(name).needs)
+
+
+def _explain_missing(name: str, needs: tuple[str, str] | None) -> str | None:
     if needs is None or find_spec(needs[0]) is not None:
         return None
     return f"rotator {name} needs {needs[0]}: pip install 'nightkey[{needs[1]}]'"
@@ -48,10 +51,11 @@ def explain_missing(name: str) -> str | None:
 
 def load_rotator(name: str) -> Rotator:
     """The rotator, ready to work; `ConfigurationError` if a package of its own is missing."""
-    missing = explain_missing(name)
+    rotator = find_rotator(name)
+    missing = _explain_missing(name, rotator.needs)
     if missing is not None:
         raise ConfigurationError(missing)
-    return find_rotator(name)
+    return rotator
 
 
 _OF_PARTS: Final = "it has parts: write it as an object in a file, --policy FILE"

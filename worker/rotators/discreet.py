@@ -4,15 +4,16 @@ And nothing of ours is open while it asks somebody, or makes what takes its time
 its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 from vaultcore.errors import TargetError
 from vaultcore.secret import Secret
 from worker.outbound import nothing_shared, only_looking
-from worker.rotators.base import Candidate, Job, Rotator, asks_nobody
+from worker.rotators.base import Candidate, FixedSentence, Job, Rotator, asks_nobody
 from worker.workflows.kept_maskers import find_masker
+from worker.workflows.masking import Masker
 
 T = TypeVar("T")
 
@@ -72,14 +73,19 @@ class _Discreet:
 
 
 def _mask(job: Job, ask: Callable[[], T], *more: Secret) -> T:
-    values = [value for value in (job.old, job.new, *job.values.values(), *more) if value is not None]
     masked: TargetError | None = None
     try:
         answer = ask()
     except TargetError as error:
-        message = find_masker(values).mask(str(error))
+        message = _find_masker(job, more).mask(str(error))
         masked = TargetError(message, cause=error.cause, acted=error.acted, retry_at=error.retry_at)
     if masked is not None:  # outside of the block, so that nothing of the first one hangs on it
         raise masked
-    said: T = find_masker(values).mask(answer) if isinstance(answer, str) else answer
+    if not isinstance(answer, str) or isinstance(answer, FixedSentence):
+        return answer
+    said: T = _find_masker(job, more).mask(answer)
     return said
+
+
+def _find_masker(job: Job, more: Iterable[Secret]) -> Masker:
+    return find_masker(value for value in (job.old, job.new, *job.values.values(), *more) if value is not None)

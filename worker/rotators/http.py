@@ -1,7 +1,7 @@
 """Rotator `http`: asks a service for the new value by a templated request, revokes the old by another."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from vaultcore.errors import Cause, TargetError
@@ -40,6 +40,9 @@ from worker.rotators.http_taking import (
     still_accepted,
 )
 from worker.rotators.http_unusable import TakenBack, take_back
+
+_INSTALLED: Final = base.FixedSentence("accepted since it was issued")
+_SAME: Final = base.FixedSentence("the new value is the old one: nothing to revoke")
 
 
 class HttpRotator:
@@ -163,7 +166,7 @@ class HttpRotator:
         raise failure
 
     def install(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
-        return "accepted since it was issued"
+        return _INSTALLED
 
     def verify(self, job: base.Job, value: Secret) -> str:
         return f"the service accepts it ({check_accepted(job, value)})"
@@ -198,7 +201,7 @@ class HttpRotator:
         nothing that is called as the old value is, or as a version that is in use. What may be left is told.
         """
         if job.new is not None and job.new == job.old:
-            return "the new value is the old one: nothing to revoke"
+            return _SAME
         found = find_where_it_can_be(job)
         own = Own(ids=frozenset()) if job.new is None else name_new(job, job.new, found)
         others = choose_leftovers(job, found, own.ids)

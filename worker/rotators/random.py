@@ -3,7 +3,7 @@
 import secrets
 import string
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -18,6 +18,10 @@ ALPHABETS = {
     "digits": string.digits,
     "printable": string.ascii_letters + string.digits + "!#$*+-./:=?@_~",
 }
+_NOT_INSTALLED: Final = base.FixedSentence("nothing to install: the workflows are its only users")
+_NOT_ASKED: Final = base.FixedSentence("nothing to ask: the workflows are its only users")
+_NOT_REVOKED: Final = base.FixedSentence("nothing to revoke outside")
+_NOT_UNDONE: Final = base.FixedSentence("nothing to undo outside")
 
 
 class RandomSettings(base.RotatorSettings):
@@ -72,13 +76,13 @@ class RandomRotator:
         return base.Candidate(value=draw(RandomSettings.model_validate(job.settings.model_dump())))
 
     def install(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
-        return "nothing to install: the workflows are its only users"
+        return _NOT_INSTALLED
 
     def verify(self, job: base.Job, value: Secret) -> str:  # noqa: ARG002  # the contract's
-        return "nothing to ask: the workflows are its only users"
+        return _NOT_ASKED
 
     def revoke(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
-        return "nothing to revoke outside"
+        return _NOT_REVOKED
 
     def undo(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
-        return "nothing to undo outside"
+        return _NOT_UNDONE

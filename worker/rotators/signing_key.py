@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -15,6 +15,11 @@ from worker.signing.keys import Algorithm, SigningKey, generate, read_key
 from worker.signing.tokens import RefusedTokenError, check, sign
 
 _TRIAL = timedelta(minutes=1)
+_NOT_LISTED: Final = base.FixedSentence("a shared key has no key set")
+_REVOKED: Final = base.FixedSentence(
+    "the key before leaves the key set, and what it signed is refused from now on"
+)
+_UNDONE: Final = base.FixedSentence("nothing was signed by it; it leaves the key set")
 
 
 class SigningKeySettings(base.RotatorSettings):
@@ -85,7 +90,7 @@ class SigningKeyRotator:
 
     def install(self, job: base.Job) -> str:
         if "kid" not in job.new_external:
-            return "a shared key has no key set"
+            return _NOT_LISTED
         return f"listed as the next key, {job.new_external['kid']}"
 
     def verify(self, job: base.Job, value: Secret) -> str:
@@ -106,10 +111,10 @@ class SigningKeyRotator:
         return f"it checks what it signs{listed}"
 
     def revoke(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
-        return "the key before leaves the key set, and what it signed is refused from now on"
+        return _REVOKED
 
     def undo(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
-        return "nothing was signed by it; it leaves the key set"
+        return _UNDONE
 
     def _expect_listed(
         self, job: base.Job, key: SigningKey, settings: SigningKeySettings, *, awaited: bool

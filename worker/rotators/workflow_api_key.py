@@ -1,13 +1,20 @@
 """Rotator `workflow-api-key`: a new `wfk_` key for callers of ours."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from vaultcore.crypto import apikeys
 from vaultcore.errors import Cause, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.rotators import base
+
+_INSTALLED: Final = base.FixedSentence(
+    "its digest is stored: from its activation on it opens beside the old key"
+)
+_VERIFIED: Final = base.FixedSentence("the key's checksum holds")
+_REVOKED: Final = base.FixedSentence("the old key opens nothing from now on")
+_NOT_UNDONE: Final = base.FixedSentence("nothing to undo outside")
 
 
 class ApiKeySettings(base.RotatorSettings):
@@ -43,15 +50,15 @@ class WorkflowApiKeyRotator:
         return base.Candidate(value=apikeys.generate())
 
     def install(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
-        return "its digest is stored: from its activation on it opens beside the old key"
+        return _INSTALLED
 
     def verify(self, job: base.Job, value: Secret) -> str:  # noqa: ARG002  # the contract's
         if not apikeys.looks_real(value.expose()):
             raise TargetError("the key's checksum is wrong", cause=Cause.REJECTED)
-        return "the key's checksum holds"
+        return _VERIFIED
 
     def revoke(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
-        return "the old key opens nothing from now on"
+        return _REVOKED
 
     def undo(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
-        return "nothing to undo outside"
+        return _NOT_UNDONE

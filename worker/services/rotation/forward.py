@@ -72,15 +72,20 @@ class ForwardSteps:
     def create(self, drive: Drive) -> Done:
         """Makes the replacement and stores it, sealed and pending, before anything else hears of it.
 
-        Where the other side issues it, the intent is stored first; what an earlier try may have left
-        there is taken away before another is asked for.
+        Where the other side issues it, the intent is stored first, as an empty version; what an earlier try may
+        have left there is taken away before another is asked for. What is made here is stored whole.
         """
         rotation = drive.rotation
         item, rotator = self._jobs.load(rotation)
         parse_settings(rotation.rotator, item.policy.settings)  # what is wrong with them asks nobody
         job = self._jobs.make(rotation, item)
         old_dead = rotation.old_dead or self._is_dead_before(rotation, item, rotator, job)
-        number = self._begin_pending(drive, issuing=rotator.issues, old_dead=old_dead)
+        if rotator.issues or rotation.new_number is not None:
+            number = self._begin_pending(drive, issuing=rotator.issues, old_dead=old_dead)
+            store = self._versions.fill_pending
+        else:
+            number = self._find_next(rotation)
+            store = self._versions.add_pending
         if rotation.issuing:
             rotator.undo(job)
             self._look_back(drive, item, rotator, job)
@@ -91,7 +96,9 @@ class ForwardSteps:
         )
 
         def record(connection: Connection) -> None:
-            self._versions.fill_pending(
+            if drive.rotation.new_number is None:
+                self._destroy_left(connection, rotation)
+            store(
                 connection,
                 item.id,
                 number,
@@ -101,7 +108,7 @@ class ForwardSteps:
                 actor=rotation.id,
             )
             late = late_after_answer(rotation, self._clock())
-            drive.change(issuing=False, late_until=late)
+            drive.change(new_number=number, issuing=False, late_until=late)
 
         return Done(said=(Reason.of(Code.PENDING, version=number),), record=record)
 
@@ -221,26 +228,28 @@ class ForwardSteps:
         )
 
     def _begin_pending(self, drive: Drive, *, issuing: bool, old_dead: bool) -> int:
-        """The intent, which is stored, and with the rotation, before anybody outside is asked for a value.
-
-        A pending version that another rotation left behind does not stand in the way.
-        """
+        """The intent, which is stored, and with the rotation, before anybody outside is asked for a value."""
         rotation = drive.rotation
         with self._database.write() as connection:
             number = rotation.new_number
             if number is None:
-                left = self._find_pending(connection, rotation.item_id)
-                if left is not None:
-                    self._versions.destroy(
-                        connection, rotation.item_id, left, actor=rotation.id, reason="left behind"
-                    )
+                self._destroy_left(connection, rotation)
                 number = self._versions.begin_pending(connection, rotation.item_id, actor=rotation.id)
             drive.change(new_number=number, issuing=issuing, old_dead=old_dead)
         return number
 
-    def _find_pending(self, connection: Connection, item_id: str) -> int | None:
-        known = self._versions.of_item(connection, item_id)
-        return next((version.number for version in known if version.stage is Stage.PENDING), None)
+    def _find_next(self, rotation: Rotation) -> int:
+        """The number that the next version has."""
+        with self._database.read() as connection:
+            return self._versions.next_number(connection, rotation.item_id)
+
+    def _destroy_left(self, connection: Connection, rotation: Rotation) -> None:
+        """A pending version that another rotation left behind does not stand in the way."""
+        for version in self._versions.of_item(connection, rotation.item_id):
+            if version.stage is Stage.PENDING:
+                self._versions.destroy(
+                    connection, rotation.item_id, version.number, actor=rotation.id, reason="left behind"
+                )
 
     def _ask(self, drive: Drive, rotator: Rotator, job: Job, before: Rotation) -> Candidate:
         """A candidate; where the answer is a plain no, or nobody was asked, nothing was made: stored too."""

@@ -137,6 +137,7 @@ class Anchors:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        self._lines[line.encode()] = anchor
         return line
 
     def find_newest(self) -> Anchor | None:
