@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from vaultcore.errors import Cause, TargetError
 from worker.outbound import Network
 from worker.outbound.sessions import SessionKey, digest_credential, share
+from worker.rotators.scram import make_scram_verifier
 
 _T = TypeVar("_T")
 
@@ -87,7 +88,9 @@ class PostgresSession:
         self._do(self._log_in)
 
     def make_verifier(self, role: str, password: str) -> str:
-        """What the server stores for a password (RFC 5802), made here: no statement holds the password."""
+        """What the server stores for a password, made here: no statement holds the password."""
+        if password.isascii():  # libpq takes four times as long
+            return make_scram_verifier(password)
         return self._connection.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
 
     def _do(self, act: Callable[[], _T]) -> _T:
