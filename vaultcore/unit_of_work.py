@@ -169,13 +169,17 @@ class UnitOfWork:
                 self._holder.end(kept=kept)
 
 
-class _Writing:
-    """A block; there are many, and a class is entered in a third of the time that a generator takes."""
+class _Block:
+    """There are many, and a class is entered in a third of the time that a generator takes."""
 
     __slots__ = ("_unit",)
 
     def __init__(self, unit: UnitOfWork) -> None:
         self._unit = unit
+
+
+class _Writing(_Block):
+    __slots__ = ()
 
     def __enter__(self) -> Connection:
         return self._unit._begin_writing()  # noqa: SLF001  # a part of it
@@ -186,13 +190,8 @@ class _Writing:
         self._unit._end_writing(error)  # noqa: SLF001  # as above
 
 
-class _Reading:
-    """As above."""
-
-    __slots__ = ("_unit",)
-
-    def __init__(self, unit: UnitOfWork) -> None:
-        self._unit = unit
+class _Reading(_Block):
+    __slots__ = ()
 
     def __enter__(self) -> Connection:
         return self._unit._join()  # noqa: SLF001  # a part of it
