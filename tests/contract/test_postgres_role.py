@@ -450,16 +450,24 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def open_organisation(server: str, folder: Path, clock: Clock) -> Iterator[tuple[Organisation, StagedRotator]]:
-    """With an item for who sets passwords, and a role whose password may be replaced."""
+def open_organisation(
+    server: str, folder: Path, clock: Clock, *, store: str = ""
+) -> Iterator[tuple[Organisation, StagedRotator]]:
+    """With an item for who sets passwords, and a role whose password may be replaced. `store`: the database of
+    the vault; its own file, if none is given.
+    """
     contract = TestOneRole()
     contract.server = server
-    services = make_services(folder, "", clock)
+    services = make_services(folder, store, clock)
     with closing(services), start_target_systems() as targets, contract.stage() as stage:
         organisation = Organisation(services, targets)
         organisation.add_owner("support")
         organisation.add_item("prod-db-rotator-password", ADMIN, days=300, mode="notify")
         yield organisation, stage
+
+
+STATEMENTS = {"sqlite": (59, 52), "postgresql": (61, 54)}
+"""Of a rotation with a workflow at most: the first one at a target, and those after it."""
 
 
 def _add_role(organisation: Organisation, stage: StagedRotator, **policy: Any) -> str:
@@ -482,14 +490,14 @@ def _add_role(organisation: Organisation, stage: StagedRotator, **policy: Any) -
 
 @pytest.mark.usefixtures("unhurried")
 def test_a_role_with_a_workflow_costs_the_vault_no_more_than_its_bars(
-    server: str, tmp_path: Path, clock: Clock
+    server: str, tmp_path: Path, clock: Clock, database_url: str
 ) -> None:
     """Commits and statements until it watches; the first time with what it takes to learn what a node tells."""
-    with open_organisation(server, tmp_path, clock) as (organisation, stage):
+    with open_organisation(server, tmp_path, clock, store=database_url) as (organisation, stage):
         services = organisation.services
         name = _add_role(organisation, stage, overlap="1h")
         organisation.add_workflow("reports", name, path=SIGN_IN_PATH)
-        for statements in (64, 60):
+        for statements in STATEMENTS[services.database.engine.dialect.name]:
             rotation = services.rotation.opening.request(name, asked_by="test")
             with count_on(services.database.engine) as counted:
                 services.rotation.rotations.drive(rotation.id)
