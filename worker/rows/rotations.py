@@ -1,7 +1,7 @@
 """Rotations as rows: found, listed, due, woken. Nothing is decided here, and nothing committed."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, false, func
 
 from vaultcore.damage import is_whole, text_in
 from vaultcore.errors import Cause, NotFoundError, UnreadableError
+from vaultcore.paging import walk_keyset
 from vaultcore.row_macs import MAC, check_mac, find_edited
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import versions
@@ -23,6 +24,7 @@ from worker.rows.tables import rotations
 
 _STATES = frozenset(State)
 _CAUSES = frozenset(Cause)
+_PAGE = 100
 
 
 def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
@@ -239,22 +241,22 @@ def targets_of_night(connection: Connection, night: datetime) -> list[tuple[str 
     return [(row[0], row[1]) for row in connection.execute(at_each.group_by(rotations.c.target))]
 
 
-def moving_rotations(connection: Connection, *, begun_by: datetime) -> list[Rotation]:
-    """Those for whose rest a night waits: opened by that time, in this night, another, or by hand."""
-    rows = connection.execute(
-        select(rotations)
-        .where(
-            rotations.c.finished_at.is_(None),
-            rotations.c.created_at <= begun_by,
-            or_(
-                rotations.c.state.not_in([state.value for state in AT_REST]),
-                rotations.c.emergency.is_(True),
-            ),
-        )
-        .order_by(rotations.c.id)
+def walk_moving(connection: Connection, *, begun_by: datetime) -> Iterator[Rotation]:
+    """Those for whose rest a night waits: opened by that time, in this night, another, or by hand. In pages, so
+    that who asks for one reads few.
+    """
+    open_by_then = select(rotations).where(
+        rotations.c.finished_at.is_(None),
+        rotations.c.created_at <= begun_by,
+        or_(
+            rotations.c.state.not_in([state.value for state in AT_REST]),
+            rotations.c.emergency.is_(True),
+        ),
     )
-    found = read_all(rows, partial(read_whole, connection))[0]
-    return [one for one in found if is_moving(one.state, one.waits_for, emergency=one.emergency)]
+    for page in walk_keyset(connection, open_by_then, (rotations.c.id,), size=_PAGE):
+        for one in read_all(page, partial(read_whole, connection))[0]:
+            if is_moving(one.state, one.waits_for, emergency=one.emergency):
+                yield one
 
 
 def saw_one_way(connection: Connection, item_id: str, rotator: str) -> bool:

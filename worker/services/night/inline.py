@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from threading import Event
 
 from vaultcore.database import Database
@@ -27,6 +28,8 @@ from worker.services.upkeep.clock_repair import ClockRepair
 from worker.wording import say
 
 _POLL_SECONDS = 0.2
+_NAMED_MAX = 100
+"""Of those that are waited for, how many are looked at each time: as they come to rest, the others follow."""
 _PATIENCE = timedelta(minutes=2)
 """How long a night by hand waits for a notice that did not go out."""
 
@@ -139,7 +142,7 @@ class InlineNight:
 
     def find_moving(self) -> list[Rotation]:
         """What a person who stops now leaves under way."""
-        return self._moving(self._clock())
+        return self._find_moving(self._clock(), None)
 
     def run_rotation(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
         """One rotation until it watches, waits for a person, or has ended; then its notices.
@@ -240,7 +243,8 @@ class InlineNight:
         while not self._stopping.is_set():
             if self._side_by_side.drive_all(tell=tell, stopped=self._stopping.is_set) or self._check_some():
                 continue
-            moving, checking = self._moving(self._nights.scanned_at(night)), self._nights.is_checking(night)
+            moving = self._find_moving(self._nights.scanned_at(night), _NAMED_MAX)
+            checking = self._nights.is_checking(night)
             if not (moving or checking) or not wait:
                 return
             if checking:
@@ -272,9 +276,9 @@ class InlineNight:
             _say_once(said, say, f"waiting to send what did not go out: next try at {until:%H:%M:%S} UTC")
             self._stopping.wait(_POLL_SECONDS)
 
-    def _moving(self, begun_by: datetime) -> list[Rotation]:
+    def _find_moving(self, begun_by: datetime, most: int | None) -> list[Rotation]:
         with self._database.read() as connection:
-            return rotation_rows.moving_rotations(connection, begun_by=begun_by)
+            return list(islice(rotation_rows.walk_moving(connection, begun_by=begun_by), most))
 
 
 def _say_once(said: set[str], say: Callable[[str], None], text: str) -> None:

@@ -211,7 +211,7 @@ class Nights:
         """
         with self._database.write() as connection:
             scanned_at = night_rows.lock_unclosed(connection, slot)
-            if scanned_at is None or rotation_rows.moving_rotations(connection, begun_by=scanned_at):
+            if scanned_at is None or any(rotation_rows.walk_moving(connection, begun_by=scanned_at)):
                 return None
             if self._credential_checks.is_waiting(connection, slot, since=scanned_at):
                 return None
