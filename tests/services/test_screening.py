@@ -128,3 +128,5 @@ def test_a_row_of_it_that_is_damaged_is_counted_on(organisation: Organisation) -
     (problem,) = problems(organisation)
     assert "2 with something that is not an id, 1 of-a-newer-one, 1 no JSON" in problem
     assert problem.startswith("4 messages")
+    counted = organisation.services.overview.measures.read().messages_set_aside
+    assert (counted["wrong-id"], counted["no-json"], sum(counted.values())) == (2, 1, 4)

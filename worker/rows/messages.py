@@ -54,6 +54,14 @@ def read_set_aside(connection: Connection, *, since: datetime) -> SetAside | Non
     return SetAside(counts=counted, last_at=max(row.done_at for row in rows))
 
 
+def count_by_fault(connection: Connection) -> Counter[str]:
+    """How many had which fault, since the vault was made."""
+    days = connection.execute(
+        select(sweeps.c.counts).where(sweeps.c.job == _JOB, is_whole(connection, sweeps))
+    ).scalars()
+    return sum(map(_read, days), Counter())
+
+
 def _read(stored: object) -> Counter[str]:
     """Of a damaged row, what can be told."""
     known = stored.items() if isinstance(stored, dict) else ()

@@ -105,6 +105,12 @@ class _VaultCollector(Collector):
         yield _gauge("rotations", "Rotations that there ever were, by state.", "state", found.rotations)
         yield _gauge("notices", "Notices by state.", "state", found.notices)
         yield _gauge("findings", "Open findings by kind.", "kind", found.findings)
+        aside = CounterMetricFamily(
+            "nightkey_messages_set_aside",
+            "Messages at the broker that were not obeyed, by what was wrong with them.",
+            labels=["reason"],
+        )
+        yield _fill(aside, found.messages_set_aside)
         lost = CounterMetricFamily("nightkey_leases_lost", "Leases on rotations that lapsed under a worker.")
         lost.add_metric([], found.leases_lost)
         yield lost
@@ -117,7 +123,11 @@ class _VaultCollector(Collector):
 
 
 def _gauge(name: str, meaning: str, label: str, values: Mapping[str, int]) -> Metric:
-    family = GaugeMetricFamily(f"nightkey_{name}", meaning, labels=[label])
+    return _fill(GaugeMetricFamily(f"nightkey_{name}", meaning, labels=[label]), values)
+
+
+def _fill(family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[str, int]) -> Metric:
+    """By its one label."""
     for value, number in values.items():
         family.add_metric([value], number)
     return family

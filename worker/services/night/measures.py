@@ -8,10 +8,12 @@ from typing import Final
 
 from vaultcore.database import Database
 from worker.domain.findings import FindingKind
+from worker.domain.messages import MessageFault
 from worker.domain.problems import ProblemKind
 from worker.domain.saga import State
 from worker.domain.states import DeliveryState
 from worker.rows import counts
+from worker.rows import messages as message_rows
 from worker.rows import metrics as metric_rows
 from worker.rows import notices as notice_rows
 from worker.services.night.problems import Problems
@@ -23,13 +25,15 @@ _LATE: Final = frozenset({ProblemKind.NIGHT_LATE, ProblemKind.NIGHT_CUT_OFF, Pro
 @dataclass(frozen=True, kw_only=True)
 class Measures:
     """`items`: by the days that they have left, each counted once, at the first bound that it is within.
-    `last_good`: how long ago the last night ended that ended well; None: none has.
+    `messages_set_aside`: since the vault was made, by what was wrong with them. `last_good`: how long ago the
+    last night ended that ended well; None: none has.
     """
 
     items: Mapping[str, int]
     rotations: Mapping[str, int]
     notices: Mapping[str, int]
     findings: Mapping[str, int]
+    messages_set_aside: Mapping[str, int]
     leases_lost: int
     last_good: timedelta | None
 
@@ -51,6 +55,7 @@ class MeasureReader:
                 rotations=_each(State) | counts.count_rotations(connection),
                 notices=_each(DeliveryState) | notice_rows.count(connection),
                 findings=_each(FindingKind) | metric_rows.count_findings(connection),
+                messages_set_aside=_each(MessageFault) | message_rows.count_by_fault(connection),
                 leases_lost=metric_rows.count_leases_lost(connection),
                 last_good=None if good is None else now - good,
             )
