@@ -118,7 +118,7 @@ def test_a_fresh_vault_begins_no_night_when_it_is_started(tmp_path: Path, alone:
     with run_up(alone) as up:
         up.wait_until(lambda: count() > 3)  # it has rung and was heard, also for the night
         assert up.stop() == 0
-    assert ask(alone, "SELECT count(*) FROM sweeps") == [(0,)]
+    assert ask(alone, "SELECT count(*) FROM sweeps WHERE job = 'night'") == [(0,)]
     assert ask(alone, "SELECT count(*) FROM rotations") == [(0,)]
 
 
@@ -132,10 +132,11 @@ def test_a_night_missed_while_nobody_was_there_is_made_up_after_hours_and_not_af
         before = count()
         up.wait_until(lambda: count() > before + 2)
         up.stop()
-    assert ask(alone, "SELECT count(*) FROM sweeps") == [(0,)]
+    assert ask(alone, "SELECT count(*) FROM sweeps WHERE job = 'night'") == [(0,)]
     alone.settings["NIGHTKEY_CATCH_UP_HOURS"] = "100"
     with run_up(alone) as up:
-        up.wait_until(lambda: ask(alone, "SELECT count(*) FROM sweeps WHERE done_at IS NOT NULL") == [(1,)])
+        done = "SELECT count(*) FROM sweeps WHERE job = 'night' AND done_at IS NOT NULL"
+        up.wait_until(lambda: ask(alone, done) == [(1,)])
         up.stop()
 
 

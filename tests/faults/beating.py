@@ -81,9 +81,9 @@ def _look(nightkey: Nightkey, up: Up, turned: TurnedClock, beating: Beating, cou
     _expect(beating, up, "workflows did not go on", lambda: count() > before + 3)
     _expect(beating, up, "no sign of life came", lambda: _newest_sign(nightkey) >= evening)
     turned.set(night + MINUTE)
-    done = "SELECT slot FROM sweeps WHERE done_at IS NOT NULL AND slot = ?"
+    done = "SELECT slot FROM sweeps WHERE job = 'night' AND done_at IS NOT NULL AND slot = ?"
     _expect(beating, up, "the night did not come", lambda: ask(nightkey, done, slot) != [])
-    ahead = "SELECT slot FROM sweeps WHERE slot > ?"
+    ahead = "SELECT slot FROM sweeps WHERE job = 'night' AND slot > ?"
     _expect(beating, up, "a night lies in the future", lambda: ask(nightkey, ahead, later) == [])
 
 

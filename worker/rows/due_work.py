@@ -67,6 +67,10 @@ class DueWork:
     old: bool
     ahead: bool
 
+    @property
+    def is_any(self) -> bool:
+        return any(vars(self).values())
+
 
 def find_due(connection: Connection, moments: Moments) -> DueWork:
     given = {**vars(moments), "messages_sent": beginning_of_ids(moments.messages_sent)}

@@ -1,7 +1,7 @@
 """The resume sweep: what is due and has no message under way. A lost bell costs a ring, never a rotation.
 
 One select tells what kinds of work there may be, and only for these it looks further: while nothing is due,
-that select is all, however much is open.
+that select is all, however much is open. Where something is, one sweep at a time looks (`sweep_lease.py`).
 """
 
 from collections import deque
@@ -19,6 +19,7 @@ from worker.rows import requests as request_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows import taken_messages as taken_rows
 from worker.services.night.nights import Nights
+from worker.services.night.sweep_lease import SweepLease
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.credential_checks import CredentialChecks
@@ -45,6 +46,7 @@ class ResumeSweep:
         delivery: Delivery,
         heartbeat: Heartbeat,
         clock_repair: ClockRepair,
+        sweep_lease: SweepLease,
         at_once: int,
         clock: Callable[[], datetime],
     ) -> None:
@@ -58,17 +60,27 @@ class ResumeSweep:
         self._delivery = delivery
         self._heartbeat = heartbeat
         self._clock_repair = clock_repair
+        self._sweep_lease = sweep_lease
         self._at_once = at_once
         self._clock = clock
 
     def find_work(self) -> list[Work]:
         """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
-        checks of credentials, deliveries, and runs that were opened a while ago and never begun.
+        checks of credentials, deliveries, and runs that were opened a while ago and never begun. While another
+        sweep is at it: nothing, and that one calls for one more.
         """
+        due, mended = self._look()
+        if not (mended or due.is_any):
+            return []
+        return self._sweep_lease.run_alone(lambda: self._sweep(due, mended=mended))
+
+    def _look(self) -> tuple[due_rows.DueWork, bool]:
+        """What may be due; and whether it was time to mend what clocks have written that were ahead."""
         due = self._find_due()
         mended = self._clock_repair.mend_if_due(seen_ahead=due.ahead)
-        if mended:
-            due = self._find_due()
+        return (self._find_due() if mended else due), mended
+
+    def _sweep(self, due: due_rows.DueWork, *, mended: bool) -> list[Work]:
         if due.arrived:
             self._pickups.end_arrived(actor=ACTOR)
         if due.nights:
@@ -114,9 +126,11 @@ class ResumeSweep:
         """For who has no worker, before a night: the runs that a worker would do now, one after the other.
 
         What was cut off is ended, what its schedule has due is run, what has waited long enough goes on, and
-        what these begin follows. Rotations, notices and heartbeats are the night's own.
+        what these begin follows. Rotations, notices and heartbeats are the night's own. It leaves nothing to
+        a sweep under way: one that died there would not do it.
         """
-        cut_off = [work.about for work in self.find_work() if work.task is Task.RUN]
+        due, mended = self._look()
+        cut_off = [work.about for work in self._sweep(due, mended=mended) if work.task is Task.RUN]
         todo = deque((*cut_off, *self._runs.open_due(), *self._runs.due_runs()))
         while todo:
             run_id = todo.popleft()

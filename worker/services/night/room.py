@@ -12,6 +12,7 @@ from worker.services.night.nights import Nights
 from worker.services.night.overview import Overview
 from worker.services.night.resume_sweep import ResumeSweep
 from worker.services.night.scans import Scans
+from worker.services.night.sweep_lease import SweepLease
 from worker.services.notices.room import Notices
 from worker.services.rotation.room import RotationRoom
 from worker.services.runs.room import RunsRoom
@@ -70,6 +71,7 @@ def build_night(
         delivery=notices.delivery,
         heartbeat=notices.heartbeat,
         clock_repair=upkeep.clock_repair,
+        sweep_lease=SweepLease(database=database, clock=clock),
         at_once=rotation.side_by_side.at_once,
         clock=clock,
     )

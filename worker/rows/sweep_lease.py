@@ -1,0 +1,62 @@
+"""The lease on the resume sweep: a row among the sweeps, under no scheduled time. It commits nothing.
+
+It is taken anew where the sweep before has ended, where its time is over, and where that lies further ahead
+than any lease of ours: then a clock was set back. `counts` says whether anybody was refused it.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, or_, select, update
+
+from vaultcore.database import upsert_for
+from worker.rows.lease_clock import given_times, lease_times
+from worker.rows.tables import sweeps
+
+_JOB: Final = "resume"
+_SLOT: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_THIS: Final = and_(sweeps.c.job == _JOB, sweeps.c.slot == _SLOT)
+_REFUSED: Final = {"refused": 1}
+
+
+def take(connection: Connection, *, now: datetime, lease: timedelta) -> datetime | None:
+    """Until when it is held, by which its holder is known; None: somebody else has it, and will be told that
+    another sweep was refused meanwhile.
+    """
+    taken = connection.execute(_take(connection.dialect.name), given_times(connection, now, lease)).first()
+    if taken is None:
+        connection.execute(update(sweeps).where(_THIS).values(counts=_REFUSED))
+        return None
+    until: datetime = taken.lease_until
+    return until
+
+
+def give_back(connection: Connection, held: datetime, *, now: datetime) -> bool:
+    """Whether another sweep was refused since it was taken. Who has let it lapse gives back nothing: whoever
+    took it then is told.
+    """
+    mine = and_(_THIS, sweeps.c.lease_until == held, sweeps.c.done_at.is_(None))
+    found = connection.execute(select(sweeps.c.counts).where(mine).with_for_update()).one_or_none()
+    if found is None:
+        return False
+    connection.execute(update(sweeps).where(mine).values(done_at=now, counts={}))
+    return bool(found.counts)
+
+
+@cache
+def _take(dialect: str) -> Any:  # noqa: ANN401  # two dialects, one API
+    """What was refused before is left there: who takes it may have looked at the rows already."""
+    times = lease_times(dialect)
+    row = sweeps.c
+    held = {"lease_until": times.end, "started_at": times.now}
+    return (
+        upsert_for(dialect, sweeps)
+        .values(job=_JOB, slot=_SLOT, counts={}, **held)
+        .on_conflict_do_update(
+            index_elements=["job", "slot"],
+            set_={**held, "done_at": None},
+            where=or_(row.done_at.is_not(None), row.lease_until <= times.now, row.lease_until > times.end),
+        )
+        .returning(row.lease_until)
+    )
