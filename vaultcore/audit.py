@@ -31,7 +31,7 @@ from vaultcore.tables import audit, audit_head
 from vaultcore.written_last import keep_until_commit, write_kept
 
 _PROBLEMS_MAX = 20
-_PAGE = 500
+_PAGE = 1000
 _DECISIVE = frozenset(
     {
         "item.create",
@@ -111,7 +111,7 @@ class AuditLog:
         while length == _PAGE:
             page = read_stored(connection, walk.last, size=_PAGE)
             if page is not None and walk.take_whole(page):
-                length = len(page)
+                length = len(page.hashes)
             else:
                 rows = _read_page(connection, after=walk.last)
                 walk.take_each(rows)

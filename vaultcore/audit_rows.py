@@ -12,8 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row
 
+from vaultcore.audit_pages import EMPTY_PAGE, StoredPage, StoredTexts
 from vaultcore.errors import UnreadableError
 from vaultcore.stored import UNREADABLE, prepare_sqlite
+from vaultcore.tables import EARLIEST
 
 Stored = tuple[Any, ...]
 """Number, time, actor, action, subject, details and hash, in this order."""
@@ -21,13 +23,23 @@ Stored = tuple[Any, ...]
 _COLUMNS: Final = "seq, at, actor, action, subject, details, hash"
 _READ_SQLITE: Final = f"SELECT {_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  # no value in it
 _READ_POSTGRESQL: Final = """
-SELECT seq,
-       CASE WHEN at >= '2000-01-01 00:00:00+00' AND at < '10000-01-01 00:00:00+00'
-            THEN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') END,
-       actor, action, subject, CAST(details AS text), hash
-FROM audit WHERE seq > %s ORDER BY seq LIMIT %s
+SELECT count(*),
+       string_agg(to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), chr(31)),
+       string_agg(actor, chr(31)), string_agg(action, chr(31)), string_agg(subject, chr(31)),
+       string_agg(CAST(details AS text), chr(31)), string_agg(hash, CAST('' AS bytea)),
+       bool_and(seq = place + %s AND octet_length(hash) = 32
+                AND at >= '2000-01-01 00:00:00+00' AND at < '10000-01-01 00:00:00+00'
+                AND num_nulls(at, actor, action, subject, details, hash) = 0)
+FROM (SELECT *, row_number() OVER (ORDER BY seq) AS place
+      FROM audit WHERE seq > %s ORDER BY seq LIMIT %s) AS page
 """
-"""A year before Christ would be written as one of ours, and one beyond 9999 has no form of ours."""
+"""A text for each column, since a value for each is most of the work; and whether the rows can be told apart by
+that: one that lacks a value would be passed over. A year before Christ would be written as one of ours, and one
+beyond 9999 has no form of ours.
+"""
+_BETWEEN: Final = "\x1f"
+_HASH_LENGTH: Final = 32
+_EARLIEST: Final = str(EARLIEST)
 _ADD_SQLITE: Final = f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  # no value in it
 _IF_IT_STANDS: Final = "seq = {0} AND hash = {0} AND (SELECT coalesce(max(seq), 0) FROM audit) = {0}"
 _MOVE_HEAD: Final = "UPDATE audit_head SET seq = {0}, hash = {0} WHERE " + _IF_IT_STANDS  # noqa: S608  # as above
@@ -70,17 +82,41 @@ def audit_row(row: Row[*tuple[Any, ...]]) -> AuditRow:
     return made
 
 
-def read_stored(connection: Connection, after: int, *, size: int) -> list[Stored] | None:
-    """The rows after that number, in order, `size` of them at most. None: one of them holds what its column
-    does not.
+def read_stored(connection: Connection, after: int, *, size: int) -> StoredPage | None:
+    """The rows after that number, in order, `size` of them at most. None: they do not follow it one by one, or
+    one holds what its column does not.
     """
     if connection.dialect.name != "sqlite":
-        return _fetch(connection, _READ_POSTGRESQL, (after, size))
+        ((number, *texts, hashes, sound),) = _fetch(connection, _READ_POSTGRESQL, (after, after, size))
+        if not number:
+            return EMPTY_PAGE
+        return _split_page(after, number, texts, hashes) if sound else None
     with _plain_text(connection):
         try:
-            return _fetch(connection, _READ_SQLITE, (after, size))
+            return make_page(after, _fetch(connection, _READ_SQLITE, (after, size)))
         except connection.dialect.loaded_dbapi.Error:  # a text that is no UTF-8
             return None
+
+
+def make_page(after: int, rows: Sequence[Stored]) -> StoredPage | None:
+    """The same of rows that are at hand, as SQLite has them."""
+    if not rows:
+        return EMPTY_PAGE
+    seqs, times, actors, actions, subjects, details, hashes = zip(*rows, strict=True)
+    try:
+        sound = seqs == tuple(range(after + 1, after + 1 + len(rows))) and min(times) >= _EARLIEST
+    except TypeError:
+        return None
+    texts = StoredTexts(times, actors, actions, subjects, details)
+    return StoredPage(after + 1, texts, hashes) if sound else None
+
+
+def _split_page(after: int, number: int, texts: Sequence[str], hashes: bytes) -> StoredPage | None:
+    columns = StoredTexts(*[text.split(_BETWEEN) for text in texts])
+    if any(len(column) != number for column in columns):  # one holds what stands between two
+        return None
+    each = [hashes[begin : begin + _HASH_LENGTH] for begin in range(0, len(hashes), _HASH_LENGTH)]
+    return StoredPage(after + 1, columns, each)
 
 
 def append_stored(connection: Connection, before: LogHead, rows: Sequence[Stored]) -> LogHead | None:
@@ -105,7 +141,7 @@ def append_stored(connection: Connection, before: LogHead, rows: Sequence[Stored
     return after if added == len(rows) else None
 
 
-def _fetch(connection: Connection, statement: str, given: tuple[int, int]) -> list[Stored]:
+def _fetch(connection: Connection, statement: str, given: tuple[int, ...]) -> list[Stored]:
     """Without a `Row` for each."""
     result = connection.exec_driver_sql(statement, given)
     try:

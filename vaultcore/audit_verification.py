@@ -1,14 +1,15 @@
 """What a walk over the audit log has found: each row that was edited, is missing, was moved or cut off."""
 
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row
 
 from vaultcore.audit_chain import GENESIS, AuditChain
-from vaultcore.audit_rows import AuditRow, Stored
+from vaultcore.audit_pages import StoredPage
+from vaultcore.audit_rows import AuditRow
 from vaultcore.stored import unreadable_fields
 
 
@@ -34,18 +35,15 @@ class AuditWalk:
         self.last = 0
         self.problems: list[str] = []
 
-    def take_whole(self, page: Sequence[Stored]) -> bool:
+    def take_whole(self, page: StoredPage) -> bool:
         """False, and nothing is taken: it is not known to be whole, and is to be taken row by row."""
-        if not page:
+        if not page.hashes:
             return True
-        first, last = page[0][0], page[-1][0]
-        if (first, last) != (self.last + 1, self.last + len(page)):
+        if page.first != self.last + 1 or not self._chain.holds(self._previous, page):
             return False
-        if not self._chain.holds(self._previous, page):
-            return False
-        for seq in sorted(self._due.keys() & set(range(first, last + 1))):
-            self._compare(seq, page[seq - first][-1])
-        self.last, self._previous = last, page[-1][-1]
+        for seq in sorted(self._due.keys() & set(range(page.first, page.last + 1))):
+            self._compare(seq, page.hashes[seq - page.first])
+        self.last, self._previous = page.last, page.hashes[-1]
         return True
 
     def take_each(self, rows: Iterable[tuple[int, AuditRow | None, bytes | None]]) -> None:

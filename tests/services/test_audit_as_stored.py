@@ -42,6 +42,7 @@ ON_POSTGRESQL = [
     "UPDATE audit SET details = '[]' WHERE seq = 4",
     "UPDATE audit SET hash = '' WHERE seq = 4",
     "UPDATE audit SET hash = decode(md5('x') || md5('y'), 'hex') WHERE seq = 4",
+    "UPDATE audit SET actor = actor || chr(31) || actor WHERE seq = 4",
 ]
 
 
@@ -96,14 +97,25 @@ def test_whatever_a_database_can_hold_in_a_column_is_told_of_that_row(log: Moves
     assert log.verify().problems == (first, *others)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_hashes_of_two_rows_that_say_the_same_together_are_not_theirs(log: Moves) -> None:
+    moved = """
+        UPDATE audit AS one SET hash = CASE one.seq WHEN 4 THEN substring(one.hash FROM 1 FOR 31)
+                                       ELSE substring(before.hash FROM 32) || one.hash END
+        FROM audit AS before WHERE one.seq IN (4, 5) AND before.seq = 4
+    """
+    log.sql(text(moved))
+    assert log.verify().problems == tuple(EDITED.replace("4", seq) for seq in "456")
+
+
 def test_a_log_is_verified_in_a_statement_for_each_page_whoever_wrote_its_rows(log: Moves, clock: Any) -> None:
     services = log.services
     with services.database.write() as connection:
-        for number in range(1200):
+        for number in range(2200):
             services.audit.append(connection, at=clock(), actor="t", action="test.row", subject=f"{number}")
     heard: list[str] = []
     event.listen(services.database.engine, "before_cursor_execute", lambda *given: heard.append(given[2]))
-    assert log.verify().rows > 1200
+    assert log.verify().rows > 2200
     of_log = [one for one in heard if "audit" in one]
     assert len(of_log) == 4  # three pages, and the head
     log.sql(text("UPDATE audit SET actor = 'somebody' WHERE seq = 4"))

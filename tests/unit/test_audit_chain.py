@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultcore.audit_chain import GENESIS, AuditChain, NewRow
-from vaultcore.audit_rows import AuditRow, Stored
+from vaultcore.audit_rows import AuditRow, Stored, make_page
 
 CHAIN = AuditChain(bytes(range(32)))
 FIELDS = ("seq", "at", "actor", "action", "subject", "details", "hash")
@@ -44,6 +44,11 @@ def holds_for_readers(previous: bytes, rows: list[Stored]) -> bool:
     return True
 
 
+def holds(previous: bytes, rows: list[Stored]) -> bool:
+    page = make_page(0, rows)
+    return page is not None and CHAIN.holds(previous, page)
+
+
 def write(rows: list[NewRow]) -> list[Stored]:
     return CHAIN.extend(0, GENESIS, rows)
 
@@ -52,10 +57,10 @@ def change(row: Stored, **fields: Any) -> Stored:
     return tuple((dict(zip(FIELDS, row, strict=True)) | fields).values())
 
 
-@given(st.lists(_ROWS, max_size=4))
+@given(st.lists(_ROWS, min_size=1, max_size=4))
 def test_what_was_written_holds_both_ways_and_is_read_as_it_was_given(given_rows: list[NewRow]) -> None:
     stored = write(given_rows)
-    assert CHAIN.holds(GENESIS, stored)
+    assert holds(GENESIS, stored)
     assert holds_for_readers(GENESIS, stored)
     for new, row in zip(given_rows, map(read, stored), strict=True):
         assert (row.at, row.actor, row.action, row.subject) == (new.at, new.actor, new.action, new.subject)
@@ -67,7 +72,7 @@ def test_rows_whose_details_stand_in_another_order_hold_too(given_rows: list[New
     older = [
         change(row, details=json.dumps(dict(reversed(json.loads(row[5]).items())))) for row in write(given_rows)
     ]
-    assert CHAIN.holds(GENESIS, older)
+    assert holds(GENESIS, older)
     assert holds_for_readers(GENESIS, older)
 
 
@@ -86,7 +91,7 @@ def test_a_row_of_which_one_field_is_another_holds_in_neither_way(rows: list[New
     after = data.draw(other)
     same = json.loads(after) == json.loads(before) if field == "details" else after == before
     stored[place] = change(stored[place], **{field: after})
-    assert CHAIN.holds(GENESIS, stored) is holds_for_readers(GENESIS, stored) is same
+    assert holds(GENESIS, stored) is holds_for_readers(GENESIS, stored) is same
 
 
 @pytest.mark.parametrize(
@@ -104,8 +109,25 @@ def test_a_row_of_which_one_field_is_another_holds_in_neither_way(rows: list[New
 def test_no_text_passes_from_one_field_to_another(fields: dict[str, Any]) -> None:
     at = datetime(2026, 3, 1, 2, tzinfo=UTC)
     (stored,) = write([NewRow(at, "me", "do", "b", {"x": 1, "y": 'a","seq":1,"subject":"b'})])
-    assert CHAIN.holds(GENESIS, [stored])
-    assert not CHAIN.holds(GENESIS, [change(stored, **fields)])
+    assert holds(GENESIS, [stored])
+    assert not holds(GENESIS, [change(stored, **fields)])
+
+
+def test_hashes_of_two_rows_that_say_the_same_together_are_not_theirs() -> None:
+    at = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    first, second = write([NewRow(at, "me", "do", "b", {}), NewRow(at, "me", "do", "c", {})])
+    assert holds(GENESIS, [first, second])
+    moved = [change(first, hash=first[-1][:-1]), change(second, hash=first[-1][-1:] + second[-1])]
+    assert b"".join(row[-1] for row in moved) == first[-1] + second[-1]
+    assert not holds(GENESIS, moved)
+
+
+def test_rows_that_do_not_follow_one_another_are_left_to_who_reads_them() -> None:
+    at = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    first, second, third = write([NewRow(at, "me", "do", "b", {})] * 3)
+    assert holds(GENESIS, [first, second, third])
+    assert not holds(GENESIS, [first, third])
+    assert not holds(GENESIS, [second, first, third])
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -113,12 +135,12 @@ def test_no_text_passes_from_one_field_to_another(fields: dict[str, Any]) -> Non
 def test_what_is_none_of_its_column_is_left_to_who_reads_it(field: str, value: object) -> None:
     at = datetime(2026, 3, 1, 2, tzinfo=UTC)
     (stored,) = write([NewRow(at, "me", "do", "b", {"x": 1})])
-    assert not CHAIN.holds(GENESIS, [change(stored, **{field: value})])
+    assert not holds(GENESIS, [change(stored, **{field: value})])
 
 
 def test_a_time_before_any_of_ours_is_left_to_who_reads_it() -> None:
     stored = write([NewRow(datetime(1999, 12, 31, tzinfo=UTC), "me", "do", "b", {})])
-    assert not CHAIN.holds(GENESIS, stored)
+    assert not holds(GENESIS, stored)
 
 
 def test_a_row_at_a_time_without_a_zone_is_not_written() -> None:
