@@ -9,6 +9,7 @@ kept elsewhere) shows a log that was cut back together with its head.
 import hmac
 import json
 from base64 import b64decode, b64encode
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from vaultcore.audit_chain import GENESIS, AuditChain, NewRow, stamp
+from vaultcore.audit_processes import AskedPage, PageChecks
 from vaultcore.audit_rows import AuditRow, LogHead, append_stored, audit_row, read_stored
 from vaultcore.audit_verification import AuditWalk, Verification
 from vaultcore.canonical import write_canonical
@@ -54,6 +56,7 @@ class AuditLog:
     """Appends and verifies. `key` makes the chain, `signing_key` the anchors."""
 
     def __init__(self, key: bytes, signing_key: Ed25519PrivateKey) -> None:
+        self._key = key
         self._chain = AuditChain(key)
         self._signing_key = signing_key
         self._guess = _Guess()
@@ -103,21 +106,20 @@ class AuditLog:
     def _begin(self, connection: Connection) -> "_NewRows":
         return _NewRows(self._chain, connection, self._guess)
 
-    def verify(self, connection: Connection, anchors: tuple["Anchor", ...] = ()) -> Verification:
-        """Walks the whole chain; says of each edited, missing, moved or cut-off row where it is."""
+    def verify(
+        self, connection: Connection, anchors: tuple["Anchor", ...] = (), *, processes: int = 0
+    ) -> Verification:
+        """Walks the whole chain; says of each edited, missing, moved or cut-off row where it is. `processes`:
+        how many others may help with a long log. What is found is the same.
+        """
         write_kept(connection)
         walk = AuditWalk(self._chain, {anchor.seq: anchor.hash for anchor in anchors})
-        length = _PAGE
-        while length == _PAGE:
-            page = read_stored(connection, walk.last, size=_PAGE)
-            if page is not None and walk.take_whole(page):
-                length = len(page.hashes)
-            else:
-                rows = _read_page(connection, after=walk.last)
-                walk.take_each(rows)
-                length = len(rows)
+        with PageChecks(self._chain, self._key, processes) as checks:
+            _walk_pages(connection, walk, checks)
+            lost = checks.lost
         head = connection.execute(select(audit_head)).one_or_none()
-        return Verification(rows=walk.last, problems=tuple(walk.conclude(head)[:_PROBLEMS_MAX]))
+        problems = tuple(walk.conclude(head)[:_PROBLEMS_MAX])
+        return Verification(rows=walk.last, problems=problems, lost=lost)
 
     def walk(self, connection: Connection, first: int, last: int) -> Iterator["ChainedRow"]:
         """The rows from one number to another, in order, each held against the one before it."""
@@ -269,6 +271,30 @@ def _rows(connection: Connection, *, first: int, last: int) -> Iterator[_Read]:
     wanted = select(audit).where(audit.c.seq >= first, audit.c.seq <= last)
     for page in walk_keyset(connection, wanted, (audit.c.seq,), size=_PAGE):
         yield from map(_read, page)
+
+
+def _walk_pages(connection: Connection, walk: AuditWalk, checks: PageChecks) -> None:
+    """Reads on while pages are checked. One that is not known to hold is taken row by row."""
+    ahead: deque[AskedPage] = deque()
+    after, previous, is_last = 0, GENESIS, False
+    while not is_last:
+        page = read_stored(connection, after, size=_PAGE)
+        if page is not None:
+            is_last = len(page.hashes) < _PAGE
+            if page.hashes:
+                ahead.append(checks.ask(previous, page))
+                after, previous = page.last, page.hashes[-1]
+        while ahead and (page is None or is_last or not checks.may_read_on(ahead)):
+            asked = ahead.popleft()
+            if checks.wait(asked, walk.previous):
+                walk.take_whole(asked.page)
+            else:
+                walk.take_each(_read_page(connection, after=walk.last))
+        if page is None:
+            rows = _read_page(connection, after=walk.last)
+            walk.take_each(rows)
+            is_last = len(rows) < _PAGE
+            after, previous = walk.last, walk.previous
 
 
 def _read_page(connection: Connection, *, after: int) -> list[_Read]:

@@ -15,10 +15,13 @@ from vaultcore.stored import unreadable_fields
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """`problems` are sentences, each naming a row; none means that the chain is whole."""
+    """`problems` are sentences, each naming a row; none means that the chain is whole. `lost`: how many of the
+    processes that helped have ended early; what they had not answered for was checked by this one.
+    """
 
     rows: int
     problems: tuple[str, ...]
+    lost: int = 0
 
     @property
     def whole(self) -> bool:
@@ -26,36 +29,33 @@ class Verification:
 
 
 class AuditWalk:
-    """Is given the log's rows in order, in pages. `anchored`: by number, the hash that a row had."""
+    """Is given the log's rows in order, in pages. `anchored`: by number, the hash that a row had. `last`: the
+    number of the last row, and `previous` its hash.
+    """
 
     def __init__(self, chain: AuditChain, anchored: Mapping[int, bytes]) -> None:
         self._chain = chain
         self._due = dict(anchored)
-        self._previous = GENESIS
+        self.previous = GENESIS
         self.last = 0
         self.problems: list[str] = []
 
-    def take_whole(self, page: StoredPage) -> bool:
-        """False, and nothing is taken: it is not known to be whole, and is to be taken row by row."""
-        if not page.hashes:
-            return True
-        if page.first != self.last + 1 or not self._chain.holds(self._previous, page):
-            return False
+    def take_whole(self, page: StoredPage) -> None:
+        """A page that comes next, and is known to hold."""
         for seq in sorted(self._due.keys() & set(range(page.first, page.last + 1))):
             self._compare(seq, page.hashes[seq - page.first])
-        self.last, self._previous = page.last, page.hashes[-1]
-        return True
+        self.last, self.previous = page.last, page.hashes[-1]
 
     def take_each(self, rows: Iterable[tuple[int, AuditRow | None, bytes | None]]) -> None:
         """Row and hash are None where they cannot be read."""
         for seq, row, stored in rows:
-            chained = None if row is None else self._chain.hash(self._previous, row)
+            chained = None if row is None else self._chain.hash(self.previous, row)
             if seq != self.last + 1:
                 self.problems.append(_missing(self.last + 1, seq - 1))
             elif chained is None or stored is None or not hmac.compare_digest(chained, stored):
                 self.problems.append(f"row {seq} was edited, or put in another's place")
             self._compare(seq, stored)
-            self.last, self._previous = seq, stored or chained or GENESIS
+            self.last, self.previous = seq, stored or chained or GENESIS
 
     def conclude(self, head: Row[*tuple[Any, ...]] | None) -> list[str]:
         """All problems, with those of the head and of anchors of a longer log."""
@@ -68,7 +68,7 @@ class AuditWalk:
             said.append(f"{_missing(last + 1, head.seq)}: the log was cut off")
         elif head.seq < last:
             said.append(f"{_added(head.seq + 1, last)} added behind the head's back")
-        elif head.hash != self._previous:
+        elif head.hash != self.previous:
             said.append("the head does not belong to the last row")
         return said + [
             f"{_missing(last + 1, seq)}: the anchor knows a longer log" for seq in self._due if seq > last

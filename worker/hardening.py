@@ -3,12 +3,12 @@
 import ctypes
 import logging
 import os
-import resource
 import signal
 import sys
 
+from vaultcore.crypto.memory import guard_memory
+
 _PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
 _LOUD = (
     "urllib3",
     "requests",
@@ -22,10 +22,8 @@ _LOUD = (
 
 
 def harden_process() -> None:
-    """RLIMIT_CORE 0; on Linux PR_SET_DUMPABLE 0; libraries that print URLs or parameters at WARNING."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    """Its memory is guarded; libraries that print URLs or parameters are at WARNING."""
+    guard_memory()
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)
 

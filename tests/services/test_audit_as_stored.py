@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event, text
 
 from tests.services.conftest import Moves
+from vaultcore.audit_verification import Verification
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
 
@@ -122,6 +123,41 @@ def test_a_log_is_verified_in_a_statement_for_each_page_whoever_wrote_its_rows(l
     heard.clear()
     assert log.verify().problems == (EDITED,)
     assert len([one for one in heard if "audit" in one]) == 5  # the page that it is on is read
+
+
+def test_a_long_log_is_verified_by_several_processes_with_the_same_words(log: Moves, clock: Any) -> None:
+    services = log.services
+    with services.database.write() as connection:
+        for number in range(33_000):
+            services.audit.append(connection, at=clock(), actor="t", action="test.row", subject=f"{number}")
+    with services.database.read() as connection:
+        anchors = (services.audit.make_anchor(connection, clock()),)
+
+    def verify_both_ways() -> Verification:
+        with services.database.read() as connection:
+            alone = services.audit.verify(connection, anchors)
+            assert services.audit.verify(connection, anchors, processes=2) == alone
+            return alone
+
+    assert verify_both_ways().whole
+    for edit in (
+        "UPDATE audit SET actor = 'somebody' WHERE seq IN (5, 30998, 31999, 32000)",
+        "DELETE FROM audit WHERE seq IN (30500, 31000, 32500)",
+        "UPDATE audit SET hash = (SELECT one.hash FROM audit AS one WHERE one.seq = 9) WHERE seq = 32001",
+        "DELETE FROM audit WHERE seq > 33000",
+    ):
+        log.sql(text(edit))
+        assert not verify_both_ways().whole
+    assert verify_both_ways().problems == (
+        EDITED.replace("4", "5"),
+        "row 30500 is missing",
+        EDITED.replace("4", "30998"),
+        "row 31000 is missing",
+        *(EDITED.replace("4", seq) for seq in ("31999", "32000", "32001", "32002")),
+        "row 32500 is missing",
+        f"rows 33001 to {anchors[0].seq} are missing: the log was cut off",
+        f"rows 33001 to {anchors[0].seq} are missing: the anchor knows a longer log",
+    )
 
 
 @pytest.mark.parametrize("odd", ["a\x00b", "x" * 101, "half \ud800"])

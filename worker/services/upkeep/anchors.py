@@ -64,9 +64,11 @@ class Anchors:
         with self._database.read() as connection:
             return self._audit.make_anchor(connection, self._clock())
 
-    def verify(self, extra: Path | None = None, *, lines: Sequence[str] = ()) -> Verification:
+    def verify(
+        self, extra: Path | None = None, *, lines: Sequence[str] = (), processes: int = 0
+    ) -> Verification:
         """Walks the chain and holds it against the anchors here and, if given, those of a file, and of
-        lines.
+        lines. `processes`: how many others may help.
         """
         anchors = self._read(self._file) if self._file.exists() else ()
         if extra is not None:
@@ -75,7 +77,7 @@ class Anchors:
             self._audit.read_anchor(line, source=f"anchors.{number}") for number, line in enumerate(lines)
         )
         with self._database.read() as connection:
-            return self._audit.verify(connection, anchors)
+            return self._audit.verify(connection, anchors, processes=processes)
 
     def explain_older(self, within: Connection | None = None) -> str | None:
         """What is wrong if the database is older than the newest anchor beside it, or another; None: nothing.

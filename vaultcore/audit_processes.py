@@ -1,0 +1,184 @@
+"""Checks pages of the audit log, a long one by several processes: this one reads it and hands pages on.
+
+A page holds or not by itself, given the hash before it, so it makes no difference who checks it. What a process
+has not answered for is checked here: one that is killed, or fails, costs time alone.
+"""
+
+import os
+import select
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from vaultcore.audit_chain import AuditChain
+from vaultcore.audit_checking import ANSWER, write_message, write_page
+from vaultcore.audit_pages import StoredPage
+
+_ALONE: Final = 30
+"""So many pages are checked before others are begun, which takes as long as a few of them."""
+_PROCESSES_MAX: Final = 3
+"""More would wait for who reads the log."""
+_GIVEN_MAX: Final = 3
+"""Pages that one process has at a time: the one that it checks, and the next ones."""
+_AHEAD_MAX: Final = 16
+"""Pages that are read before it is known whether the first of them holds."""
+_PIPE: Final = 1 << 20
+_PIPE_FILLED: Final = 900_000
+"""Of its bytes: it holds whole pieces of memory alone. So handing a page on does not wait."""
+_PATIENCE_SECONDS: Final = 30.0
+"""A process that has said nothing for so long, with a page at hand, is given up."""
+
+
+def count_spare_processors() -> int:
+    """How many processes pay beside this one; 0 where there is one processor."""
+    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(usable - 1, _PROCESSES_MAX)
+
+
+@dataclass(kw_only=True, eq=False)
+class AskedPage:
+    """`previous`: the hash that the row before it has, as far as is known. `by`: who checks it; None: nobody
+    yet, or it is known whether it `holds`.
+    """
+
+    page: StoredPage
+    previous: bytes
+    by: "CheckingProcess | None" = None
+    holds: bool | None = None
+
+
+class PageChecks:
+    """`processes`: how many may help. They are begun once a log has shown to be long, and end with the block.
+    `lost`: how many ended before.
+    """
+
+    def __init__(self, chain: AuditChain, key: bytes, processes: int) -> None:
+        self._chain = chain
+        self._begin: Callable[[], CheckingProcess] = lambda: CheckingProcess(key)
+        self._wanted = processes
+        self._running: list[CheckingProcess] = []
+        self._asked = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._running:
+            process.end()
+
+    @property
+    def lost(self) -> int:
+        return sum(process.is_lost for process in self._running)
+
+    def ask(self, previous: bytes, page: StoredPage) -> AskedPage:
+        """Has it checked by who is free; by this process, if nobody is."""
+        self._asked += 1
+        if self._asked == _ALONE:
+            with suppress(OSError):  # as many as the system lets begin
+                self._running += [self._begin() for _ in range(self._wanted)]
+        asked = AskedPage(page=page, previous=previous)
+        for process in self._running:
+            process.hear()
+        if not any(process.give(asked) for process in self._running):
+            asked.holds = self._chain.holds(previous, page)
+        return asked
+
+    def wait(self, asked: AskedPage, previous: bytes) -> bool:
+        """Whether it holds after a row with that hash."""
+        while asked.by is not None:
+            asked.by.hear(wait=True)
+        if asked.holds is None or previous != asked.previous:
+            return self._chain.holds(previous, asked.page)
+        return asked.holds
+
+    def may_read_on(self, ahead: deque[AskedPage]) -> bool:
+        """Rather than wait for the first of these."""
+        return not ahead or (ahead[0].by is not None and len(ahead) < _AHEAD_MAX)
+
+
+class CheckingProcess:
+    """One that runs `vaultcore.audit_checking`. It has the key by its input, and nothing else of the vault."""
+
+    def __init__(self, key: bytes) -> None:
+        self.is_lost = False
+        self._given: deque[tuple[AskedPage, int]] = deque()
+        self._heard = b""
+        self._process = subprocess.Popen(  # ourselves
+            [sys.executable, "-I", "-m", "vaultcore.audit_checking"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            pipesize=_PIPE, start_new_session=True,
+        )  # fmt: skip
+        assert self._process.stdin is not None  # noqa: S101  # a pipe, as asked for
+        assert self._process.stdout is not None  # noqa: S101  # likewise
+        self._input, self._output = self._process.stdin, self._process.stdout
+        os.set_blocking(self._output.fileno(), False)
+        self._write(write_message(key))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def give(self, asked: AskedPage) -> bool:
+        """False: it has enough to do, or has ended."""
+        if self.is_lost or len(self._given) >= _GIVEN_MAX:
+            return False
+        message = write_page(asked.previous, asked.page)
+        if self._given and sum(length for _, length in self._given) + len(message) > _PIPE_FILLED:
+            return False
+        asked.by = self
+        self._given.append((asked, len(message)))
+        self._write(message)
+        return asked.by is not None
+
+    def hear(self, *, wait: bool = False) -> None:
+        """Takes what it has answered; with `wait`, one answer at least, or it is given up."""
+        if self.is_lost or not self._given:
+            return
+        if wait:
+            listening = select.poll()
+            listening.register(self._output, select.POLLIN)
+            if not listening.poll(_PATIENCE_SECONDS * 1000):
+                self._lose()
+                return
+        try:
+            heard = os.read(self._output.fileno(), ANSWER.size * _GIVEN_MAX)
+        except BlockingIOError:
+            return
+        self._heard += heard
+        while len(self._heard) >= ANSWER.size:
+            first, holds = ANSWER.unpack(self._heard[: ANSWER.size])
+            self._heard = self._heard[ANSWER.size :]
+            if not self._given or self._given[0][0].page.first != first:
+                self._lose()
+                return
+            asked, _ = self._given.popleft()
+            asked.by, asked.holds = None, holds
+        if not heard:
+            self._lose()
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        with suppress(OSError):
+            self._input.close()
+        self._output.close()
+
+    def _write(self, message: bytes) -> None:
+        try:
+            self._input.write(message)
+            self._input.flush()
+        except OSError:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.is_lost = True
+        for asked, _ in self._given:
+            asked.by = None
+        self._given.clear()
