@@ -1,4 +1,5 @@
-"""The vault's tables, typed. Everything that must hold is a constraint here, not a convention.
+"""The vault's tables, typed. Everything that must hold is a constraint here, or a unique index in
+`vaultcore.indexes`, not a convention.
 
 Times are aware UTC (`UtcDateTime`); ids are `prefix_ulid`; sealed bytes are what
 `vaultcore.crypto.envelope` made of a value. The worker adds its own tables to `metadata`. `info` says what a
@@ -23,7 +24,6 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -35,7 +35,6 @@ from sqlalchemy import (
     TypedColumns,
     TypeDecorator,
     false,
-    text,
 )
 
 from vaultcore.model import ConsumerKind, Kind, Mode, PrincipalKind, Stage
@@ -260,51 +259,16 @@ item_labels = Table(
     metadata,
     ItemLabelColumns,
     PrimaryKeyConstraint("item_id", "key"),
-    Index(None, "key", "value", "item_id"),
     info={"decides": ("value",)},
 )
 """What somebody has written on an item. No night decides by it, and yet each row has its digest: people choose
 by labels which items they change at once, so that one which none of us wrote would lead their change astray."""
 
-Index(
-    "ix_items_due",
-    items.c.due_at,
-    items.c.id,
-    sqlite_where=text("due_at IS NOT NULL"),
-    postgresql_where=text("due_at IS NOT NULL"),
-)
-Index(
-    "ix_items_copy_of",
-    items.c.id,
-    items.c.copy_of,
-    sqlite_where=text("copy_of IS NOT NULL"),
-    postgresql_where=text("copy_of IS NOT NULL"),
-)
-Index(
-    "ix_items_copies",
-    items.c.copy_of,
-    sqlite_where=text("copy_of IS NOT NULL"),
-    postgresql_where=text("copy_of IS NOT NULL"),
-)
-Index(
-    "ix_items_hygiene",
-    items.c.id,
-    sqlite_where=text("hygiene <> ''"),
-    postgresql_where=text("hygiene <> ''"),
-)
 
 LISTED = ("sought", "owned_by", "labelled", "mode", "rotator", "hygiene", "expires_at", "due_at", "hold_until")
 """What a list of items is filtered by. Each order of it has an index with all of them, so that a page is read
 from that index alone, however few of the items that it walks past are wanted.
 """
-for _name, _key in (
-    ("name", "sought"),
-    ("expires_at", "expires_at"),
-    ("created_at", "created_at"),
-    ("updated_at", "updated_at"),
-    ("owner", "first_owner"),
-):
-    Index(f"ix_items_by_{_name}", *(items.c[part] for part in dict.fromkeys((_key, "id", *LISTED))))
 
 
 class VersionColumns(TypedColumns):
@@ -363,23 +327,6 @@ made it; empty for what a person gave, or gave another expiry. `likeness` is a k
 tells two items that hold the same one, and nothing else, to whoever has the keyring; it is empty for keys of
 ours."""
 
-Index("ix_versions_likeness", versions.c.likeness, versions.c.stage)
-
-for _stage in ("pending", "current"):
-    Index(
-        f"uq_versions_one_{_stage}",
-        versions.c.item_id,
-        unique=True,
-        sqlite_where=text(f"stage = '{_stage}'"),
-        postgresql_where=text(f"stage = '{_stage}'"),
-    )
-Index(
-    "ix_versions_previous",
-    versions.c.item_id,
-    sqlite_where=text("stage = 'previous'"),
-    postgresql_where=text("stage = 'previous'"),
-)
-
 
 class ReferenceColumns(TypedColumns):
     consumer: Named[str] = Column(String(10), info={"one_of": ConsumerKind})
@@ -428,35 +375,6 @@ item exists. The proof of a production run stands here, because runs themselves 
 is only `mentioned` stands where nothing looks the item up: it is scanned, and has nothing to prove. With
 `elsewhere` another engine runs the consumer, and is given no value by us. `current_version` is the number of
 the item's current version (`vaultcore.current_numbers`), so that an index has what is behind."""
-
-Index(
-    "ix_item_references_missing",
-    references.c.written,
-    sqlite_where=text("item_id IS NULL"),
-    postgresql_where=text("item_id IS NULL"),
-)
-
-
-SUSPECT = "item_id IS NULL OR coalesce(pinned, last_version) <> current_version"
-"""Of references: it leads to no item, or to a version that is not current. An index is used where a statement
-has its condition by the letter."""
-Index(
-    "ix_item_references_suspect",
-    references.c.consumer_id,
-    references.c.node_id,
-    references.c.written,
-    sqlite_where=text(SUSPECT),
-    postgresql_where=text(SUSPECT),
-)
-Index(
-    "ix_item_references_idle",
-    references.c.idle_at,
-    references.c.consumer_id,
-    references.c.node_id,
-    references.c.written,
-    sqlite_where=text("idle_at IS NOT NULL"),
-    postgresql_where=text("idle_at IS NOT NULL"),
-)
 
 
 class NamedPolicyColumns(TypedColumns):
@@ -544,9 +462,6 @@ class AuditColumns(TypedColumns):
 
 
 audit = Table("audit", metadata, AuditColumns)
-Index("ix_audit_at", audit.c.at, audit.c.seq)
-for _part in ("subject", "actor", "action"):
-    Index(f"ix_audit_{_part}", audit.c[_part], audit.c.at, audit.c.seq)
 
 
 class AuditHeadColumns(TypedColumns):

@@ -30,18 +30,14 @@ from worker.rows.tables import (
     taken_messages,
     workflows,
 )
+from worker.rows.tables.indexes import INDEXES
 from worker.services.upkeep.clock_repair import ClockRepair
 
 WATCHING = 300
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SEALED: dict[str, Any] = {"key_id": "key", "wrapped_key": b"wrapped", "record": b"sealed"}
 TENTH = 600.0
-OF_FEW = {
-    index.name
-    for table in metadata.sorted_tables
-    for index in table.indexes
-    if index.dialect_options["sqlite"]["where"] is not None
-}
+OF_FEW = {index.name for index in INDEXES if index.dialect_options["sqlite"]["where"] is not None}
 """Indexes of some of the rows of their table."""
 
 

@@ -33,6 +33,7 @@ from worker.locks import share_vault
 from worker.rotators.catalog import find_accounts
 from worker.rows.rotation_steps import steps_of
 from worker.rows.tables import deliveries, findings, pickups, workflows
+from worker.rows.tables.indexes import INDEXES
 from worker.services.runs.definitions import Definitions
 from worker.wording import say, say_all
 from worker.workflows.workflow import Workflow
@@ -51,6 +52,8 @@ def test_the_migrations_make_what_the_tables_say(services: Services) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
         assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
+        made = {index["name"] for table in metadata.tables for index in inspect(connection).get_indexes(table)}
+        assert {index.name for index in INDEXES} <= made
     assert services.database.revision() == SCHEMA_REVISION
 
 

@@ -7,7 +7,6 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
-    Index,
     Integer,
     LargeBinary,
     Named,
@@ -15,7 +14,6 @@ from sqlalchemy import (
     Table,
     TypedColumns,
     false,
-    text,
 )
 
 from vaultcore.tables import UtcDateTime, metadata
@@ -46,21 +44,6 @@ credential_checks = Table(
 """One row for each item whose rotator might ask: of which version (`number`) was asked last, and what was said.
 `night` has chosen it last, for its turn at `target`, and it `waits` for that until it has had it, or another
 night will choose it; `begun`: how often somebody has begun since, and did not come back."""
-
-Index("ix_credential_checks_next_at", credential_checks.c.next_at, credential_checks.c.item_id)
-Index(
-    "ix_credential_checks_waits",
-    credential_checks.c.target,
-    sqlite_where=text("waits"),
-    postgresql_where=text("waits"),
-)
-Index(
-    "ix_credential_checks_refused",
-    credential_checks.c.item_id,
-    sqlite_where=text("outcome = 'refused'"),
-    postgresql_where=text("outcome = 'refused'"),
-)
-Index("ix_credential_checks_night", credential_checks.c.night)
 
 
 class CheckTurnColumns(TypedColumns):

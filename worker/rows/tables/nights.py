@@ -8,7 +8,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
-    Index,
     Integer,
     Named,
     PrimaryKeyConstraint,
@@ -17,7 +16,6 @@ from sqlalchemy import (
     Text,
     TypedColumns,
     false,
-    text,
 )
 
 from vaultcore.tables import UtcDateTime, metadata
@@ -41,14 +39,6 @@ class SweepColumns(TypedColumns):
 sweeps = Table("sweeps", metadata, SweepColumns, PrimaryKeyConstraint("job", "slot"))
 """One row for each scheduled time of a job, and for each time that it was done `by_hand`. `problems`: what was
 wrong when it had ended."""
-
-Index(
-    "ix_sweeps_open",
-    sweeps.c.job,
-    sweeps.c.slot,
-    sqlite_where=text("done_at IS NULL"),
-    postgresql_where=text("done_at IS NULL"),
-)
 
 
 class FindingColumns(TypedColumns):
@@ -78,28 +68,6 @@ findings = Table("findings", metadata, FindingColumns)
 can, and `detail` what was seen: both but the command are codes (`worker.domain.reasons`). What is found of one
 expiry, the `deadline`, is one `topic`, however it is seen; else each finding is."""
 
-Index(
-    "uq_findings_open",
-    findings.c.kind,
-    findings.c.subject,
-    unique=True,
-    sqlite_where=text("resolved_at IS NULL"),
-    postgresql_where=text("resolved_at IS NULL"),
-)
-Index(
-    "ix_findings_topic",
-    findings.c.topic,
-    sqlite_where=text("resolved_at IS NULL"),
-    postgresql_where=text("resolved_at IS NULL"),
-)
-for _key in ("opened_at", "kind", "item"):
-    Index(
-        f"ix_findings_by_{_key}",
-        *(findings.c[part] for part in dict.fromkeys((_key, "id", "kind", "item_id", "workflow"))),
-        sqlite_where=text("resolved_at IS NULL"),
-        postgresql_where=text("resolved_at IS NULL"),
-    )
-
 
 class TellingColumns(TypedColumns):
     owner_id: Named[str] = Column(String(40), ForeignKey("owners.id"))
@@ -111,5 +79,3 @@ class TellingColumns(TypedColumns):
 
 tellings = Table("tellings", metadata, TellingColumns, PrimaryKeyConstraint("owner_id", "topic"))
 """Who was told of what, how bad it was then, and in which night's digest (none: by a notice of its own)."""
-
-Index("ix_tellings_night", tellings.c.night, tellings.c.owner_id)

@@ -8,7 +8,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     Named,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     Text,
     TypedColumns,
     false,
-    text,
 )
 
 from vaultcore.tables import UtcDateTime, metadata
@@ -45,13 +43,6 @@ heartbeats = Table(
     info={"decides": ("text", "state", "posted_at"), "generation": 2},
 )
 """What is said of each night to whoever would notice if nothing were said."""
-
-Index(
-    "ix_heartbeats_next",
-    heartbeats.c.next_at,
-    sqlite_where=text("state = 'waiting'"),
-    postgresql_where=text("state = 'waiting'"),
-)
 
 
 class NoticeColumns(TypedColumns):
@@ -94,20 +85,6 @@ notices = Table(
 """One message to one owner, in Markdown. The digest of a `night` has no body until it leaves, so that it says
 how things stand then. `about` is what it asks for: when that is resolved, the notice is withdrawn. `routed`: it
 has its deliveries, or needs none."""
-Index(
-    "ix_notices_unrouted",
-    notices.c.owner_id,
-    sqlite_where=text("NOT routed"),
-    postgresql_where=text("NOT routed"),
-)
-Index(
-    "ix_notices_about",
-    notices.c.about,
-    sqlite_where=text("about IS NOT NULL"),
-    postgresql_where=text("about IS NOT NULL"),
-)
-Index("ix_notices_by_created_at", notices.c.created_at, notices.c.id, notices.c.owner_id)
-Index("ix_notices_owner", notices.c.owner_id, notices.c.created_at, notices.c.id)
 
 
 class DeliveryColumns(TypedColumns):
@@ -138,16 +115,3 @@ deliveries = Table(
 `recipient` is empty where the route leads to one place, or nobody has looked yet whom it leads to. `stands_in`:
 the route of a deputy or the operators, for an owner whom none of their own has reached. Of a message that is
 too long for its service, the first `parts_taken` parts were taken, cut from the text that `draft` keeps."""
-
-Index(
-    "ix_deliveries_failed",
-    deliveries.c.tried_at,
-    sqlite_where=text("state = 'failed'"),
-    postgresql_where=text("state = 'failed'"),
-)
-Index(
-    "ix_deliveries_next",
-    deliveries.c.next_at,
-    sqlite_where=text("state = 'waiting'"),
-    postgresql_where=text("state = 'waiting'"),
-)

@@ -8,7 +8,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     Named,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     Text,
     TypedColumns,
     false,
-    text,
 )
 
 from vaultcore.errors import Cause
@@ -116,43 +114,6 @@ the workflow that moves first; the others move at `widened_at`. `reason`, `last_
 codes with their parameters (`worker.domain.reasons`). `touched_at`: when its present step was
 leased, by the clock that then set `next_at`."""
 
-Index(
-    "uq_rotations_open",
-    rotations.c.item_id,
-    unique=True,
-    sqlite_where=text("finished_at IS NULL"),
-    postgresql_where=text("finished_at IS NULL"),
-)
-Index(
-    "ix_rotations_next",
-    rotations.c.next_at,
-    sqlite_where=text("finished_at IS NULL"),
-    postgresql_where=text("finished_at IS NULL"),
-)
-Index("ix_rotations_night", *(rotations.c[part] for part in ("night", "state", "target", "id")))
-Index(
-    "ix_rotations_held",
-    rotations.c.target,
-    rotations.c.lease_until,
-    sqlite_where=text("lease_until IS NOT NULL"),
-    postgresql_where=text("lease_until IS NOT NULL"),
-)
-Index(
-    "ix_rotations_due_at_target",
-    rotations.c.target,
-    rotations.c.next_at,
-    sqlite_where=text("finished_at IS NULL"),
-    postgresql_where=text("finished_at IS NULL"),
-)
-Index(
-    "ix_rotations_by_created_at",
-    *(rotations.c[part] for part in ("created_at", "id", "item_id", "state", "finished_at")),
-)
-Index(
-    "ix_rotations_by_item",
-    *(rotations.c[part] for part in ("item", "id", "item_id", "state", "created_at", "finished_at")),
-)
-
 
 class CheckColumns(TypedColumns):
     digest: Named[str] = Column(String(64), primary_key=True)
@@ -218,13 +179,6 @@ departures = Table(
     info={"decides": ("name", "asked_by", "emergency", "began_at", "finished_at"), "generation": 2},
 )
 """Somebody left: what they could read is replaced. At most one open departure per name."""
-Index(
-    "uq_departures_open",
-    departures.c.name,
-    unique=True,
-    sqlite_where=text("finished_at IS NULL"),
-    postgresql_where=text("finished_at IS NULL"),
-)
 
 
 class DepartureItemColumns(TypedColumns):
@@ -285,10 +239,3 @@ pickups = Table(
 Without a `rotation_id` it is of an item's first key. `taken_by` is whom it is kept for, from before it was
 first shown to them; `arrived_at` is when it had arrived: written, or presented by a caller. Until `ended_at`
 the key is kept sealed; from then on there is nothing to collect."""
-Index("ix_pickups_version", pickups.c.item_id, pickups.c.number)
-Index(
-    "ix_pickups_ending",
-    pickups.c.arrived_at,
-    sqlite_where=text("arrived_at IS NOT NULL AND ended_at IS NULL"),
-    postgresql_where=text("arrived_at IS NOT NULL AND ended_at IS NULL"),
-)

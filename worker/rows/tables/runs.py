@@ -8,7 +8,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     Named,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     Text,
     TypedColumns,
     false,
-    text,
 )
 
 from vaultcore.errors import Cause
@@ -66,20 +64,6 @@ workflows = Table(
 """`document` is the text as it was given; `given_id` the id that it has there, where that is none of ours.
 `runs` says where it runs, `stays_away` that somebody said so; the rest is what the document says."""
 
-Index(
-    "uq_workflows_given_id",
-    workflows.c.given_id,
-    unique=True,
-    sqlite_where=text("given_id IS NOT NULL"),
-    postgresql_where=text("given_id IS NOT NULL"),
-)
-Index(
-    "ix_workflows_next_run",
-    workflows.c.next_run_at,
-    sqlite_where=text("next_run_at IS NOT NULL"),
-    postgresql_where=text("next_run_at IS NOT NULL"),
-)
-
 
 class RunColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
@@ -124,39 +108,6 @@ runs = Table(
     },
 )
 """`parent_id`: the run that began this one; `depth`: how many there were before it, each begun by another."""
-
-Index("ix_runs_workflow", runs.c.workflow_id, runs.c.started_at)
-Index(
-    "ix_runs_open",
-    runs.c.created_at,
-    sqlite_where=text("completed_at IS NULL"),
-    postgresql_where=text("completed_at IS NULL"),
-)
-Index(
-    "ix_runs_pending",
-    runs.c.created_at,
-    sqlite_where=text("status = 'pending' AND completed_at IS NULL"),
-    postgresql_where=text("status = 'pending' AND completed_at IS NULL"),
-)
-Index(
-    "ix_runs_begun",
-    runs.c.started_at,
-    sqlite_where=text("completed_at IS NULL"),
-    postgresql_where=text("completed_at IS NULL"),
-)
-Index("ix_runs_by_created_at", *(runs.c[part] for part in ("created_at", "id", "status", "purpose")))
-Index(
-    "ix_runs_of_workflow",
-    *(runs.c[part] for part in ("workflow_id", "created_at", "id", "status", "purpose")),
-)
-
-Index(
-    "uq_runs_external",
-    runs.c.external_id,
-    unique=True,
-    sqlite_where=text("external_id IS NOT NULL"),
-    postgresql_where=text("external_id IS NOT NULL"),
-)
 
 
 class RunLogColumns(TypedColumns):

@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     Named,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     String,
     Table,
     TypedColumns,
-    text,
 )
 
 from vaultcore.tables import UtcDateTime, metadata
@@ -73,13 +71,6 @@ comparisons = Table(
 )
 """One row per item of a vault that was put back: what its target accepts. Until it is resolved, by agreement or
 by a person, nothing of the item is rotated or revoked."""
-
-Index(
-    "ix_comparisons_open",
-    comparisons.c.next_at,
-    sqlite_where=text("resolved_at IS NULL"),
-    postgresql_where=text("resolved_at IS NULL"),
-)
 
 
 class HeldPlaceColumns(TypedColumns):
