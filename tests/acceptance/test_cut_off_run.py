@@ -17,7 +17,7 @@ from worker.domain.policies import build_policy
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import rotations as rotation_rows
-from worker.wording import say_each
+from worker.wording.reasons import say_each
 
 ITEM = "prod-ticketing-token"
 

@@ -23,7 +23,7 @@ from worker.domain import saga
 from worker.domain.rotation import Rotation
 from worker.rows.rotations import rotation_from_row
 from worker.rows.tables import rotations
-from worker.wording import say
+from worker.wording.reasons import say
 
 ITEMS = 14
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)

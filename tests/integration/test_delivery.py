@@ -28,7 +28,7 @@ from worker.installation import initialise
 from worker.outbound import sessions
 from worker.outbound.transport import HttpLine
 from worker.rows.problems import read_undelivered
-from worker.wording import describe
+from worker.wording.problems import describe
 
 PATIENCE = 120.0
 

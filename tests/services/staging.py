@@ -26,7 +26,7 @@ from worker.delivery.formats import to_text
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import rotations as rotation_rows
-from worker.wording import describe
+from worker.wording.problems import describe
 
 TOKEN = "prod-ticketing-api-token"
 TICK = timedelta(microseconds=1)

@@ -22,7 +22,7 @@ from vaultcore.tables import items
 from worker.domain.saga import State
 from worker.domain.states import RunPurpose, RunStatus, RunTrigger
 from worker.rows import runs as run_rows
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 from worker.workflows.results import RunResult
 
 pytestmark = pytest.mark.rules

@@ -14,7 +14,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.wording import say_each
+from worker.wording.reasons import say_each
 
 DAY = timedelta(days=1)
 

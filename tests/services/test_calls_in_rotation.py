@@ -20,7 +20,7 @@ from worker.domain.policies import build_policy
 from worker.domain.rotation import Rotation
 from worker.domain.saga import WATCHED, State, is_moving
 from worker.rows.tables import run_versions
-from worker.wording import say_each
+from worker.wording.reasons import say_each
 
 pytestmark = pytest.mark.rules
 

@@ -26,7 +26,7 @@ from worker.rows import consumers as consumer_rows
 from worker.rows.tables import run_versions
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.reports import Report
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 pytestmark = pytest.mark.rules
 

@@ -29,7 +29,7 @@ from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rotators.http import HttpRotator
 from worker.rows import rotation_steps as step_rows
-from worker.wording import say, say_all, say_each
+from worker.wording.reasons import say, say_all, say_each
 
 pytestmark = pytest.mark.rules
 

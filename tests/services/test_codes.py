@@ -31,7 +31,7 @@ from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.tables import comparisons, restorations, rotations
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 ITEM = "vlt_01k0000000000000000000000a"
 TONIGHT = "replaces it in this night"

@@ -19,7 +19,7 @@ from worker.domain.policies import PolicyChange, build_policy
 from worker.domain.saga import State
 from worker.rows import findings as finding_rows
 from worker.services.rotation.offboarding import Fate
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 pytestmark = pytest.mark.rules
 

@@ -38,7 +38,7 @@ from worker.rows import credential_checks as check_rows
 from worker.rows import nights as night_rows
 from worker.rows.credential_checks import LastCheck
 from worker.rows.tables import credential_checks
-from worker.wording import say
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

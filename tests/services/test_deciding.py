@@ -33,7 +33,7 @@ from worker.domain.rotation import Rotation
 from worker.domain.saga import BEFORE_ACTIVATION, State
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotations as rotation_rows
-from worker.wording import say
+from worker.wording.reasons import say
 
 DAY = timedelta(days=1)
 WORKFLOW, OTHER = "ticket-sync", "ticket-report"

@@ -25,7 +25,7 @@ from worker.rows import rotations as rotation_rows
 from worker.rows.tables import workflows
 from worker.services.runs.documents import Applied, DocumentChange
 from worker.services.runs.reports import Report
-from worker.wording import say, say_all
+from worker.wording.reasons import say, say_all
 
 pytestmark = pytest.mark.rules
 

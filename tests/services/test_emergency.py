@@ -27,7 +27,7 @@ from vaultcore.tables import audit
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.services.rotation.offboarding import Departure, Fate
-from worker.wording import say
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

@@ -25,7 +25,7 @@ from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
 from worker.rows import findings as finding_rows
-from worker.wording import say
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

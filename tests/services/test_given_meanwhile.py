@@ -29,7 +29,7 @@ from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.wording import say
+from worker.wording.reasons import say
 
 DAY = timedelta(days=1)
 

@@ -18,7 +18,7 @@ from worker.config import load_settings
 from worker.domain.problems import Problem
 from worker.domain.work import Task
 from worker.rows.problems import read_heartbeat
-from worker.wording import describe
+from worker.wording.problems import describe
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 PATH = "/ping/7d0c2a"

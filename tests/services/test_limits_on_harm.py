@@ -37,7 +37,7 @@ from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.domain.work import Task
 from worker.rows.tables import sweeps
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 pytestmark = pytest.mark.rules
 

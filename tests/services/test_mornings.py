@@ -21,8 +21,8 @@ from worker.domain.problems import ProblemKind
 from worker.rows.coming_days import Event
 from worker.services.night.coming_days import ComingDay
 from worker.services.night.workflow_views import PAGE, WorkflowStanding
-from worker.wording import describe
 from worker.wording.nights import describe_outlook
+from worker.wording.problems import describe
 
 pytestmark = pytest.mark.rules
 

@@ -18,7 +18,8 @@ from worker.domain.findings import FindingKind
 from worker.domain.saga import State
 from worker.domain.work import Task, Work
 from worker.rows.problems import read_undelivered
-from worker.wording import describe, say, say_each
+from worker.wording.problems import describe
+from worker.wording.reasons import say, say_each
 
 pytestmark = pytest.mark.rules
 

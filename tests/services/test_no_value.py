@@ -30,7 +30,8 @@ from worker.domain.problems import ProblemKind
 from worker.domain.reasons import Code, Reason
 from worker.installation import make_restores
 from worker.services.rotation.offboarding import Fate
-from worker.wording import describe, say, say_each
+from worker.wording.problems import describe
+from worker.wording.reasons import say, say_each
 
 pytestmark = pytest.mark.rules
 

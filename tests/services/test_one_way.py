@@ -24,7 +24,7 @@ from vaultcore.errors import RefusedError
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
-from worker.wording import say_all, say_each
+from worker.wording.reasons import say_all, say_each
 
 pytestmark = pytest.mark.rules
 

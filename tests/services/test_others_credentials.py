@@ -27,7 +27,7 @@ from vaultcore.model import Policy
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.services.rotation.external_ids import IdsInUse
-from worker.wording import say
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

@@ -23,7 +23,7 @@ from worker.domain.saga import State
 from worker.domain.states import RunPurpose, RunTrigger
 from worker.rows import runs as run_rows
 from worker.services.runs.reports import Report
-from worker.wording import say_each
+from worker.wording.reasons import say_each
 
 pytestmark = pytest.mark.rules
 

@@ -18,7 +18,8 @@ from worker.domain.pulses import PulseKind
 from worker.domain.saga import State
 from worker.domain.work import Task
 from worker.rows import nights as night_rows
-from worker.wording import describe, say
+from worker.wording.problems import describe
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

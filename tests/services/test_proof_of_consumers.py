@@ -27,7 +27,7 @@ from worker.domain.saga import State
 from worker.rows import consumers as consumer_rows
 from worker.rows import findings as finding_rows
 from worker.services.runs.execution import RunOutcome
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 pytestmark = pytest.mark.rules
 

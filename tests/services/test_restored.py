@@ -35,7 +35,7 @@ from worker.bootstrap import Services
 from worker.domain.drift import Result
 from worker.domain.saga import State
 from worker.installation import make_restores
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 pytestmark = pytest.mark.rules
 

@@ -21,7 +21,7 @@ from tests.services.staging import (
 from tests.stepping import advance
 from worker.domain.saga import State
 from worker.rows import rotation_leases as lease_rows
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 CUT_OFF_LIMIT = 10
 

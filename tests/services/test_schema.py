@@ -35,7 +35,7 @@ from worker.rows.rotation_steps import steps_of
 from worker.rows.tables import deliveries, findings, pickups, workflows
 from worker.rows.tables.indexes import INDEXES
 from worker.services.runs.definitions import Definitions
-from worker.wording import say, say_all
+from worker.wording.reasons import say, say_all
 from worker.workflows.workflow import Workflow
 
 EDITED = "none where one was changed behind the vault's back"

@@ -11,7 +11,7 @@ from tests.services.staging import drive_on
 from worker.domain.messages import MessageFault
 from worker.domain.problems import ProblemKind
 from worker.rows.tables import sweeps
-from worker.wording import describe
+from worker.wording.problems import describe
 
 pytestmark = pytest.mark.rules
 

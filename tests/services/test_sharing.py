@@ -25,7 +25,7 @@ from worker.domain.saga import State
 from worker.domain.sharing import SharedError
 from worker.rows import findings as finding_rows
 from worker.services.night.shared_credentials import walk_shared
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 pytestmark = pytest.mark.rules
 

@@ -36,7 +36,7 @@ from worker.rows.rotation_steps import steps_of
 from worker.rows.tables import rotations, runs
 from worker.services.rotation.side_by_side_tests import AT_ONCE_MAX
 from worker.settings import Settings
-from worker.wording import say_all
+from worker.wording.reasons import say_all
 
 pytestmark = pytest.mark.rules
 

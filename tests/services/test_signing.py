@@ -26,7 +26,7 @@ from vaultcore.versions import Purpose
 from worker.domain.saga import State
 from worker.signing.keys import ALGORITHMS, generate, read_key
 from worker.signing.tokens import sign
-from worker.wording import say_each
+from worker.wording.reasons import say_each
 
 KEY = "prod-orders-signing-key"
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")

@@ -36,7 +36,7 @@ from worker.rows import runs as run_rows
 from worker.rows.consumers import CHECK
 from worker.rows.row_checks import CheckedUpTo
 from worker.rows.tables import checks, rotations, row_checks, waivers, workflows
-from worker.wording import say
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

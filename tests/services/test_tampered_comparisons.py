@@ -21,7 +21,7 @@ from worker.bootstrap import Services
 from worker.domain.drift import Result
 from worker.domain.saga import State
 from worker.rows.tables import comparisons
-from worker.wording import say
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

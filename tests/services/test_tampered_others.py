@@ -32,7 +32,7 @@ from worker.rows.tables import (
     runs,
 )
 from worker.services.rotation.offboarding import Departure, Fate
-from worker.wording import say
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

@@ -30,7 +30,7 @@ from worker.rows import consumers as consumer_rows
 from worker.rows import runs as run_rows
 from worker.rows.tables import run_versions, runs, workflows
 from worker.services.runs.reports import Report
-from worker.wording import say
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

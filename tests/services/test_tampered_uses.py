@@ -14,7 +14,7 @@ from vaultcore.tables import items, references
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
 from worker.rows.tables import workflows
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 pytestmark = pytest.mark.rules
 

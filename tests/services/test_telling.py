@@ -21,7 +21,7 @@ from worker.domain.notice_kinds import NoticeKind
 from worker.rows import findings as finding_rows
 from worker.rows.notices import Notice
 from worker.rows.tables import tellings
-from worker.wording import say
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 

@@ -15,7 +15,7 @@ from worker.rows import findings as finding_rows
 from worker.rows.tables import pickups
 from worker.services.notices.pickup_token import pickup_token
 from worker.services.rotation.pickups import Collected
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 KEY = "api-key:partner-portal"
 DAY = timedelta(days=1)

@@ -26,7 +26,7 @@ from worker.domain.proof import ConsumerProof, Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
-from worker.wording import say, say_all, say_each
+from worker.wording.reasons import say, say_all, say_each
 
 pytestmark = pytest.mark.rules
 

@@ -18,7 +18,8 @@ from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import consumers_of
-from worker.wording import describe, say
+from worker.wording.problems import describe
+from worker.wording.reasons import say
 
 OTHER = "prod-crm-api-token"
 DUE = {"mode": "auto", "rotator": "random", "lifetime": "60d", "lead": "14d", "consumers": "none"}

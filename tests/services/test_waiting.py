@@ -28,7 +28,7 @@ from worker.rows.tables import run_logs, run_states, run_versions, runs, workflo
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.inbound import Entrance
 from worker.services.runs.suspended_runs import SuspendedRuns
-from worker.wording import say_each
+from worker.wording.reasons import say_each
 from worker.workflows.nodes import catalog
 
 pytestmark = pytest.mark.rules

@@ -20,7 +20,7 @@ from worker.domain.proof import Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.services.runs.reports import Report, Reported
-from worker.wording import say_each
+from worker.wording.reasons import say_each
 
 pytestmark = pytest.mark.rules
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from vaultcore.errors import InvalidInputError
 from vaultcore.references import Use
 from worker.workflows.definition import load_definition, parse_stored
-from worker.workflows.document import OUTSIDE
 from worker.workflows.nodes.catalog import component_ids, find_component
+from worker.workflows.remarks import OUTSIDE
 from worker.workflows.schedule import next_run
 from worker.workflows.templates import check
 

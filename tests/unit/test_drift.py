@@ -4,7 +4,7 @@ import pytest
 
 from vaultcore.model import Stage
 from worker.domain.drift import DIFFERS, RESOLVED, Asked, Result, judge
-from worker.wording import say
+from worker.wording.reasons import say
 
 CURRENT, PREVIOUS, PENDING = Stage.CURRENT, Stage.PREVIOUS, Stage.PENDING
 YES, NO = True, False

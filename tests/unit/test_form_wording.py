@@ -6,8 +6,8 @@ from vaultcore.model import Kind, Mode, Policy
 from vaultcore.rules import check_policy
 from worker.domain.commands import explain_missing_expiry
 from worker.domain.consumption import unread_rotation
-from worker.wording import say
 from worker.wording.forms import say_for_forms
+from worker.wording.reasons import say
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from worker.domain.notices import PICKUP_COMMAND, PICKUP_MARK, FoundLine, Rotate
 from worker.domain.problems import Problem, ProblemKind
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import FINISHED, State
-from worker.wording import describe
+from worker.wording.problems import describe
 
 NIGHT = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 ZONE = "Europe/Zurich"

@@ -27,7 +27,7 @@ from worker.domain.limits import (
 )
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
-from worker.wording import say
+from worker.wording.reasons import say
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)

@@ -12,7 +12,7 @@ from worker.domain.findings import FindingKind
 from worker.domain.limits import Caps, CapsLeft
 from worker.domain.plan import Decision, DueItem, PlannedAction, find_quiet_span, plan_item, replace_quietly
 from worker.domain.saga import FINISHED, State
-from worker.wording import say
+from worker.wording.reasons import say
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

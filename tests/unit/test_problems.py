@@ -8,7 +8,7 @@ import pytest
 from worker.domain.problems import RESTING_LATE, Problem, ProblemKind, judge_rotation, worst_first
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
-from worker.wording import describe
+from worker.wording.problems import describe
 
 NOW = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

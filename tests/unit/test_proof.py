@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from worker.domain.proof import Callers, Consumer, Overlap, Proof, choose_canary, judge, stand, stand_callers
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
-from worker.wording import say, say_each
+from worker.wording.reasons import say, say_each
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)

@@ -9,7 +9,7 @@ from vaultcore.errors import Cause
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply, count_failure, decide
 from worker.domain.saga import Failure, State, Transition
-from worker.wording import say
+from worker.wording.reasons import say
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -26,7 +26,7 @@ from worker.domain.saga import (
     next_step,
     slack_ends,
 )
-from worker.wording import say_all, say_each
+from worker.wording.reasons import say_all, say_each
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)

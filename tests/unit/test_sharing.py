@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.sharing import Sharer, find_shared
-from worker.wording import say
+from worker.wording.reasons import say
 
 
 def make(*families: int) -> list[Sharer]:

@@ -22,9 +22,8 @@ from worker.domain.reasons import (
     store_reason,
     store_reasons,
 )
-from worker.wording import say, say_all, say_each
 from worker.wording.parts import say_count
-from worker.wording.reasons import SENTENCES
+from worker.wording.reasons import SENTENCES, say, say_all, say_each
 from worker.wording.rotations import say_shown_by
 
 AT = datetime(2026, 3, 2, 2, 0, 1, tzinfo=UTC)

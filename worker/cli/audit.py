@@ -15,7 +15,8 @@ from worker.cli.output import note, print_json, print_lines
 from worker.cli.session import Json, ask, open_services, who
 from worker.cli.terminal import fit_cell
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape, describe_checked
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_checked
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

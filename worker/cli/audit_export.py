@@ -19,7 +19,7 @@ from worker.cli.screen import show_moment
 from worker.cli.session import Json, ask, is_far, open_server, open_services, who
 from worker.cli.spreadsheet import write_rows
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

@@ -11,8 +11,8 @@ from vaultcore.rules import show_duration
 from worker.cli.screen import localise, show_moment
 from worker.cli.terminal import fit_cell
 from worker.domain.reasons import Reason
-from worker.wording import say
-from worker.wording.shapes import to_plain
+from worker.wording.plain import to_plain
+from worker.wording.reasons import say
 from worker.wording.times import say_distance
 
 NOTHING: Final = "-"

@@ -8,7 +8,7 @@ from worker.cli.cells import show_cell
 from worker.cli.output import print_lines
 from worker.domain.changes import Change
 from worker.wording.changes import say_change
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 
 def print_changes(changes: Iterable[Change]) -> None:

@@ -17,7 +17,7 @@ from worker.domain.deeds import DeedKind, ForeseenDeed, group_deeds
 from worker.domain.item_states import ItemFilter
 from worker.wording.deeds import ask_for_deeds, describe_deed, say_deeds, show_deed, show_deed_group
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 T = TypeVar("T")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

@@ -11,7 +11,7 @@ from worker.cli.session import Json, ask, who
 from worker.domain.commands import quote_word
 from worker.wording.parts import say_count
 from worker.wording.people import describe_departure
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

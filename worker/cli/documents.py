@@ -10,7 +10,7 @@ from vaultcore.errors import InvalidInputError
 from worker.cli.inputs import read_document
 from worker.domain.places import Place
 from worker.services.runs.documents import DocumentChange
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 from worker.workflows.remarks import Weight
 
 INPUT: Final = Path("-")

@@ -10,7 +10,8 @@ from worker.cli.ids import FindingId
 from worker.cli.inputs import parse_time
 from worker.cli.output import describe_all, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.session import Json, ask, who
-from worker.wording.shapes import Shape, describe_finding
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_finding
 
 app = Commands(no_args_is_help=True)
 

@@ -12,7 +12,7 @@ from worker.cli.output import note_at_once
 from worker.cli.screen import AnswerForm, screen
 from worker.cli.spreadsheet import write_csv
 from worker.cli.terminal import was_closed
-from worker.wording.shapes import to_plain
+from worker.wording.plain import to_plain
 
 
 class AnswerLostError(NightkeyError):

@@ -16,7 +16,8 @@ from worker.cli.output import note
 from worker.cli.session import who
 from worker.domain.notices import PICKUP_COMMAND
 from worker.domain.policies import OF_TARGET, PolicyChange
-from worker.wording.shapes import Shape, describe_item, describe_whole_item, flatten_item
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_item, describe_whole_item, flatten_item
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

@@ -24,7 +24,7 @@ from worker.wording.metadata import (
     tell_step,
 )
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

@@ -8,7 +8,8 @@ from worker.cli.item_answers import ITEMS
 from worker.cli.output import print_json, print_lines
 from worker.cli.session import Json, ask, who
 from worker.domain.credential_checks import CheckOutcome
-from worker.wording.shapes import Shape, describe_answer
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_answer
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

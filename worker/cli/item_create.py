@@ -26,7 +26,8 @@ from worker.cli.policy_options import takes_policy
 from worker.cli.session import Json, ask, who
 from worker.domain.commands import quote_word
 from worker.domain.policies import PolicyChange
-from worker.wording.shapes import Shape, flatten_item
+from worker.wording.plain import Shape
+from worker.wording.shapes import flatten_item
 from worker.wording.warnings import word_warnings
 
 if TYPE_CHECKING:

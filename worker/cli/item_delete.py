@@ -23,7 +23,7 @@ from worker.domain.at_once import is_pattern
 from worker.domain.deeds import ForeseenDeed
 from worker.domain.item_states import ItemFilter
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from worker.cli.session import Json, ask, who
 from worker.domain.commands import quote_word
 from worker.domain.metadata import Subject
 from worker.wording.parts import say_count
-from worker.wording.shapes import to_plain
+from worker.wording.plain import to_plain
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

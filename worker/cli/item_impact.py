@@ -11,7 +11,7 @@ from worker.cli.output import print_json, print_lines, print_table, tell_unreada
 from worker.cli.session import Json, ask, who
 from worker.wording.impact import describe_impact
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

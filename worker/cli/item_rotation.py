@@ -19,7 +19,8 @@ from worker.cli.session import Json, ask, who
 from worker.domain.at_once import is_pattern
 from worker.domain.item_states import ItemFilter
 from worker.wording.harm import list_harm
-from worker.wording.shapes import Shape, describe_rotation
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_rotation
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

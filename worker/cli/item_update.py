@@ -32,7 +32,8 @@ from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry
 from worker.domain.item_states import ItemFilter
 from worker.domain.policies import PolicyChange
-from worker.wording.shapes import Shape, flatten_item
+from worker.wording.plain import Shape
+from worker.wording.shapes import flatten_item
 from worker.wording.warnings import word_warnings
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from worker.domain.changes import ItemChange
 from worker.domain.item_states import ItemFilter
 from worker.wording.changes import describe_group, describe_outcome, say_change, say_outcomes
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

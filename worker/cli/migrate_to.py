@@ -20,7 +20,7 @@ from worker.wording.moves import describe_moved, describe_planned
 from worker.wording.parts import say_count
 
 if TYPE_CHECKING:  # imported when it is needed
-    from worker.wording.shapes import Shape
+    from worker.wording.plain import Shape
 
 _TOLD_MAX = 20
 """So many rows are named in lines of their own; --json names them all."""

@@ -18,7 +18,6 @@ from worker.cli.screen import show_moment
 from worker.cli.session import Json, ask, who
 from worker.domain.commands import quote_word
 from worker.domain.states import NightOutcome
-from worker.wording import describe as describe_problem
 from worker.wording.nights import (
     describe_outlook,
     describe_summary,
@@ -31,7 +30,9 @@ from worker.wording.nights import (
     say_took,
 )
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape, describe_rotation
+from worker.wording.plain import Shape
+from worker.wording.problems import describe as describe_problem
+from worker.wording.shapes import describe_rotation
 from worker.wording.times import say_distance
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from worker.cli.output import describe_all, print_json, print_lines, print_table
 from worker.cli.session import Json, ask
 from worker.domain.states import DeliveryState
 from worker.wording.people import describe_templates
-from worker.wording.shapes import Shape, describe_notice
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_notice
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

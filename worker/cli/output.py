@@ -22,7 +22,7 @@ from worker.cli.screen import AnswerForm, localise, screen
 from worker.cli.spreadsheet import write_csv
 from worker.cli.terminal import fit, fit_json, is_unicode
 from worker.wording.headings import head
-from worker.wording.shapes import to_plain
+from worker.wording.plain import to_plain
 
 T = TypeVar("T")
 _INTERRUPTED: Final = 130

@@ -24,7 +24,8 @@ from worker.cli.owner_routes import (
 )
 from worker.cli.reach import take_warnings, warn_of_unreached
 from worker.cli.session import Json, ask, who
-from worker.wording.shapes import Shape, describe_owner
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_owner
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

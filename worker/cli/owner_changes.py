@@ -9,7 +9,8 @@ from worker.cli.owner_routes import OWNERS, show_owner
 from worker.cli.session import Json, ask, who
 from worker.wording.parts import say_count
 from worker.wording.people import describe_handover
-from worker.wording.shapes import Shape, describe_owner
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_owner
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

@@ -13,7 +13,8 @@ from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.reach import take_warnings, warn_of_unreached
 from worker.cli.session import Json, ask, who
 from worker.wording.people import describe_tried_route
-from worker.wording.shapes import Shape, describe_owner
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_owner
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

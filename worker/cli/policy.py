@@ -12,7 +12,7 @@ from worker.domain.metadata_writing import fill_parts
 from worker.domain.toml_text import is_writable, write_toml
 from worker.wording.metadata import describe_named_policy, describe_whole_policy
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from worker.cli.facts import print_facts
 from worker.cli.output import print_lines
+from worker.wording.plain import Shape
 from worker.wording.policies import PartSource
-from worker.wording.shapes import Shape
 
 
 def print_policy(explained: Iterable[Shape], *, follows: str | None = None) -> None:

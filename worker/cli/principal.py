@@ -14,8 +14,8 @@ from worker.cli.output import print_json, print_lines, print_table, tell_unreada
 from worker.cli.session import Json, ask, who
 from worker.domain.commands import quote_word
 from worker.wording.people import describe_bearer, describe_principal
+from worker.wording.plain import Shape
 from worker.wording.roles import write_page
-from worker.wording.shapes import Shape
 
 if TYPE_CHECKING:
     from vaultcore.errors import NightkeyError

@@ -14,7 +14,7 @@ from worker.cli.screen import show_moment
 from worker.cli.terminal import fit_cell
 from worker.domain.rotation import Rotation
 from worker.domain.saga import FINISHED, State
-from worker.wording import say
+from worker.wording.reasons import say
 
 if TYPE_CHECKING:  # imported with the services
     from worker.services.night.inline import InlineNight

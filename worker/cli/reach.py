@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from worker.cli.output import note
 from worker.domain.reach import find_concerned
 from worker.wording.people import describe_unreached
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

@@ -8,8 +8,9 @@ from worker.cli.commands import Commands
 from worker.cli.output import describe_all, note, print_json, print_lines, print_table, tell_unreadable
 from worker.cli.session import Json, ask, who
 from worker.domain.drift import DIFFERS, RESOLVED
-from worker.wording import say
-from worker.wording.shapes import Shape, describe_comparison
+from worker.wording.plain import Shape
+from worker.wording.reasons import say
+from worker.wording.shapes import describe_comparison
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

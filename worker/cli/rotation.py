@@ -16,7 +16,8 @@ from worker.cli.session import Json, ask, who
 from worker.domain.rotation import Rotation
 from worker.domain.saga import ON_THE_WAY, State
 from worker.domain.states import RunStatus
-from worker.wording.shapes import Shape, describe_consumer, describe_rotation, describe_step
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_consumer, describe_rotation, describe_step
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

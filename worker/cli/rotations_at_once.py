@@ -14,7 +14,8 @@ from worker.cli.session import ask, who
 from worker.domain.deeds import DeedKind, ForeseenDeed
 from worker.domain.item_states import ItemFilter
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape, describe_rotation
+from worker.wording.plain import Shape
+from worker.wording.shapes import describe_rotation
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

@@ -13,8 +13,8 @@ from worker.cli.progress import show_progress
 from worker.cli.session import Json, ask, who
 from worker.domain.paging import LIMIT_MAX, PageRequest
 from worker.domain.states import RunStatus
+from worker.wording.plain import Shape
 from worker.wording.runs import describe_run, say_status, tell_run
-from worker.wording.shapes import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

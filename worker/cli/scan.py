@@ -8,8 +8,8 @@ from worker.cli.inputs import parse_time
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.screen import show_moment
 from worker.cli.session import Json, ask
+from worker.wording.plain import Shape
 from worker.wording.scans import describe_preview
-from worker.wording.shapes import Shape
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from worker.cli.terminal import fit
-from worker.wording.shapes import to_plain
+from worker.wording.plain import to_plain
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is computed by programs for spreadsheets, whoever wrote it."""

@@ -12,9 +12,10 @@ from worker.cli.session import Json, open_server, open_services
 from worker.cli.status_screen import show_status
 from worker.cli.terminal import fit
 from worker.cli.watch import check_watchable, count_lines, watch
-from worker.wording import describe
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape, describe_night
+from worker.wording.plain import Shape
+from worker.wording.problems import describe
+from worker.wording.shapes import describe_night
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services

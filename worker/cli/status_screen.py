@@ -12,7 +12,7 @@ from worker.cli.output import table_lines
 from worker.cli.screen import AnswerForm, localise, screen, show_moment
 from worker.cli.terminal import fit
 from worker.wording.parts import say_count
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 SHOWN: Final = 8
 """Problems, and findings, that a person reads at once; `wide` has them all."""

@@ -35,7 +35,7 @@ from worker.cli.session import Json, ask, who
 from worker.domain.places import Place
 from worker.domain.states import NodeStatus, RunStatus
 from worker.services.runs.documents import DocumentChange
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 from worker.workflows.shapes import (
     describe_applied,
     describe_listed_workflow,

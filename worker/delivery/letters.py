@@ -36,7 +36,8 @@ from worker.domain.notice_pages import find_page
 from worker.domain.notices import Letter, Message
 from worker.domain.problems import Problem
 from worker.domain.reasons import Reason
-from worker.wording import describe, say
+from worker.wording.problems import describe
+from worker.wording.reasons import say
 
 _OWN = "nightkey"
 _BUILT_IN = resources.files("worker.delivery") / "templates"

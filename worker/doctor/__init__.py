@@ -30,7 +30,7 @@ from worker.domain.diagnosis import (
 from worker.domain.signs import SignOfLife
 from worker.home import ANCHORS_FILE, find_warning
 from worker.rows import server_facts
-from worker.wording import describe
+from worker.wording.problems import describe
 
 
 class Doctor:

@@ -235,12 +235,6 @@ def rotations_of_night(connection: Connection, night: datetime) -> list[Rotation
     return read_all(rows, rotation_from_row)[0]
 
 
-def targets_of_night(connection: Connection, night: datetime) -> list[tuple[str | None, int]]:
-    """The target systems of the night's rotations, and how many are at each; None: those that have none."""
-    at_each = select(rotations.c.target, func.count()).where(rotations.c.night == night)
-    return [(row[0], row[1]) for row in connection.execute(at_each.group_by(rotations.c.target))]
-
-
 def walk_moving(connection: Connection, *, begun_by: datetime) -> Iterator[Rotation]:
     """Those for whose rest a night waits: opened by that time, in this night, another, or by hand. In pages, so
     that who asks for one reads few.

@@ -13,8 +13,8 @@ from worker.domain.reach import Unreached, find_concerned
 from worker.wording.changes import say_change
 from worker.wording.parts import say_count
 from worker.wording.people import describe_unreached
+from worker.wording.plain import Shape, to_plain
 from worker.wording.policies import explain_named
-from worker.wording.shapes import Shape, to_plain
 
 _NOUNS: Final = {Subject.OWNERS: "owner", Subject.POLICIES: "policy", Subject.ITEMS: "item"}
 _SIGNS: Final = {StepDeed.CREATE: "+", StepDeed.CHANGE: "~", StepDeed.DELETE: "-", StepDeed.ADD: "?"}

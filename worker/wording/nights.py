@@ -17,10 +17,10 @@ from worker.domain.states import NightOutcome
 from worker.wording.coming import say_turn
 from worker.wording.item_states import Tone
 from worker.wording.parts import say_count
+from worker.wording.plain import Shape
 from worker.wording.problems import describe_apart
 from worker.wording.reasons import say, say_each
 from worker.wording.rotation_states import say_state
-from worker.wording.shapes import Shape
 from worker.wording.times import say_distance
 
 _OF_NIGHT: Final = ("slot", "started_at", "scanned_at", "done_at", "outcome", "by_hand", "counts")

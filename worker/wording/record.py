@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.domain.lateness import Judged
+from worker.wording.plain import to_plain
 from worker.wording.reasons import say, say_each
 from worker.wording.rotations import say_shown_by
-from worker.wording.shapes import to_plain
 
 
 def describe_recorded(row: Any, name: str | None) -> dict[str, Any]:  # noqa: ANN401  # of `vaultcore.audit`

@@ -5,7 +5,7 @@ from typing import Any
 
 from worker.domain.distances import show_length
 from worker.domain.states import RunPurpose
-from worker.wording.shapes import Shape
+from worker.wording.plain import Shape
 
 
 def describe_run(view: Any) -> dict[str, Any]:  # noqa: ANN401  # of `worker.services.lookup.views`, above

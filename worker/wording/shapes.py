@@ -2,14 +2,11 @@
 interface share it.
 """
 
-from collections.abc import Mapping
 from dataclasses import fields
-from datetime import datetime, timedelta
-from enum import Enum
+from datetime import datetime
 from typing import Any, Protocol
 
 from vaultcore.model import Item, Owner, Policy, Reference, Version
-from vaultcore.rules import show_duration
 from worker.domain.commands import value_command
 from worker.domain.credential_checks import CheckOutcome
 from worker.domain.drift import OWNERS_LOOK, Result
@@ -18,12 +15,10 @@ from worker.domain.proof import ConsumerProof
 from worker.domain.reasons import Reason
 from worker.domain.rotation import Rotation
 from worker.domain.tracks import StepRecord
+from worker.wording.plain import Shape, to_plain
 from worker.wording.policies import explain_sources
 from worker.wording.reasons import say, say_all, say_each
 from worker.wording.rotations import say_shown_by
-
-Shape = Mapping[str, Any]
-"""What is printed of a thing, whoever was asked for it."""
 
 _OF_POLICY = (
     "mode",
@@ -262,23 +257,6 @@ def _resolved_by(result: str, *, resolved: bool) -> str | None:
 
 def describe_night(night: Shape) -> dict[str, Any]:
     return {name: night[name] for name in ("slot", "outcome", "done_at", "counts")}
-
-
-def to_plain(value: Any) -> Any:  # noqa: ANN401  # JSON
-    """What JSON knows: times as text, durations as they are written, enums by their value, reasons in words."""
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    if isinstance(value, timedelta):
-        return show_duration(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Reason):
-        return say(value)
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_plain(part) for part in value]
-    return value
 
 
 def describe_finding(found: Any) -> dict[str, Any]:  # noqa: ANN401  # as `worker.rows` lists it, which lies above

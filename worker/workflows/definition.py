@@ -12,13 +12,13 @@ from typing import Any
 from vaultcore.errors import ConfigurationError, InvalidInputError
 from vaultcore.references import Use
 from worker.domain.strict_json import parse_json
-from worker.workflows.document import OUTSIDE, Document, Edge, Node, find_unknown, read_document
+from worker.workflows.document import Document, Edge, Node, find_unknown, read_document
 from worker.workflows.graph import ERROR, check_graph, reach, sort
 from worker.workflows.judging import JudgedNode, find_triggers, goes_on, judge_node, own_fields
 from worker.workflows.nodes.base import Component, Fields, NodeKind
 from worker.workflows.nodes.catalog import find_component
 from worker.workflows.nodes.starting import StartingFields
-from worker.workflows.remarks import Remark, Weight, of_weight
+from worker.workflows.remarks import OUTSIDE, Remark, Weight, of_weight
 from worker.workflows.schedule import next_run
 from worker.workflows.uses import FoundUse, TextTrouble, find_all_uses, find_data_paths
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from worker.workflows.remarks import Remark, Weight
+from worker.workflows.remarks import OUTSIDE, Remark, Weight
 
 NODES_MAX: Final = 20_000
 EDGES_MAX: Final = 100_000
@@ -23,9 +23,6 @@ _SAID: Final = {
     "too_short": "there is nothing in it",
 }
 """A validator's messages as a person reads them, by their kind."""
-OUTSIDE: Final = "(document)"
-"""In the place of a node's id: what stands outside all nodes."""
-
 DRAWN: Final = frozenset(
     "width height selected dragging dragHandle draggable selectable connectable deletable focusable hidden "
     "measured resizing positionAbsolute style className zIndex sourcePosition targetPosition ariaLabel extent "

@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+OUTSIDE: Final = "(document)"
+"""In the place of a node's id: what stands outside all nodes."""
 
 
 class Weight(StrEnum):

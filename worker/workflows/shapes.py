@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vaultcore.model import Item
-from worker.workflows.document import OUTSIDE
-from worker.workflows.remarks import Remark
+from worker.workflows.remarks import OUTSIDE, Remark
 from worker.workflows.workflow import Workflow
 
 

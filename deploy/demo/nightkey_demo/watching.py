@@ -12,7 +12,7 @@ from worker.domain.saga import State, is_moving
 from worker.rows.notices import show_place
 from worker.rows.rotation_steps import read_said
 from worker.rows.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps
-from worker.wording import say, say_all
+from worker.wording.reasons import say, say_all
 
 
 class Watcher:

@@ -15,7 +15,7 @@ from worker.outbound.answers import Response, say_status
 from worker.outbound.http import HttpClient
 from worker.outbound.network import Network
 from worker.wording.calls import COMMANDS, WORDS_HEADER
-from worker.wording.shapes import to_plain
+from worker.wording.plain import to_plain
 
 EVERYWHERE: Final = build_guard((), ("0.0.0.0/0", "::/0"))
 """Whoever gives the command names the server, which may well have a private address."""

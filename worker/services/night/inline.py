@@ -25,7 +25,7 @@ from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.opening import Opening
 from worker.services.rotation.side_by_side import SideBySide
 from worker.services.upkeep.clock_repair import ClockRepair
-from worker.wording import say
+from worker.wording.reasons import say
 
 _POLL_SECONDS = 0.2
 _NAMED_MAX = 100

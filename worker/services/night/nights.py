@@ -37,7 +37,7 @@ from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.replaced_versions import ReplacedVersions
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
-from worker.wording import describe
+from worker.wording.problems import describe
 
 ACTOR = "night"
 _log = get_logger(__name__)

@@ -15,7 +15,7 @@ from vaultcore.database import Database
 from worker.domain.findings import Finding, FindingKind
 from worker.domain.limits import Caps, CapsLeft
 from worker.domain.windows import Window
-from worker.rows import rotations as rotation_rows
+from worker.rows.night_targets import targets_of_night
 from worker.services.night.due import SeenItem, walk_due
 from worker.services.night.shared_credentials import walk_shared, walk_stale_copies
 from worker.services.night.stale import walk_items, walk_stale
@@ -75,7 +75,7 @@ class Scans:
     ) -> Iterator[list[SeenItem]]:
         """With what is left of the night's caps, if it was scanned in part already."""
         caps_left = CapsLeft(caps=self._caps)
-        for target, number in [] if night is None else rotation_rows.targets_of_night(connection, night):
+        for target, number in [] if night is None else targets_of_night(connection, night):
             caps_left = caps_left.take(target, number)
         return walk_due(connection, now, page_size=self._page_size, caps_left=caps_left, freezes=self._freezes)
 

@@ -25,7 +25,7 @@ from worker.domain.reasons import Code, Reason
 from worker.rows.item_lacks import LackingItem, Misfit, UnusedItem, walk_lacking, walk_unused
 from worker.rows.stale_references import StaleReference, walk_stale_references
 from worker.rows.unread import UnreadItem, UnreadReference, UnreadRow
-from worker.workflows.document import OUTSIDE
+from worker.workflows.remarks import OUTSIDE
 
 R = TypeVar("R")
 U = TypeVar("U", bound=UnreadRow)

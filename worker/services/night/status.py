@@ -24,7 +24,7 @@ from worker.rows.nights import Night
 from worker.services.night.problems import Problems
 from worker.services.night.visible import find_seen_owners
 from worker.services.upkeep.anchors import Anchors
-from worker.wording import say
+from worker.wording.reasons import say
 
 
 @dataclass(frozen=True, kw_only=True)

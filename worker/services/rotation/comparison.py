@@ -26,7 +26,7 @@ from worker.rows import rotations as rotation_rows
 from worker.rows.comparisons import NamedComparison, StoredComparison
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.target_search import TargetSearch
-from worker.wording import say
+from worker.wording.reasons import say
 
 _AGAIN = timedelta(minutes=10)
 _LATER = timedelta(hours=12)

@@ -31,7 +31,7 @@ from worker.services.notices.outbox import Outbox
 from worker.services.notices.recipients import Recipients
 from worker.services.rotation.opening import Opening
 from worker.services.rotation.owner_changes import Handover, OwnerChanges
-from worker.wording import say, say_all
+from worker.wording.reasons import say, say_all
 
 _TOLD_MAX: Final = 50
 """Items that one notice names; others are counted."""

@@ -26,7 +26,7 @@ from worker.rows import rotations as rotation_rows
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.notices import RotationNotices
 from worker.services.upkeep.anchors import Anchors
-from worker.wording import say
+from worker.wording.reasons import say
 
 _APPROVAL = Reason.of(Code.APPROVAL)
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from vaultcore.errors import Cause, TamperedError, TargetError, TroubleError
 from worker.domain.reasons import Code, Reason
-from worker.wording import say
+from worker.wording.reasons import say
 
 
 class ReasonedError(TargetError):

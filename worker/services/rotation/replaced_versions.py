@@ -21,7 +21,7 @@ from worker.rows.replaced_versions import ReplacedVersion, UnreadVersion, list_r
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.lost_uses import find_lost_uses
 from worker.services.rotation.opening import Opening
-from worker.wording import say
+from worker.wording.reasons import say
 
 
 class ReplacedVersions:

@@ -24,8 +24,8 @@ from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, UnreadableError
 from worker.domain.lateness import Timeliness, judge_lateness
 from worker.rows import audit_exports as export_rows
+from worker.wording.plain import to_plain
 from worker.wording.record import describe_past, describe_recorded
-from worker.wording.shapes import to_plain
 
 _BATCH: Final = 500
 _PROBLEMS_MAX: Final = 20

@@ -12,7 +12,7 @@ from worker.web.api.item_changes import SharedChanges
 from worker.web.api.items import Changed
 from worker.web.api.vault import ItemWhere
 from worker.wording.changes import describe_outcome
-from worker.wording.shapes import to_plain
+from worker.wording.plain import to_plain
 
 router = APIRouter(prefix="/nightkey/changes", tags=["items"], route_class=AskedRoute)
 NAMES_MAX = 1_000

@@ -10,7 +10,7 @@ from vaultcore.access import Action
 from worker.services.rotation.comparison import Compared
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.wire import leave_out
-from worker.wording import say
+from worker.wording.reasons import say
 from worker.wording.shapes import describe_comparison
 
 router = APIRouter(prefix="/nightkey/comparisons", tags=["comparisons"], route_class=AskedRoute)

@@ -20,7 +20,8 @@ from worker.services.items.page_update import Updated
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.wire import Seen, leave_out, show_revision
 from worker.wording.harm import list_harm
-from worker.wording.shapes import describe_policy, describe_whole_item, to_plain
+from worker.wording.plain import to_plain
+from worker.wording.shapes import describe_policy, describe_whole_item
 
 router = APIRouter(prefix="/nightkey", tags=["items"], route_class=AskedRoute)
 _DURATION: dict[str, Any] = {"max_length": 40}

@@ -18,7 +18,7 @@ from worker.wording.metadata import (
     describe_named_policy,
     describe_whole_policy,
 )
-from worker.wording.shapes import to_plain
+from worker.wording.plain import to_plain
 
 router = APIRouter(prefix="/nightkey", tags=["metadata"], route_class=AskedRoute)
 _ITEM: dict[str, Any] = {"owners": ["platform"], "labels": {"env": "prod"}, "policy": "monthly"}

@@ -10,7 +10,7 @@ from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, NotFoundError
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.nights import ShownNight, ShownProblem, show_night
-from worker.wording import describe
+from worker.wording.problems import describe
 
 router = APIRouter(prefix="/nightkey", tags=["status"], route_class=AskedRoute)
 

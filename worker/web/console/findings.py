@@ -21,8 +21,8 @@ from worker.web.console.finding_shapes import BROKEN, shape_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.queries import link_pages, link_without, read_filters, read_page
 from worker.web.console.visits import Looks, PageRoute, Sent, fields_of
-from worker.wording import say
 from worker.wording.item_states import Tone
+from worker.wording.reasons import say
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 _OF_EACH: Final = 10

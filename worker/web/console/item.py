@@ -39,11 +39,11 @@ from worker.web.console.visits import Looks, PageRoute
 from worker.web.console.ways import NEW_ITEM
 from worker.web.console.workflows import link_workflow
 from worker.web.drawings.versions import draw_versions
-from worker.wording import say
 from worker.wording.credential_checks import CHECK_STATES
 from worker.wording.harm import list_harm
 from worker.wording.item_states import Tone, word_state
 from worker.wording.policies import PolicyPart, explain_policy
+from worker.wording.reasons import say
 from worker.wording.versions import STAGES
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)

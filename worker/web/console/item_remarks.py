@@ -8,7 +8,7 @@ from worker.domain.findings import FindingKind
 from worker.domain.lacks import LACKS, find_lacks
 from worker.domain.notices import name_finding
 from worker.domain.reasons import Reason
-from worker.wording import say
+from worker.wording.reasons import say
 from worker.wording.warnings import word_warnings
 
 

@@ -15,9 +15,9 @@ from worker.domain.commands import value_command
 from worker.domain.problems import Problem, ProblemKind
 from worker.domain.rotation import Rotation
 from worker.web.console.frame import CONSOLE, Visitor
-from worker.wording import describe_apart
 from worker.wording.coming import say_turn
 from worker.wording.item_states import Tone
+from worker.wording.problems import describe_apart
 from worker.wording.times import say_distance
 
 _REPLACE = ("Replace its value", "/items/{item}/value", Action.ITEM_REPLACE)

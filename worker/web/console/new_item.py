@@ -38,7 +38,7 @@ from worker.web.console.key_shown_once import show_key
 from worker.web.console.plan_fields import NEW_TARGET_FIELDS, read_plan, show_plan
 from worker.web.console.visits import Looks, PageRoute, Sent
 from worker.web.console.ways import item_path
-from worker.wording import say
+from worker.wording.reasons import say
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 _NAME_MAX: Final = 250

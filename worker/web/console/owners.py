@@ -20,8 +20,8 @@ from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.queries import link_pages, read_page
 from worker.web.console.visits import Looks, PageRoute, Sent, fields_of
 from worker.web.console.ways import owner_path
-from worker.wording import say
 from worker.wording.item_states import word_state
+from worker.wording.reasons import say
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 _FINDINGS_SHOWN = 20
