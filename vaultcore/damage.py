@@ -6,7 +6,7 @@ each column may hold follows from its type; `info={"one_of": …}` names the val
 `info={"json_text": True}` says of a text that it is a JSON object, kept to the letter.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -56,17 +56,21 @@ class Damage:
 @dataclass(frozen=True, kw_only=True)
 class DamageSelect:
     """Asks a table for its damaged rows: made once, since that takes longer than the answer. `fields`: what it
-    looks at, in order.
+    looks at, in order. Which of them is wrong is asked (`make_query`) only where `has_any` says that one is: to
+    make and compile all of these columns is most of the work.
     """
 
     table: str
     fields: tuple[str, ...]
     keys: int
-    query: Select[*tuple[Any, ...]]
+    has_any: Select[*tuple[Any, ...]]
+    make_query: Callable[[], Select[*tuple[Any, ...]]]
 
     def find(self, connection: Connection, values: Mapping[str, Any]) -> Iterator[Damage]:
         """With the values of the parameters that its rules have."""
-        for row in connection.execute(self.query, values):
+        if connection.execute(self.has_any, values).first() is None:
+            return
+        for row in connection.execute(self.make_query(), values):
             fields = tuple(name for name, is_good in zip(self.fields, row, strict=False) if not is_good)
             key = " ".join(str(value) for value in row[len(self.fields) : len(self.fields) + self.keys])
             yield Damage(table=self.table, key=key, fields=fields, row=row)
@@ -84,14 +88,26 @@ def select_damage(
 
     `rules` are what must hold beside the types, by the name of the field that is wrong where one does not.
     """
-    sound = {column.name: is_sound(column, dialect) for column in table.columns}
-    for name, rule in rules.items():
-        sound[name] = and_(sound.get(name, true()), func.coalesce(rule, false()))
-    checks = [check.label(f"sound_{position}") for position, check in enumerate(sound.values())]
-    keys = [column.label(f"key_{column.name}") for column in table.primary_key]
-    others = [column.label(f"beside_{name}") for name, column in beside.items()]
-    query = select(*checks, *keys, *others).where(where, not_(and_(*sound.values()))).limit(_FOUND_MAX)
-    return DamageSelect(table=table.name, fields=tuple(sound), keys=len(keys), query=query)
+    held = {name: func.coalesce(rule, false()) for name, rule in rules.items()}
+    damaged = and_(where, not_(and_(is_whole_for(dialect, table), *held.values())))
+    keys = list(table.primary_key)
+
+    @cache
+    def make_query() -> Select[*tuple[Any, ...]]:
+        sound = {column.name: is_sound(column, dialect) for column in table.columns}
+        sound |= {name: and_(sound.get(name, true()), rule) for name, rule in held.items()}
+        checks = [check.label(f"sound_{position}") for position, check in enumerate(sound.values())]
+        shown = [column.label(f"key_{column.name}") for column in keys]
+        others = [column.label(f"beside_{name}") for name, column in beside.items()]
+        return select(*checks, *shown, *others).where(damaged).limit(_FOUND_MAX)
+
+    return DamageSelect(
+        table=table.name,
+        fields=tuple(dict.fromkeys([*(column.name for column in table.columns), *held])),
+        keys=len(keys),
+        has_any=select(true()).select_from(table).where(damaged).limit(1),
+        make_query=make_query,
+    )
 
 
 def is_whole(connection: Connection, table: Table) -> ColumnElement[bool]:
