@@ -1,4 +1,5 @@
-"""What a rotation costs that asks nobody outside, one after the other in one process, on both databases.
+"""What a rotation costs that asks nobody outside, in one process, on both databases: one after the other, and
+side by side as a night drives them.
 
 Beside it stands the bare driver: it writes the same rows by the same statements, with as many commits that
 reach the disk, and seals and opens as many values. Counts of commits and statements are the same on every
@@ -29,6 +30,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.domain.saga import State
+from worker.rows.rotations import get_rotation
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 _WARM = 3
@@ -103,6 +105,34 @@ def rotate(services: Services, rotation_ids: list[str]) -> None:
         assert advanced.rotation.state is State.WATCHING, advanced.rotation.state
 
 
+def rotate_side_by_side(services: Services, rotation_ids: list[str]) -> None:
+    """They are all that is due."""
+    services.rotation.side_by_side.drive_all(tell=lambda _: None, stopped=lambda: False)
+    with services.database.read() as connection:
+        states = {get_rotation(connection, one).state for one in rotation_ids}
+    assert states == {State.WATCHING}, states
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """For each rotation: seconds by the clock and of CPU, and what was sent."""
+
+    seconds: float
+    cpu: float
+    written: Written
+
+
+def spend(services: Services, rotation_ids: list[str], rotate: Callable[[Services, list[str]], None]) -> Spent:
+    written = Written()
+    end = watch(services, written)
+    began, spent = time.perf_counter(), time.process_time()
+    rotate(services, rotation_ids)
+    spent, taken = time.process_time() - spent, time.perf_counter() - began
+    end()
+    number = len(rotation_ids)
+    return Spent(seconds=taken / number, cpu=spent / number, written=written)
+
+
 def replay(driver: Any, written: Written, services: Services, number: int) -> None:
     """The writes of so many rotations, by the driver alone, and the work on their values."""
     key = services.keyring.active
@@ -136,28 +166,27 @@ def measure(
     opened = open_rotations(services, number + _WARM)
     rotate(services, opened[:_WARM])
     before()
-    recorded, written = count_audit_rows(services), Written()
-    end = watch(services, written)
-    began, spent = time.perf_counter(), time.process_time()
-    rotate(services, opened[_WARM:])
-    spent, taken = time.process_time() - spent, time.perf_counter() - began
-    end()
+    recorded = count_audit_rows(services)
+    each = spend(services, opened[_WARM:], rotate)
     recorded = count_audit_rows(services) - recorded
     with closing(driver()) as bare:
         began = time.perf_counter()
-        replay(bare, written, services, number)
+        replay(bare, each.written, services, number)
         alone = time.perf_counter() - began
+    beside = spend(services, open_rotations(services, number, prefix="side-by-side"), rotate_side_by_side)
     work = f"{name}: rotation without target or consumers"
     again = partial(rotate, services, open_rotations(services, _PROFILED, prefix="profiled"))
     yield BenchRow(
-        work=work, measure=number / taken, beside=number / alone, unit="a second",
+        work=work, measure=1 / each.seconds, beside=number / alone, unit="a second",
         beside_what="bare driver, the same writes and commits", at_least=0.25, profile=again,
     )  # fmt: skip
-    yield BenchRow(work=f"{work}: CPU of each", measure=spent / number * 1000, at_most=6, profile=again)
-    yield BenchRow(work=f"{work}: commits", measure=written.commits / number, unit="", at_most=4, profile=again)
-    yield BenchRow(
-        work=f"{work}: statements", measure=written.statements / number, unit="", at_most=40, profile=again
-    )
+    for way, spent in ((work, each), (f"{work}, side by side", beside)):
+        yield BenchRow(work=f"{way}: CPU of each", measure=spent.cpu * 1000, at_most=6, profile=again)
+        for what, count, bar in (
+            ("commits", spent.written.commits, 4), ("statements", spent.written.statements, 40),
+        ):  # fmt: skip
+            yield BenchRow(work=f"{way}: {what}", measure=count / number, unit="", at_most=bar, profile=again)
+    yield BenchRow(work=f"{work}, side by side", measure=1 / beside.seconds, unit="a second")
     yield BenchRow(work=f"{work}: audit rows", measure=recorded / number, unit="")
 
 

@@ -3,23 +3,38 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, false, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 
-from vaultcore.damage import is_whole, text_in
+from vaultcore.damage import is_whole_for, text_in
 from vaultcore.errors import Cause, NotFoundError, UnreadableError
 from vaultcore.paging import walk_keyset
 from vaultcore.row_macs import MAC, check_mac, find_edited
 from vaultcore.stored import Unread, check_row, read_all, read_apart
-from vaultcore.tables import versions
+from vaultcore.tables import UtcDateTime, versions
 from worker.domain.limits import SUCCEEDED
 from worker.domain.reasons import Code, read_reason, read_reasons
 from worker.domain.rotation import Rotation
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
 from worker.rows import target_capacity
-from worker.rows.lease_clock import lease_now
+from worker.rows.lease_clock import given_times, lease_now, lease_times
 from worker.rows.tables import rotations
 
 _STATES = frozenset(State)
@@ -114,24 +129,10 @@ def due_rotations(
     One that cannot be read is nobody's: it would be due for ever. The longest due come first, and those of one
     moment in any order: no more of them are looked at than are asked for.
     """
-    with_capacity = [] if at_once is None else [target_capacity.has_capacity(connection.dialect.name)]
-    given = {} if at_once is None else target_capacity.given_capacity(connection, at_once=at_once, now=now)
-    rows = connection.execute(
-        select(rotations.c.id, rotations.c.target)
-        .where(
-            rotations.c.finished_at.is_(None),
-            rotations.c.next_at <= now,
-            or_(
-                rotations.c.lease_until.is_(None),
-                rotations.c.lease_until < lease_now(connection, now),
-            ),
-            is_whole(connection, rotations),
-            *with_capacity,
-        )
-        .order_by(rotations.c.next_at)
-        .limit(limit),
-        given,
-    ).all()
+    given = given_times(connection, now) | {"now": now, "most": limit}
+    if at_once is not None:
+        given |= target_capacity.given_capacity(connection, at_once=at_once, now=now)
+    rows = connection.execute(_list_due(connection.dialect.name, at_once is not None), given).all()
     taken = Counter[str]()
     found = []
     for row in rows:
@@ -139,6 +140,23 @@ def due_rotations(
         if at_once is None or taken[row.target] <= at_once:
             found.append(row.id)
     return found
+
+
+@cache
+def _list_due(dialect: str, bounded: bool) -> Select[str, str | None]:
+    """`bounded`: by the capacity of their targets."""
+    return (
+        select(rotations.c.id, rotations.c.target)
+        .where(
+            rotations.c.finished_at.is_(None),
+            rotations.c.next_at <= bindparam("now", type_=UtcDateTime),
+            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_times(dialect).now),
+            is_whole_for(dialect, rotations),
+            *([target_capacity.has_capacity(dialect)] if bounded else []),
+        )
+        .order_by(rotations.c.next_at)
+        .limit(bindparam("most", type_=Integer))
+    )
 
 
 def wake_open(connection: Connection, item_id: str, now: datetime, *, states: Collection[State]) -> None:

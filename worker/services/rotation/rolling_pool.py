@@ -55,6 +55,8 @@ class RollingPool:
         self._ending = Event()
         self._telling = Lock()
         self._running: dict[Future[None], _Driven] = {}
+        self._was_filled = False
+        """There was as much due as there was room for, so that there may be more."""
 
     def drive(self) -> bool:
         """Until nothing is due and all have come to rest. Whether there was anything. The first error of one
@@ -88,9 +90,10 @@ class RollingPool:
         driven, and alone: it may be what ends its process.
         """
         room = self._room()
-        if not room or not self._taker.find_due(most=1):
+        if not room or not (self._was_filled or self._taker.find_due(most=1)):
             return []
         taken = self._taker.take_due(most=room, first=None)
+        self._was_filled = len(taken) == room
         if not (taken or self._running):
             for rotation_id in self._taker.find_due():
                 taken = self._taker.take_due(most=1, first=rotation_id)
