@@ -1,4 +1,5 @@
-"""What a scan costs beside the bare select of what is due, on both databases, in one run on the same rows.
+"""What a scan costs beside the bare select of what is due, on both databases, in one run on the same rows; and
+what the look for damaged rows costs, which goes through all.
 
 `--items` are those of the large vault, of which one in a hundred is due, and has a stale reference; documented
 figures are of 1,000,000. Beside it stand a vault with a tenth of the items and as many due, and one that is a
@@ -32,12 +33,14 @@ from worker.domain.limits import Caps, CapsLeft
 from worker.installation import initialise
 from worker.services.night.due import walk_due
 from worker.services.night.stale import walk_stale
+from worker.services.night.unreadable import walk_unreadable
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 PAGE = 500
 ONE_DUE_IN = 100
 POLICIES = 20
 """So many that are not the same."""
+_RUNS_OF_ALL = 3
 _AT_ONCE = 10_000
 _BARE = "SELECT * FROM items WHERE due_at <= {0} AND (due_at, id) > ({0}, {0}) ORDER BY due_at, id LIMIT {1}"
 
@@ -45,6 +48,7 @@ _BARE = "SELECT * FROM items WHERE due_at <= {0} AND (due_at, id) > ({0}, {0}) O
 @dataclass(frozen=True)
 class Vault:
     services: Services
+    number: int
     due: int
     driver: Any
     """A connection of the driver alone."""
@@ -74,6 +78,11 @@ class Vault:
     def find_stale(self) -> int:
         return walk_all_stale(self.services.database)
 
+    def find_unreadable(self) -> int:
+        """Through every row, whatever is due: none is damaged."""
+        with self.services.database.read() as connection:
+            return sum(1 for _ in walk_unreadable(connection, NOW, lambda: NOW))
+
     def sweep_again(self) -> int:
         assert self.services.night.nights.begin(NOW) is None
         return self.due
@@ -102,7 +111,7 @@ def make_vault(folder: Path, address: str, number: int, due: int) -> Iterator[Va
             rows = range(start, min(start + _AT_ONCE, number))
             with services.database.write() as connection:
                 connection.execute(insert(items), [_item(n, due) for n in rows])
-                connection.execute(insert(versions), [_version(n) for n in rows])
+                connection.execute(insert(versions), [_version(n, due) for n in rows])
                 connection.execute(insert(references), [_reference(n, due) for n in rows])
         with services.database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
@@ -112,13 +121,17 @@ def make_vault(folder: Path, address: str, number: int, due: int) -> Iterator[Va
             if services.database.is_sqlite
             else psycopg.connect(address.replace("+psycopg", ""), autocommit=True)
         ) as driver:
-            yield Vault(services, due, driver)
+            yield Vault(services, number, due, driver)
     finally:
         services.close()
 
 
+def _expiry(n: int, due: int) -> datetime:
+    return NOW + timedelta(days=5 if n < due else 200, seconds=n % 86_400)
+
+
 def _item(n: int, due: int) -> dict[str, object]:
-    expires_at = NOW + timedelta(days=5 if n < due else 200, seconds=n % 86_400)
+    expires_at = _expiry(n, due)
     policy = Policy(mode=Mode.AUTO, rotator="random", stated=True, settings={"length": 20 + n % POLICIES})
     return {
         "id": f"vlt_{n:026d}", "name": f"prod-service-{n}", "kind": "secret", "policy": policy_to_json(policy),
@@ -128,10 +141,11 @@ def _item(n: int, due: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _version(n: int) -> dict[str, object]:
+def _version(n: int, due: int) -> dict[str, object]:
     return {
         "item_id": f"vlt_{n:026d}", "number": 2, "stage": "current", "created_at": NOW,
-        "activated_at": NOW - timedelta(days=30), "external": {},
+        "activated_at": NOW - timedelta(days=30), "expires_at": _expiry(n, due), "external": {},
+        "key_id": "key", "wrapped_key": b"wrapped", "record": b"sealed",
     }  # fmt: skip
 
 
@@ -172,6 +186,13 @@ def measure(name: str, large: Vault, small: Vault, tenth: Vault, *, runs: int) -
         measure=whole - part,
         unit="MiB",
         at_most=10,
+    )
+    assert large.find_unreadable() == 0
+    looked = take_in_turn({"unreadable": large.find_unreadable}, runs=_RUNS_OF_ALL)["unreadable"]
+    yield BenchRow(
+        work=f"{name}: the look for damaged rows, of each of {large.number:,} items",
+        measure=looked * 1000 / large.number,
+        unit="us",
     )
     large.services.night.nights.begin(NOW)
     again = take_in_turn({"bare": large.bare, "again": large.sweep_again}, runs=runs)
