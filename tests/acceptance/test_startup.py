@@ -61,6 +61,18 @@ def test_a_scan_loads_what_its_items_need_and_no_more(nightkey: Nightkey) -> Non
     assert int(number) <= 170
 
 
+@pytest.mark.parametrize("words", [("scan", "--dry-run"), ("scan",), ("item", "list"), ("status",)], ids=str)
+def test_a_command_leaves_no_file_of_the_database_open(nightkey: Nightkey, words: tuple[str, ...]) -> None:
+    asked = (
+        f"import sys; sys.argv = ['nightkey', *{words!r}]\n"
+        "from worker.cli.entry import main\n"
+        "try: main()\n"
+        "finally: print('done', file=sys.stderr)"
+    )
+    assert _run(nightkey, asked) == "done"
+    assert sorted(file.name for file in nightkey.home.glob("nightkey.db*")) == ["nightkey.db"]
+
+
 def _run(nightkey: Nightkey, program: str) -> str:
     """The last line that it says of itself."""
     done = subprocess.run(

@@ -2,6 +2,7 @@
 away), and who is asking.
 """
 
+import atexit
 import os
 import pwd
 from collections.abc import Callable
@@ -108,7 +109,9 @@ def open_services() -> "Services":
     from worker.bootstrap import Services  # noqa: PLC0415  # --help must not wait for it
 
     configure_logging("ERROR")
-    return Services(open_settings(), screen().clock)
+    services = Services(open_settings(), screen().clock)
+    atexit.register(services.close)  # SQLite tidies its files where its last connection is closed
+    return services
 
 
 def who() -> str:
