@@ -25,8 +25,12 @@ SLOW = (
     "apprise",
     "liquid",
     "rich",
+    "asyncio",
+    "cryptography",
+    "importlib.metadata",
     "worker.bootstrap",
     "worker.open_vault",
+    "worker.wording.problems",
 )
 
 

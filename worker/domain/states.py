@@ -1,6 +1,10 @@
 """How runs, nodes, deliveries, heartbeats, nights and steps may stand, as rows have it. Pure."""
 
 from enum import StrEnum
+from typing import Final
+
+RUN_SECONDS: Final = 3600.0
+"""How long a run may be at work until it ends as one that took too long."""
 
 
 class RunStatus(StrEnum):

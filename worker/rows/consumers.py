@@ -29,9 +29,8 @@ from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
 from vaultcore.unit_of_work import remember
 from worker.domain.proof import Consumer
-from worker.domain.states import RunPurpose
+from worker.domain.states import RUN_SECONDS, RunPurpose
 from worker.rows.tables import rotations, runs, waivers, workflows
-from worker.workflows.runner import RUN_SECONDS
 from worker.workflows.schedule import next_run
 
 T = TypeVar("T")

@@ -17,7 +17,6 @@ from vaultcore.row_macs import check_mac, find_edited, is_ours
 from vaultcore.stored import Unread, check_row, read_apart, unreadable_fields
 from worker.domain.places import Place
 from worker.rows.tables import workflows
-from worker.workflows.definition import parse_stored
 from worker.workflows.workflow import Workflow
 
 ID_PREFIX: Final = "fl"
@@ -63,6 +62,8 @@ class UnreadDue(NamedTuple):
 
 def read_workflow(stored: StoredWorkflow) -> Workflow:
     """`UnreadableError`, naming it, if what is stored of it cannot be meant."""
+    from worker.workflows.definition import parse_stored  # noqa: PLC0415  # lists wait for no templates
+
     what = f"workflow {stored.name}"
     if stored.damage:
         raise UnreadableError(what, stored.damage)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
@@ -14,7 +15,9 @@ from vaultcore.presented_keys import PresentedKeys
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.config import Settings
-from worker.outbound import HttpClient, Network
+
+if TYPE_CHECKING:  # with them comes all that calls others: `bootstrap` makes them for who does
+    from worker.outbound import HttpClient, Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,5 +44,5 @@ class WaysOut:
     loads no certificates, and is not refused for those that cannot be read.
     """
 
-    network: Network
-    http: HttpClient
+    network: "Network"
+    http: "HttpClient"

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from vaultcore.secret import Secret
-from worker.domain.states import NodeStatus
+from worker.domain.states import RUN_SECONDS, NodeStatus
 from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
 from worker.workflows.masking import Masker, cut
@@ -20,7 +20,6 @@ from worker.workflows.results import NodeResult, RunResult
 from worker.workflows.run import LOG_MAX, NO_DELAY, NONE_BESIDE, Run, Surroundings, explain_change, tell
 from worker.workflows.templates import Path
 
-RUN_SECONDS: Final = 3600.0
 NODE_SECONDS: Final = 300.0
 END_SECONDS: Final = 10.0
 

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from worker.domain.places import Place
-from worker.workflows.definition import Definition
+
+if TYPE_CHECKING:  # with it come templates and components: it is made where a document is read
+    from worker.workflows.definition import Definition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,7 @@ class Workflow:
     schedule_type: str
     schedule_value: str | None
     next_run_at: datetime | None
-    definition: Definition
+    definition: "Definition"
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

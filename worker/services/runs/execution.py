@@ -18,7 +18,7 @@ from vaultcore.database import Database
 from vaultcore.errors import Cause, InvalidInputError, NightkeyError, TamperedError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
-from worker.domain.states import RunPurpose, RunStatus, RunTrigger
+from worker.domain.states import RUN_SECONDS, RunPurpose, RunStatus, RunTrigger
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
@@ -31,7 +31,7 @@ from worker.services.runs.template_values import Number, Resolved, TemplateValue
 from worker.workflows.nodes.starting import SUBFLOW_TRIGGER, WORKFLOW_TRIGGER
 from worker.workflows.others import Given, Ran, Resumption
 from worker.workflows.results import RunResult
-from worker.workflows.runner import RUN_SECONDS, Ended, Paused, Runner
+from worker.workflows.runner import Ended, Paused, Runner
 from worker.workflows.workflow import Workflow
 
 RUN_LIMIT: Final = timedelta(seconds=RUN_SECONDS)
