@@ -280,10 +280,10 @@ def _walk_pages(connection: Connection, walk: AuditWalk, checks: PageChecks) -> 
     while not is_last:
         page = read_stored(connection, after, size=_PAGE)
         if page is not None:
-            is_last = len(page.hashes) < _PAGE
-            if page.hashes:
+            is_last = page.number < _PAGE
+            if page.number:
                 ahead.append(checks.ask(previous, page))
-                after, previous = page.last, page.hashes[-1]
+                after, previous = page.last, page.hash_of(page.last)
         while ahead and (page is None or is_last or not checks.may_read_on(ahead)):
             asked = ahead.popleft()
             if checks.wait(asked, walk.previous):

@@ -25,7 +25,7 @@ def write_message(message: bytes) -> bytes:
 
 def write_page(previous: bytes, page: StoredPage) -> bytes:
     """`ValueError` for one that holds what no database gives."""
-    plain: Any = (previous, page.first, tuple(page.texts), page.hashes)
+    plain: Any = (previous, page.first, page.number, tuple(page.texts), page.hashes)
     return write_message(marshal.dumps(plain))
 
 
@@ -33,8 +33,8 @@ def main() -> None:
     guard_memory()
     keyed = KeyedHash(_read_message(sys.stdin.buffer))
     while message := _read_message(sys.stdin.buffer):
-        previous, first, texts, hashes = marshal.loads(message)  # noqa: S302  # by who began this process
-        page = StoredPage(first, StoredTexts(*texts), hashes)
+        previous, first, number, texts, hashes = marshal.loads(message)  # noqa: S302  # by who began this process
+        page = StoredPage(first, number, StoredTexts(*texts), hashes)
         os.write(sys.stdout.fileno(), ANSWER.pack(first, page_holds(keyed, previous, page)))
 
 

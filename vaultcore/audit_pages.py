@@ -20,7 +20,9 @@ from typing import Any, Final, NamedTuple
 from vaultcore.canonical import write_canonical
 from vaultcore.crypto.keyed_hash import KeyedHash
 
-_HASH_LENGTH: Final = 32
+HASH_LENGTH: Final = 32
+BETWEEN: Final = "\x1f"
+"""JSON never holds it."""
 _TIME_LENGTH: Final = len("2026-03-01 02:00:00.000000")
 _DAY_LENGTH: Final = len("2026-03-01")
 _NOT_OURS: Final = (TypeError, ValueError, AttributeError, RecursionError)
@@ -28,28 +30,37 @@ _NOT_OURS: Final = (TypeError, ValueError, AttributeError, RecursionError)
 
 
 class StoredTexts(NamedTuple):
-    """What is stored in each row, column by column. Times are UTC, as SQLite has them."""
+    """What is stored in each row, column by column: a sequence, or one text that has `BETWEEN` any two of them.
+    Times are UTC, as SQLite has them.
+    """
 
-    times: Sequence[Any]
-    actors: Sequence[Any]
-    actions: Sequence[Any]
-    subjects: Sequence[Any]
-    details: Sequence[Any]
+    times: Any
+    actors: Any
+    actions: Any
+    subjects: Any
+    details: Any
 
 
 class StoredPage(NamedTuple):
-    """Rows one after another, from the number of the first."""
+    """Rows one after another, and the number of the first. Their hashes are a sequence, or all in one value."""
 
     first: int
+    number: int
     texts: StoredTexts
-    hashes: Sequence[Any]
+    hashes: Any
 
     @property
     def last(self) -> int:
-        return self.first + len(self.hashes) - 1
+        return self.first + self.number - 1
+
+    def hash_of(self, seq: int) -> Any:  # noqa: ANN401  # what is stored
+        place = seq - self.first
+        if isinstance(self.hashes, bytes):
+            return self.hashes[place * HASH_LENGTH : (place + 1) * HASH_LENGTH]
+        return self.hashes[place]
 
 
-EMPTY_PAGE: Final = StoredPage(0, StoredTexts((), (), (), (), ()), ())
+EMPTY_PAGE: Final = StoredPage(0, 0, StoredTexts((), (), (), (), ()), ())
 
 
 def page_holds(keyed: KeyedHash, previous: bytes, page: StoredPage) -> bool:
@@ -76,20 +87,34 @@ def write_bodies(first: int, texts: StoredTexts) -> list[bytes]:
 
 
 def _holds(keyed: KeyedHash, previous: bytes, page: StoredPage) -> bool:
-    if set(map(len, page.hashes)) != {_HASH_LENGTH}:
+    texts, hashes = StoredTexts(*map(_split, page.texts)), _split_hashes(page.hashes)
+    if set(map(len, hashes)) != {HASH_LENGTH} or {page.number} != set(map(len, (*texts, hashes))):
         return False
-    before = (previous, *page.hashes[:-1])
-    made = keyed.make_each(map(add, before, write_bodies(page.first, page.texts)))
-    if hmac.compare_digest(b"".join(made), b"".join(page.hashes)):
+    before = (previous, *hashes[:-1])
+    made = keyed.make_each(map(add, before, write_bodies(page.first, texts)))
+    if hmac.compare_digest(b"".join(made), b"".join(hashes)):
         return True
-    for place, (one, stored) in enumerate(zip(made, page.hashes, strict=True)):
+    for place, (one, stored) in enumerate(zip(made, hashes, strict=True)):
         if not hmac.compare_digest(one, stored):
-            texts = StoredTexts(*([column[place]] for column in page.texts))
-            anew = texts._replace(details=[write_canonical(json.loads(texts.details[0]))])
+            row = StoredTexts(*([column[place]] for column in texts))
+            anew = row._replace(details=[write_canonical(json.loads(row.details[0]))])
             (body,) = write_bodies(page.first + place, anew)
             if not hmac.compare_digest(keyed.make(before[place] + body), stored):
                 return False
     return True
+
+
+def _split(column: Any) -> Sequence[Any]:  # noqa: ANN401  # of `StoredTexts`
+    """More than there are rows: a text has in it what stands between two."""
+    each: Sequence[Any] = column.split(BETWEEN) if isinstance(column, str) else column
+    return each
+
+
+def _split_hashes(hashes: Any) -> Sequence[Any]:  # noqa: ANN401  # of `StoredPage`
+    each: Sequence[Any] = hashes
+    if isinstance(hashes, bytes):
+        each = [hashes[begin : begin + HASH_LENGTH] for begin in range(0, len(hashes), HASH_LENGTH)]
+    return each
 
 
 def _write_stamps(times: Sequence[str]) -> list[str]:

@@ -37,8 +37,6 @@ FROM (SELECT *, row_number() OVER (ORDER BY seq) AS place
 that: one that lacks a value would be passed over. A year before Christ would be written as one of ours, and one
 beyond 9999 has no form of ours.
 """
-_BETWEEN: Final = "\x1f"
-_HASH_LENGTH: Final = 32
 _EARLIEST: Final = str(EARLIEST)
 _ADD_SQLITE: Final = f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  # no value in it
 _IF_IT_STANDS: Final = "seq = {0} AND hash = {0} AND (SELECT coalesce(max(seq), 0) FROM audit) = {0}"
@@ -90,7 +88,7 @@ def read_stored(connection: Connection, after: int, *, size: int) -> StoredPage 
         ((number, *texts, hashes, sound),) = _fetch(connection, _READ_POSTGRESQL, (after, after, size))
         if not number:
             return EMPTY_PAGE
-        return _split_page(after, number, texts, hashes) if sound else None
+        return StoredPage(after + 1, number, StoredTexts(*texts), hashes) if sound else None
     with _plain_text(connection):
         try:
             return make_page(after, _fetch(connection, _READ_SQLITE, (after, size)))
@@ -108,15 +106,7 @@ def make_page(after: int, rows: Sequence[Stored]) -> StoredPage | None:
     except TypeError:
         return None
     texts = StoredTexts(times, actors, actions, subjects, details)
-    return StoredPage(after + 1, texts, hashes) if sound else None
-
-
-def _split_page(after: int, number: int, texts: Sequence[str], hashes: bytes) -> StoredPage | None:
-    columns = StoredTexts(*[text.split(_BETWEEN) for text in texts])
-    if any(len(column) != number for column in columns):  # one holds what stands between two
-        return None
-    each = [hashes[begin : begin + _HASH_LENGTH] for begin in range(0, len(hashes), _HASH_LENGTH)]
-    return StoredPage(after + 1, columns, each)
+    return StoredPage(after + 1, len(rows), texts, hashes) if sound else None
 
 
 def append_stored(connection: Connection, before: LogHead, rows: Sequence[Stored]) -> LogHead | None:

@@ -43,8 +43,8 @@ class AuditWalk:
     def take_whole(self, page: StoredPage) -> None:
         """A page that comes next, and is known to hold."""
         for seq in sorted(self._due.keys() & set(range(page.first, page.last + 1))):
-            self._compare(seq, page.hashes[seq - page.first])
-        self.last, self.previous = page.last, page.hashes[-1]
+            self._compare(seq, page.hash_of(seq))
+        self.last, self.previous = page.last, page.hash_of(page.last)
 
     def take_each(self, rows: Iterable[tuple[int, AuditRow | None, bytes | None]]) -> None:
         """Row and hash are None where they cannot be read."""

@@ -32,7 +32,7 @@ def write_log() -> list[StoredPage]:
 
 
 LOG = write_log()
-BEFORE = [GENESIS, *(page.hashes[-1] for page in LOG)]
+BEFORE = [GENESIS, *(page.hash_of(page.last) for page in LOG)]
 WHOLE = [number not in DAMAGED for number in range(PAGES)]
 
 
