@@ -9,9 +9,9 @@ import os
 import sys
 from typing import Final
 
-_COLLECT_AFTER: Final = 200_000
-"""So many more objects made than freed: imports reach Python's own 700 hundreds of times. It bounds what a long
-command keeps of its garbage, which is 2 MiB more in a night by hand.
+_COLLECT_AFTER: Final = 50_000
+"""So many more objects made than freed: imports reach Python's own 700 hundreds of times. It bounds the garbage
+that a process keeps which goes on, such as a worker: some megabytes.
 """
 
 
