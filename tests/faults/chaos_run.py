@@ -16,7 +16,7 @@ from tests.faults.chaos_worker import Message
 from tests.faults.clock import make_clock
 from tests.faults.fault_injection import FaultInjection, FaultySink, FaultyTokens
 from tests.faults.invariants import find_audit_violations, find_vault_violations, find_violations, look
-from tests.faults.vault_copy import Vault, let_leases_lapse, open_services
+from tests.faults.vault_copy import Vault, let_leases_lapse, let_sweep_lapse, open_services
 from tests.faults.worker_pool import PATIENCE, WorkerPool
 from tests.organisation import Organisation
 from worker.domain import saga
@@ -168,6 +168,7 @@ class ChaosRun:
                 self._broker.ring(Message(bell="resume"))
             return
         self.clock.advance(dice.uniform(1, 90) * MINUTE)
+        let_sweep_lapse(self.services)
         if dice.random() < JUMPED:
             self._count("clock jumped", None)
             self.clock.advance(dice.choice([-1, 1]) * DAY)

@@ -16,6 +16,7 @@ from worker.bootstrap import Services
 from worker.config import Settings, load_settings
 from worker.installation import initialise
 from worker.rows import tables as worker_tables
+from worker.rows.sweep_lease import SWEEP_JOB
 
 LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
@@ -89,6 +90,13 @@ def let_leases_lapse(services: Services, row_id: str | None = None) -> None:
                 continue
             lapse = update(table).where(table.c.lease_until.is_not(None)).values(lease_until=LONG_AGO)
             connection.execute(lapse if row_id is None else lapse.where(table.c.id == row_id))
+
+
+def let_sweep_lapse(services: Services) -> None:
+    """Whoever died in a sweep has held its lease too long, also by the server's clock, which no game turns."""
+    with services.database.write() as connection:
+        sweeps = worker_tables.sweeps
+        connection.execute(update(sweeps).where(sweeps.c.job == SWEEP_JOB).values(lease_until=LONG_AGO))
 
 
 def _stop_syncing(connection: Any, _record: Any) -> None:

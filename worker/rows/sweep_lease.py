@@ -14,9 +14,9 @@ from vaultcore.database import upsert_for
 from worker.rows.lease_clock import given_times, lease_times
 from worker.rows.tables import sweeps
 
-_JOB: Final = "resume"
+SWEEP_JOB: Final = "resume"
 _SLOT: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_THIS: Final = and_(sweeps.c.job == _JOB, sweeps.c.slot == _SLOT)
+_THIS: Final = and_(sweeps.c.job == SWEEP_JOB, sweeps.c.slot == _SLOT)
 _REFUSED: Final = {"refused": 1}
 
 
@@ -52,7 +52,7 @@ def _take(dialect: str) -> Any:  # noqa: ANN401  # two dialects, one API
     held = {"lease_until": times.end, "started_at": times.now}
     return (
         upsert_for(dialect, sweeps)
-        .values(job=_JOB, slot=_SLOT, counts={}, **held)
+        .values(job=SWEEP_JOB, slot=_SLOT, counts={}, **held)
         .on_conflict_do_update(
             index_elements=["job", "slot"],
             set_={**held, "done_at": None},
