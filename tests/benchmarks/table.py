@@ -35,7 +35,8 @@ _PROFILED = 15
 @dataclass(frozen=True, kw_only=True)
 class BenchRow:
     """`measure` and `beside` are of one `unit`. The bar is for their ratio, or for `measure` itself where
-    nothing stands beside it. `profile` does the work once more, so that a miss can say where its time goes.
+    nothing stands beside it. `profile` does the work once more, so that a miss can say where its time goes;
+    or it returns what it has profiled elsewhere.
     """
 
     work: str
@@ -125,12 +126,13 @@ def tell(name: str, rows: Sequence[BenchRow], *, write: Path | None = None) -> N
 
 def profile(work: Callable[[], object]) -> str:
     """Where the time of a work goes: by rooms of the code, and by its costliest functions, by the time of their
-    own.
+    own. What has profiled itself, in a process of its own, returns its `pstats.Stats`.
     """
     profiler = cProfile.Profile()
-    profiler.runcall(work)
+    done: object = profiler.runcall(work)
+    stats = done if isinstance(done, pstats.Stats) else pstats.Stats(profiler)
     text = io.StringIO()
-    stats = pstats.Stats(profiler, stream=text)
+    vars(stats)["stream"] = text
     rooms = _sum_rooms(stats)
     stats.strip_dirs().sort_stats("tottime").print_stats(_PROFILED)
     return "\n".join([*rooms, *(line for line in text.getvalue().splitlines() if line.strip())])

@@ -1,5 +1,9 @@
 """The form in which benchmarks say what they measured."""
 
+import cProfile
+import json
+import pstats
+
 import pytest
 
 from tests.benchmarks.table import BenchRow, profile, put_table, take_in_turn, tell
@@ -69,6 +73,18 @@ def test_profile_names_the_costly_function() -> None:
         return sum(i * i for i in range(20_000))
 
     assert "burn" in profile(burn)
+
+
+def test_profile_of_a_work_that_has_profiled_itself_is_that_one() -> None:
+    def burn() -> pstats.Stats:
+        profiler = cProfile.Profile()
+        profiler.runcall(json.dumps, [1])
+        return pstats.Stats(profiler)
+
+    told = profile(burn)
+
+    assert "dumps" in told
+    assert "burn" not in told
 
 
 def test_works_are_taken_in_turn() -> None:
