@@ -104,18 +104,17 @@ class UnitOfWork:
             self._wrote = True
             try:
                 self._holder.begin(connection)
-            except BaseException as error:  # noqa: BLE001  # raised again, as what the database makes of it
-                failed = error
-            else:
-                return connection
-            self._end_writing(failed)
+            except BaseException as error:
+                self._end_writing(error)
+                raise
         return connection
 
     def _end_writing(self, error: BaseException | None) -> None:
+        """Raises what the database makes of an error, if that is another one: else it goes on by itself."""
         self._blocks -= 1
         if error is not None:
             self._fail(error)
-        if self.one_by_one and not self._blocks:
+        elif self.one_by_one and not self._blocks:
             self._commit()
 
     def _join(self) -> Connection:
@@ -139,12 +138,20 @@ class UnitOfWork:
         self._end(None)
 
     def _fail(self, error: BaseException) -> None:
-        raised: BaseException | None = None
+        """As `_end_writing`. An error that were raised here once more would hold on to its own frames, and to
+        whatever value is in them.
+        """
+        error.__context__ = None
+        made: BaseException | None = None
         try:
             self._end(error)
-        except BaseException as made:  # noqa: BLE001  # what the database makes of it, or the very same
-            raised = made
-        raise_alone(raised or error)
+        except BaseException as raised:  # noqa: BLE001  # raised again below
+            made = raised
+        try:
+            if made is not None and made is not error:
+                raise_alone(made)
+        finally:
+            del made, error
 
     def _end(self, error: BaseException | None) -> None:
         transaction, wrote = self._transaction, self._wrote

@@ -1,6 +1,9 @@
 """A unit of work: reads and writes of one thread join one transaction, until whoever holds it commits."""
 
+import gc
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -271,3 +274,42 @@ def test_a_savepoint_that_is_undone_takes_along_what_was_kept_in_it(database: Da
     with database.write() as connection, savepoint(connection):
         keep_until_commit(connection, Kept)
     assert _count(database) == 1
+
+
+class Held:
+    """A local of a block, such as a value that was revealed in it."""
+
+
+@pytest.mark.parametrize("kind", [NotFoundError, KeyboardInterrupt])
+def test_an_error_holds_on_to_nothing_of_its_block(
+    database: Database, heard: Heard, kind: type[BaseException]
+) -> None:
+    """Without the collector, which comes when it comes."""
+    gone = list["weakref.ref[Held]"]()
+
+    def fail() -> None:
+        held = Held()
+        gone.append(weakref.ref(held))
+        with database.write() as connection:
+            connection.execute(select(1))
+            raise kind("it fails")
+
+    gc.disable()
+    try:
+        with suppress(kind), database.unit(heard):
+            fail()
+        assert gone[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_what_the_holder_refuses_at_the_beginning_is_raised_as_it_is(
+    database: Database, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Connection) -> None:
+        raise ConflictError("taken over")
+
+    monkeypatch.setattr(heard, "begin", refuse)
+    with pytest.raises(ConflictError, match="taken over"), database.unit(heard):
+        _insert(database)
+    assert (_count(database), heard.said) == (0, ["undone"])
