@@ -13,14 +13,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from vaultcore.audit_chain import GENESIS, AuditChain, NewRow, stamp
-from vaultcore.audit_processes import AskedPage, PageChecks
 from vaultcore.audit_rows import AuditRow, LogHead, append_stored, audit_row, read_stored
 from vaultcore.audit_verification import AuditWalk, Verification
 from vaultcore.canonical import write_canonical
@@ -31,6 +30,9 @@ from vaultcore.paging import select_page, walk_keyset
 from vaultcore.stored import UNREADABLE, Unread, read_apart, unreadable_fields
 from vaultcore.tables import audit, audit_head
 from vaultcore.written_last import keep_until_commit, write_kept
+
+if TYPE_CHECKING:  # few commands verify
+    from vaultcore.audit_processes import AskedPage, PageChecks
 
 _PROBLEMS_MAX = 20
 _PAGE = 1000
@@ -112,6 +114,8 @@ class AuditLog:
         """Walks the whole chain; says of each edited, missing, moved or cut-off row where it is. `processes`:
         how many others may help with a long log. What is found is the same.
         """
+        from vaultcore.audit_processes import PageChecks  # noqa: PLC0415  # as above
+
         write_kept(connection)
         walk = AuditWalk(self._chain, {anchor.seq: anchor.hash for anchor in anchors})
         with PageChecks(self._chain, self._key, processes) as checks:
@@ -273,7 +277,7 @@ def _rows(connection: Connection, *, first: int, last: int) -> Iterator[_Read]:
         yield from map(_read, page)
 
 
-def _walk_pages(connection: Connection, walk: AuditWalk, checks: PageChecks) -> None:
+def _walk_pages(connection: Connection, walk: AuditWalk, checks: "PageChecks") -> None:
     """Reads on while pages are checked. One that is not known to hold is taken row by row."""
     ahead: deque[AskedPage] = deque()
     after, previous, is_last = 0, GENESIS, False
@@ -286,7 +290,7 @@ def _walk_pages(connection: Connection, walk: AuditWalk, checks: PageChecks) -> 
                 after, previous = page.last, page.hash_of(page.last)
         while ahead and (page is None or is_last or not checks.may_read_on(ahead)):
             asked = ahead.popleft()
-            if checks.wait(asked, walk.previous):
+            if checks.conclude(asked, walk.previous):
                 walk.take_whole(asked.page)
             else:
                 walk.take_each(_read_page(connection, after=walk.last))

@@ -1,22 +1,24 @@
 """The other side of `vaultcore.audit_processes`: checks pages of the audit log, in a process of its own.
 
-It is told the key first and then pages, by its input, and says of each by its output whether it holds. It knows
-no database, and ends with its input.
+It guards its memory first, and says by its way out that it has. Then it is told the key, and pages, and says of
+each whether it holds. It knows no database, and ends when nobody asks it any more.
 """
 
 import marshal
-import os
+import socket
 import struct
 import sys
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from vaultcore.audit_pages import StoredPage, StoredTexts, page_holds
 from vaultcore.crypto.keyed_hash import KeyedHash
 from vaultcore.crypto.memory import guard_memory
 
-_LENGTH: Final = struct.Struct("<Q")
+HELLO: Final = b"nightkey audit checking 1\n"
+"""Its number changes with what the two sides say to each other: they may be of two releases."""
 ANSWER: Final = struct.Struct("<Q?")
 """The number of a page's first row, and whether it holds."""
+_LENGTH: Final = struct.Struct("<Q")
 
 
 def write_message(message: bytes) -> bytes:
@@ -31,21 +33,30 @@ def write_page(previous: bytes, page: StoredPage) -> bytes:
 
 def main() -> None:
     guard_memory()
-    keyed = KeyedHash(_read_message(sys.stdin.buffer))
-    while message := _read_message(sys.stdin.buffer):
-        previous, first, number, texts, hashes = marshal.loads(message)  # noqa: S302  # by who began this process
-        page = StoredPage(first, number, StoredTexts(*texts), hashes)
-        os.write(sys.stdout.fileno(), ANSWER.pack(first, page_holds(keyed, previous, page)))
+    with socket.socket(fileno=sys.stdin.fileno()) as way:
+        way.sendall(HELLO)
+        keyed = KeyedHash(_read_message(way))
+        while message := _read_message(way):
+            previous, first, number, texts, hashes = marshal.loads(message)  # noqa: S302  # by who began this process
+            page = StoredPage(first, number, StoredTexts(*texts), hashes)
+            way.sendall(ANSWER.pack(first, page_holds(keyed, previous, page)))
 
 
-def _read_message(source: IO[bytes]) -> bytes:
+def _read_message(way: socket.socket) -> bytes:
     """Empty: there is none any more, or it was cut off."""
-    length = source.read(_LENGTH.size)
-    if len(length) < _LENGTH.size:
-        return b""
-    (wanted,) = _LENGTH.unpack(length)
-    message = source.read(wanted)
-    return message if len(message) == wanted else b""
+    length = _read(way, _LENGTH.size)
+    return _read(way, _LENGTH.unpack(length)[0]) if length else b""
+
+
+def _read(way: socket.socket, number: int) -> bytes:
+    """So many bytes; none where there are fewer."""
+    read, room = 0, memoryview(bytearray(number))
+    while read < number:
+        got = way.recv_into(room[read:])
+        if not got:
+            return b""
+        read += got
+    return bytes(room)
 
 
 if __name__ == "__main__":

@@ -22,20 +22,22 @@ Stored = tuple[Any, ...]
 
 _COLUMNS: Final = "seq, at, actor, action, subject, details, hash"
 _READ_SQLITE: Final = f"SELECT {_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  # no value in it
-_READ_POSTGRESQL: Final = """
+_LONG: Final = 65_536
+_READ_POSTGRESQL: Final = f"""
 SELECT count(*),
        string_agg(to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), chr(31)),
        string_agg(actor, chr(31)), string_agg(action, chr(31)), string_agg(subject, chr(31)),
-       string_agg(CAST(details AS text), chr(31)), string_agg(hash, CAST('' AS bytea)),
-       bool_and(seq = place + %s AND octet_length(hash) = 32
+       string_agg(said, chr(31)), string_agg(substr(hash, 1, 33), CAST('' AS bytea)),
+       bool_and(seq = place + %s AND octet_length(hash) = 32 AND length(said) <= {_LONG}
                 AND at >= '2000-01-01 00:00:00+00' AND at < '10000-01-01 00:00:00+00'
-                AND num_nulls(at, actor, action, subject, details, hash) = 0)
-FROM (SELECT *, row_number() OVER (ORDER BY seq) AS place
+                AND num_nulls(at, actor, action, subject, said, hash) = 0)
+FROM (SELECT seq, at, actor, action, subject, left(CAST(details AS text), {_LONG} + 1) AS said, hash,
+             row_number() OVER (ORDER BY seq) AS place
       FROM audit WHERE seq > %s ORDER BY seq LIMIT %s) AS page
-"""
+"""  # noqa: S608  # no value in it
 """A text for each column, since a value for each is most of the work; and whether the rows can be told apart by
 that: one that lacks a value would be passed over. A year before Christ would be written as one of ours, and one
-beyond 9999 has no form of ours.
+beyond 9999 has no form of ours. What is too long for all to be one text is cut off, and read row by row.
 """
 _EARLIEST: Final = str(EARLIEST)
 _ADD_SQLITE: Final = f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  # no value in it

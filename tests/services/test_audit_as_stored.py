@@ -170,3 +170,14 @@ def test_what_the_database_does_not_take_is_an_error_of_ours_and_leaves_nothing(
     append(services, "another", clock())
     with services.database.read() as connection:
         assert services.audit.verify(connection).whole
+
+
+def test_details_too_long_for_all_to_be_one_text_are_held_against_their_hash_row_by_row(log: Moves) -> None:
+    with log.services.database.write() as connection:
+        log.services.audit.append(
+            connection, at=log.services.clock(), actor="t", action="test.row", subject="long", n="x" * 100_000
+        )
+    assert log.services.upkeep.anchors.verify().whole
+    log.sql(text("UPDATE audit SET actor = 'somebody' WHERE subject = 'long'"))
+    (problem,) = log.services.upkeep.anchors.verify().problems
+    assert "was edited" in problem
