@@ -113,6 +113,17 @@ def test_one_that_fails_holds_up_nobody(due: Services) -> None:
     assert rung(due.night.resume_sweep.find_work()) == {Task.ROTATE}
 
 
+def test_who_was_refused_by_one_that_fails_is_rung_for_by_the_next(due: Services, other: Services) -> None:
+    def be_refused_and_fail() -> None:
+        assert other.night.resume_sweep.find_work() == []
+        raise RuntimeError("the look for rotations fails")
+
+    with _when_it_looks(due, be_refused_and_fail), pytest.raises(RuntimeError):
+        due.night.resume_sweep.find_work()
+    assert rung(due.night.resume_sweep.find_work()) == {Task.ROTATE, Task.RESUME}
+    assert rung(due.night.resume_sweep.find_work()) == {Task.ROTATE}
+
+
 def test_a_lease_of_a_clock_that_was_ahead_holds_up_nobody(due: Services, clock: Any) -> None:
     due.night.resume_sweep.find_work()
     with due.database.write() as connection:

@@ -21,8 +21,8 @@ _REFUSED: Final = {"refused": 1}
 
 
 def take(connection: Connection, *, now: datetime, lease: timedelta) -> datetime | None:
-    """Until when it is held, by which its holder is known; None: somebody else has it, and will be told that
-    another sweep was refused meanwhile.
+    """Until when it is held, by which its holder is known; None: somebody else has it. That another sweep was
+    refused meanwhile is told to who gives it back.
     """
     taken = connection.execute(_take(connection.dialect.name), given_times(connection, now, lease)).first()
     if taken is None:
@@ -33,8 +33,8 @@ def take(connection: Connection, *, now: datetime, lease: timedelta) -> datetime
 
 
 def give_back(connection: Connection, held: datetime, *, now: datetime) -> bool:
-    """Whether another sweep was refused since it was taken. Who has let it lapse gives back nothing: whoever
-    took it then is told.
+    """Whether another sweep was refused, and nobody has been told of it yet. Who has let it lapse gives back
+    nothing: whoever took it then is told.
     """
     mine = and_(_THIS, sweeps.c.lease_until == held, sweeps.c.done_at.is_(None))
     found = connection.execute(select(sweeps.c.counts).where(mine).with_for_update()).one_or_none()
@@ -42,6 +42,12 @@ def give_back(connection: Connection, held: datetime, *, now: datetime) -> bool:
         return False
     connection.execute(update(sweeps).where(mine).values(done_at=now, counts={}))
     return bool(found.counts)
+
+
+def give_up(connection: Connection, held: datetime, *, now: datetime) -> None:
+    """By who has failed: others need not wait, and who was refused is told to the next."""
+    mine = and_(_THIS, sweeps.c.lease_until == held, sweeps.c.done_at.is_(None))
+    connection.execute(update(sweeps).where(mine).values(done_at=now))
 
 
 @cache
