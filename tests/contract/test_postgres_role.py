@@ -628,3 +628,23 @@ def test_an_admin_who_is_not_let_in_is_our_mistake_and_no_judgement_of_the_candi
 def test_settings_that_contradict_themselves_are_refused_by_name(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         PostgresRoleRotator.Settings.model_validate({"host": "db", **changes})
+
+
+def test_a_new_password_has_as_many_iterations_as_the_server_wants(server: str) -> None:
+    contract = TestOneRole()
+    contract.server = server
+    run_sql(server, "ALTER ROLE rotator SET scram_iterations = 20000")
+    try:
+        with contract.stage() as stage:
+            made = stage.rotator.create(stage.job())
+            stage.rotator.install(stage.job(made))
+            stage.rotator.verify(stage.job(made), made.value)
+            (role,) = stage.settings["roles"]
+            with psycopg.connect(server) as connection:
+                stored = connection.execute(
+                    "SELECT rolpassword FROM pg_authid WHERE rolname = %s", [role]
+                ).fetchone()
+    finally:
+        run_sql(server, "ALTER ROLE rotator RESET scram_iterations")
+    assert stored is not None
+    assert stored[0].startswith("SCRAM-SHA-256$20000:")

@@ -44,6 +44,10 @@ def test_it_has_the_form_that_libpq_gives_it() -> None:
     ]
 
 
+def test_it_has_as_many_iterations_as_are_wanted() -> None:
+    assert make_scram_verifier("pencil", iterations=20_000).startswith("SCRAM-SHA-256$20000:")
+
+
 def test_each_has_a_salt_of_its_own() -> None:
     assert make_scram_verifier("pencil") != make_scram_verifier("pencil")
 

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from vaultcore.errors import Cause, TargetError
 from worker.outbound import Network
 from worker.outbound.sessions import SessionKey, digest_credential, share
-from worker.rotators.scram import make_scram_verifier
+from worker.rotators.scram import ITERATIONS, make_scram_verifier
 
 _T = TypeVar("_T")
 
@@ -30,6 +30,9 @@ _GOOD = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 _CODE_ALONE = 3
 """PQERRORS_SQLSTATE: of what a server says when it refuses, libpq passes on the code and nothing else."""
 _CODE = re.compile(r":  ([0-9A-Z]{5})\Z")
+_ITERATIONS_MAX = 5_000_000
+"""Some seconds of work, at each login, too."""
+_DIGITS_MAX = 10
 _NO_POSTGRES = "{where} answered what is no PostgreSQL"
 _NO_SCRAM = (
     "the server takes no password by SCRAM-SHA-256, it {how}: see pg_hba.conf and password_encryption there"
@@ -88,9 +91,15 @@ class PostgresSession:
         self._do(self._log_in)
 
     def make_verifier(self, role: str, password: str) -> str:
-        """What the server stores for a password, made here: no statement holds the password."""
+        """What the server stores for a password, made here: no statement holds the password. It has as many
+        iterations as the server wants (`scram_iterations`, from PostgreSQL 16 on).
+        """
+        wanted = _read_iterations(self._connection.parameter_status(b"scram_iterations"))
+        if wanted > _ITERATIONS_MAX:
+            problem = f"{self._where} wants more than {_ITERATIONS_MAX:,} scram_iterations"
+            raise TargetError(problem, cause=Cause.MISTAKE)
         if password.isascii():  # libpq takes four times as long
-            return make_scram_verifier(password)
+            return make_scram_verifier(password, iterations=wanted)
         return self._connection.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
 
     def _do(self, act: Callable[[], _T]) -> _T:
@@ -157,6 +166,12 @@ class PostgresSession:
             return TargetError(f"{self._where} refuses the login ({code})", cause=Cause.REJECTED)
         cause = Cause.OUTAGE if code in _AWAY else Cause.MISTAKE
         return TargetError(f"{self._where} answered with SQLSTATE {code}", cause=cause)
+
+
+def _read_iterations(told: bytes | None) -> int:
+    """Of a server that says nothing of it, or nothing that can be meant, the usual number."""
+    number = int(told) if told is not None and told.isdigit() and len(told) <= _DIGITS_MAX else 0
+    return number or ITERATIONS
 
 
 @dataclass(frozen=True, kw_only=True)
