@@ -166,7 +166,9 @@ class Versions:
         external: Mapping[str, Any],
         actor: str,
     ) -> None:
-        """The next version with its value: of what was made here, so that nobody was asked for it."""
+        """The next version with its value, of what was made here: nobody was asked for it. It is audited as
+        begun and filled, as any other, though it is both at once.
+        """
         self._refuse_second_pending(connection, item_id)
         rules.check_value(value.expose(), name=item_id)
         row = _make_row(number, Stage.PENDING, self._clock())

@@ -11,7 +11,7 @@ from typing import Final
 
 _COLLECT_AFTER: Final = 50_000
 """So many more objects made than freed: imports reach Python's own 700 hundreds of times. It bounds the garbage
-that a process keeps which goes on, such as a worker: some megabytes.
+that a command keeps which takes long, such as a night by hand: some megabytes.
 """
 
 

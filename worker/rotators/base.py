@@ -87,8 +87,8 @@ class Outside:
 
 
 class FixedSentence(str):
-    """What a rotator says that stands in the code as it is: nothing of a value can be in it, so that none is
-    searched for. A module makes its own once.
+    """What a rotator says that stands in the code as it is, and has no value in it: so it is not searched for
+    values, as all else is that a rotator says. A module makes its own once, and never of what it was given.
     """
 
     __slots__ = ()
@@ -163,6 +163,8 @@ class Rotator(Protocol):
     it needs, what happens when it fails half-way. `needs` is a module that comes with an extra of ours, as
     (module, extra). `example` are settings that work as they stand.
 
+    What it says of a step is searched for values before it is stored, unless it is a `FixedSentence`.
+
     These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
     other side could say whether it is accepted; `installs_nothing`, true where the value is accepted since it
     was made and `install` asks nobody; `creates_here`, true where `create` asks nobody and takes no time worth
@@ -193,9 +195,7 @@ class Rotator(Protocol):
         """Makes the replacement. Nothing that works today stops working."""
 
     def install(self, job: Job) -> str:
-        """The other side accepts `job.new` beside `job.old`. Says what was done. What it and the others say is
-        searched for values, unless it is a `FixedSentence`.
-        """
+        """The other side accepts `job.new` beside `job.old`. Says what was done."""
 
     def verify(self, job: Job, value: Secret) -> str:
         """Proves that the other side accepts the value; a rejection has cause `REJECTED`."""

@@ -21,7 +21,7 @@ from vaultcore.secret import Secret
 from worker.domain.guard import build_guard
 from worker.domain.made_up import make_up
 from worker.outbound import HttpClient, Network
-from worker.rotators.base import Candidate, Job, Rotator
+from worker.rotators.base import Candidate, FixedSentence, Job, Rotator
 from worker.testing.link import Link
 
 _CUTS_MAX = 200
@@ -124,16 +124,16 @@ class RotatorContract:
         with self.stage() as stage:
             made = _go_to(stage, "install")
             for _ in range(2):
-                stage.rotator.install(stage.job(made))
+                _check_said(stage, made, stage.rotator.install(stage.job(made)))
             for _ in range(2):
-                stage.rotator.verify(stage.job(made), made.value)
+                _check_said(stage, made, stage.rotator.verify(stage.job(made), made.value))
             for _ in range(2):
-                stage.rotator.revoke(stage.job(made))
+                _check_said(stage, made, stage.rotator.revoke(stage.job(made)))
             _check_replaced(stage, made)
         with self.stage() as stage:
             made = _go_to(stage, "revoke")
             for _ in range(2):
-                stage.rotator.undo(stage.job(made, shown=True))
+                _check_said(stage, made, stage.rotator.undo(stage.job(made, shown=True)))
             _check_undone(stage, made)
 
     def test_a_value_that_is_not_accepted_is_rejected_and_never_said(self) -> None:
@@ -254,6 +254,13 @@ class RotatorContract:
             with self.stage() as stage:
                 if not _cut_undo(stage, pieces):
                     break
+
+
+def _check_said(stage: StagedRotator, made: Candidate, said: str) -> None:
+    """What is not searched for values has none in it."""
+    if isinstance(said, FixedSentence):
+        values = (stage.old, made.value, *stage.values.values())
+        assert not any(value.expose() in said for value in values), "a fixed sentence holds a value"
 
 
 def _go_to(stage: StagedRotator, step: str) -> Candidate:

@@ -80,12 +80,12 @@ class ForwardSteps:
         parse_settings(rotation.rotator, item.policy.settings)  # what is wrong with them asks nobody
         job = self._jobs.make(rotation, item)
         old_dead = rotation.old_dead or self._is_dead_before(rotation, item, rotator, job)
-        if rotator.issues or rotation.new_number is not None:
-            number = self._begin_pending(drive, issuing=rotator.issues, old_dead=old_dead)
-            store = self._versions.fill_pending
-        else:
-            number = self._find_next(rotation)
-            store = self._versions.add_pending
+        reserved = rotator.issues or rotation.new_number is not None
+        number = (
+            self._begin_pending(drive, issuing=rotator.issues, old_dead=old_dead)
+            if reserved
+            else self._next_version(rotation)
+        )
         if rotation.issuing:
             rotator.undo(job)
             self._look_back(drive, item, rotator, job)
@@ -96,8 +96,9 @@ class ForwardSteps:
         )
 
         def record(connection: Connection) -> None:
-            if drive.rotation.new_number is None:
+            if not reserved:
                 self._destroy_left(connection, rotation)
+            store = self._versions.fill_pending if reserved else self._versions.add_pending
             store(
                 connection,
                 item.id,
@@ -238,8 +239,8 @@ class ForwardSteps:
             drive.change(new_number=number, issuing=issuing, old_dead=old_dead)
         return number
 
-    def _find_next(self, rotation: Rotation) -> int:
-        """The number that the next version has."""
+    def _next_version(self, rotation: Rotation) -> int:
+        """The number that the item's next version has: nobody reserves it, so it may be taken meanwhile."""
         with self._database.read() as connection:
             return self._versions.next_number(connection, rotation.item_id)
 

@@ -19,6 +19,8 @@ from worker.log import get_logger
 
 _log = get_logger(__name__)
 _TAIL = 4096
+_LINES_MAX = 100
+"""That are known to be ours: more than there are in a tail."""
 """How much of the file's end is looked at for its newest anchor, in bytes: a dozen lines, since processes that
 write at the same moment may have written in another order than that of their heads."""
 
@@ -139,6 +141,8 @@ class Anchors:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if len(self._lines) >= _LINES_MAX:
+            self._lines.clear()
         self._lines[line.encode()] = anchor
         return line
 
