@@ -37,8 +37,9 @@ class SweepColumns(TypedColumns):
 
 
 sweeps = Table("sweeps", metadata, SweepColumns, PrimaryKeyConstraint("job", "slot"))
-"""One row for each scheduled time of a job, and for each time that it was done `by_hand`. `problems`: what was
-wrong when it had ended."""
+"""One row for each night, at its scheduled time or `by_hand`; `problems`: what was wrong when it had ended. Two
+other jobs have rows here, too: the lease on the resume sweep, and a count of each day of messages set aside.
+"""
 
 
 class FindingColumns(TypedColumns):
