@@ -22,7 +22,7 @@ from vaultcore.crypto.keyed_hash import KeyedHash
 
 HASH_LENGTH: Final = 32
 BETWEEN: Final = "\x1f"
-"""JSON never holds it."""
+"""JSON never holds it. A text that does makes one more than there are rows, so that its page does not hold."""
 _TIME_LENGTH: Final = len("2026-03-01 02:00:00.000000")
 _DAY_LENGTH: Final = len("2026-03-01")
 _NOT_OURS: Final = (TypeError, ValueError, AttributeError, RecursionError)

@@ -390,11 +390,7 @@ class Versions:
         rows = [
             {
                 "item_id": item_id,
-                "number": 1,
-                "stage": Stage.CURRENT.value,
-                "created_at": now,
-                "external": {},
-                "activated_at": now,
+                **_make_row(1, Stage.CURRENT, now),
                 "expires_at": expires_at,
                 **empty,
                 **self._seal(item_id, 1, value, keep_value=keep_value),

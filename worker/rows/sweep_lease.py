@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from vaultcore.database import upsert_for
 from worker.rows.lease_clock import given_times, lease_times
@@ -36,7 +36,7 @@ def give_back(connection: Connection, held: datetime, *, now: datetime) -> bool:
     """Whether another sweep was refused, and nobody has been told of it yet. Who has let it lapse gives back
     nothing: whoever took it then is told.
     """
-    mine = and_(_THIS, sweeps.c.lease_until == held, sweeps.c.done_at.is_(None))
+    mine = _held_until(held)
     found = connection.execute(select(sweeps.c.counts).where(mine).with_for_update()).one_or_none()
     if found is None:
         return False
@@ -46,8 +46,12 @@ def give_back(connection: Connection, held: datetime, *, now: datetime) -> bool:
 
 def give_up(connection: Connection, held: datetime, *, now: datetime) -> None:
     """By who has failed: others need not wait, and who was refused is told to the next."""
-    mine = and_(_THIS, sweeps.c.lease_until == held, sweeps.c.done_at.is_(None))
-    connection.execute(update(sweeps).where(mine).values(done_at=now))
+    connection.execute(update(sweeps).where(_held_until(held)).values(done_at=now))
+
+
+def _held_until(until: datetime) -> ColumnElement[bool]:
+    """It is held until then, and was not given back."""
+    return and_(_THIS, sweeps.c.lease_until == until, sweeps.c.done_at.is_(None))
 
 
 @cache
