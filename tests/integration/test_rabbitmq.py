@@ -262,6 +262,20 @@ def test_what_is_given_back_too_often_goes_to_the_dead_letters(settings: Setting
     assert look_at_rabbit(settings).dead == 0
 
 
+def test_whoever_makes_a_queue_makes_the_one_for_its_dead_letters_before(
+    settings: Settings, rabbit: str
+) -> None:
+    """As after a broker has lost its disk: beat looks at the dead letters once a minute, and what is given back
+    too often before would be nowhere.
+    """
+    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
+        for name in (*QUEUES.values(), DEAD):
+            channel.queue_delete(name)
+    make_app(settings, OURS.seals()).send_task("nightkey.resume")
+    assert give_back_for_ever(rabbit) == DELIVERIES + 1
+    assert count(rabbit, Queue(DEAD)) == 1
+
+
 def give_back_for_ever(rabbit: str) -> int:
     """How often the first message came until it came no more."""
     came = 0

@@ -29,9 +29,8 @@ lost while somebody is at it.
 def declare_queues(kind: BrokerKind) -> tuple[Queue, ...]:
     """Those of both lines; with RabbitMQ that of dead letters, too."""
     if kind is not BrokerKind.RABBITMQ:
-        return tuple(_declare(name, {}) for name in QUEUES.values())
-    living = {**_QUORUM, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD}
-    return (*(_declare(name, living) for name in QUEUES.values()), _declare(DEAD, _QUORUM))
+        return tuple(_declare(_Queue, name, {}) for name in QUEUES.values())
+    return (*(_declare(_WithDeadLetters, name, _LIVING) for name in QUEUES.values()), _declare_dead())
 
 
 _QUORUM: Final[Mapping[str, Any]] = {
@@ -39,14 +38,28 @@ _QUORUM: Final[Mapping[str, Any]] = {
     "x-delivery-limit": DELIVERIES,
     "x-consumer-timeout": round(LONGEST.total_seconds() * 1000),
 }
+_LIVING: Final[Mapping[str, Any]] = {
+    **_QUORUM,
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": DEAD,
+}
 
 
 _Exchange: Any = Exchange  # kombu has no types
 _Queue: Any = Queue
 
 
-def _declare(name: str, arguments: Mapping[str, Any]) -> Queue:
-    queue: Queue = _Queue(
-        name, _Exchange(name, type="direct"), routing_key=name, queue_arguments=dict(arguments) or None
-    )
-    return queue
+class _WithDeadLetters(_Queue):  # type: ignore[misc]  # as above
+    """Where its dead letters go is made before it: RabbitMQ drops those that have nowhere to go."""
+
+    def declare(self, nowait: bool = False, channel: Any = None) -> str:  # noqa: ANN401
+        _declare_dead().declare(nowait, channel or self.channel)
+        return str(super().declare(nowait, channel))
+
+
+def _declare_dead() -> Any:  # noqa: ANN401
+    return _declare(_Queue, DEAD, _QUORUM)
+
+
+def _declare(form: Any, name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    return form(name, _Exchange(name, type="direct"), routing_key=name, queue_arguments=dict(arguments) or None)

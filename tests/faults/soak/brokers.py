@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,6 +63,8 @@ class FolderBroker:
         self._away = home / "broker" / "away"
 
     def stop(self) -> None:
+        """After it was emptied, nobody may have made the folder again yet."""
+        self.kept.mkdir(mode=0o700, exist_ok=True)
         self.kept.rename(self._away)
 
     def start(self) -> None:
@@ -103,9 +105,11 @@ class RabbitBroker:
         self._server.empty()
 
     def empty(self) -> None:
-        with amqp.Connection(self._server.address) as connection, connection.channel() as channel:
+        """A queue that is not there, as after the server has lost all, holds nothing."""
+        with amqp.Connection(self._server.address) as connection:
             for queue in (*QUEUES.values(), DEAD):
-                channel.queue_purge(queue)
+                with suppress(amqp.NotFound), connection.channel() as channel:
+                    channel.queue_purge(queue)
 
     def put(self, queue: str, message: Forged) -> None:
         """To a queue that is not there, as after the server has lost all, nothing comes."""
