@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 from tests.postgres import run_sql
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
+from vaultcore.schema import migrate
 from worker.config import Settings, load_settings
 from worker.installation import initialise
 
@@ -58,7 +59,7 @@ def _make_empty() -> Path:
     settings = load_settings(home)
     Keyring.create(settings.keyring_path)
     database = Database(settings.database)
-    database.migrate()
+    migrate(database)
     database.dispose()
     return home
 

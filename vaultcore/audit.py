@@ -23,7 +23,7 @@ from vaultcore.audit_chain import GENESIS, AuditChain, NewRow, stamp
 from vaultcore.audit_rows import AuditRow, LogHead, append_stored, audit_row, read_stored
 from vaultcore.audit_verification import AuditWalk, Verification
 from vaultcore.canonical import write_canonical
-from vaultcore.database import DECISIVE
+from vaultcore.engines import DECISIVE
 from vaultcore.errors import AuditError, InvalidInputError
 from vaultcore.known_items import knows
 from vaultcore.paging import select_page, walk_keyset

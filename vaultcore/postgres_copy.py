@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from vaultcore.database import Database, is_pooled
+from vaultcore.database import Database
+from vaultcore.engines import is_pooled
 from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.tables import metadata
 

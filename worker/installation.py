@@ -7,11 +7,12 @@ from pathlib import Path
 from vaultcore.audit import AuditLog, start_chain
 from vaultcore.crypto.keyfile import write_new
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.database import SCHEMA_REVISION, Database
+from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.ids import new_id
 from vaultcore.own_row import has_own_row, write_own_row
 from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.schema import SCHEMA_REVISION, find_revision, migrate
 from vaultcore.signing_rows import sign_once
 from vaultcore.sqlite_copy import make_private
 from vaultcore.troubles import explain
@@ -54,7 +55,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     database_file = find_database(settings)
     if database_file is not None:
         make_private(database_file)
-    had_schema = database.revision() is not None
+    had_schema = find_revision(database) is not None
     had_keyring = settings.keyring_path.exists()
     lost = _explain_lost(settings, had_schema=had_schema, had_keyring=had_keyring)
     if lost is not None:
@@ -63,7 +64,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     if not had_keyring:
         Keyring.create(settings.keyring_path)
         made.append(f"keyring {settings.keyring_path} (back it up, apart from the database)")
-    if database.revision() != SCHEMA_REVISION:
+    if find_revision(database) != SCHEMA_REVISION:
         _migrate_alone(database, settings.home)
         made.append("database schema" + (", brought up to this release" if had_schema else ""))
     with database.write() as connection:
@@ -113,7 +114,7 @@ def _migrate_alone(database: Database, home: Path) -> None:
     """Whoever is still at work with an older release would write rows without their digests."""
     try:
         with take_vault(home):
-            database.migrate()
+            migrate(database)
     except NightkeyError:
         database.dispose()
         raise

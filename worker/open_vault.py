@@ -19,6 +19,7 @@ from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.own_row import OwnRow, read_own_row
 from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.schema import check_schema
 from vaultcore.signing_rows import TAKEN_AWAY, is_signed, was_signed
 from worker.config import Settings
 from worker.hardening import harden_process
@@ -81,7 +82,7 @@ class OpenVault:
         self._lock = share_vault(self.settings.home)
         database = Database(self.settings.database)
         try:
-            database.check_schema()
+            check_schema(database)
             database.keep_macs(self.row_macs)
         except NightkeyError:
             database.dispose()

@@ -22,7 +22,7 @@ from tests.organisation import Organisation
 from tests.stepping import advance
 from tests.vaults import copy_vault
 from tests.ways_out import LOOPBACK, NETWORK
-from vaultcore import database
+from vaultcore import engines
 from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.config import load_settings
@@ -191,7 +191,7 @@ def test_a_scrub_beside_a_reader_holds_up_no_writer(
     tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a night's scan reads and writes while another worker has just retired a version."""
-    monkeypatch.setattr(database, "BUSY_SECONDS", 600)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 600)
     settings = load_settings(tmp_path / "home", outbound_private=LOOPBACK)
     copy_vault(settings, clock)
     scanning, retiring = Services(settings, clock), Services(settings, clock)

@@ -18,7 +18,8 @@ from tests.acceptance.conftest import Nightkey
 from tests.forking import PATIENCE, processes
 from tests.integration.pgbouncer_server import MISSING, SERVER_CONNECTIONS, start_pgbouncer
 from tests.postgres import create_database, drop_database
-from vaultcore.database import Database, is_pooled
+from vaultcore.database import Database
+from vaultcore.engines import is_pooled
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.config import load_settings

@@ -17,9 +17,9 @@ from tests.organisation import Organisation
 from tests.services.staging import Staged, add_route, make_services, stage, start_organisation
 from vaultcore.audit import Anchor
 from vaultcore.audit_verification import Verification
-from vaultcore.database import SCHEMA_REVISION
 from vaultcore.ids import new_id
 from vaultcore.model import ConsumerKind, Item, NodeReference, Policy
+from vaultcore.schema import SCHEMA_REVISION, find_revision
 from vaultcore.secret import Secret
 from vaultcore.tables import audit, deployment
 from vaultcore.vault import Created
@@ -74,7 +74,7 @@ def every_row_is_signed_by_whoever_wrote_it(request: pytest.FixtureRequest) -> I
     yield
     if id(services) in Moves.edited or "test_tampered" in request.node.nodeid:
         return
-    if services.database.revision() != SCHEMA_REVISION:  # there is no vault any more, or one from before
+    if find_revision(services.database) != SCHEMA_REVISION:  # there is no vault any more, or one from before
         return
     with services.database.read() as connection:
         if connection.execute(select(deployment.c.id)).first() is None:

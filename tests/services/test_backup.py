@@ -25,9 +25,10 @@ from tests.stepping import advance
 from vaultcore import sqlite_copy
 from vaultcore.archive import digest_file, write_archive
 from vaultcore.audit import start_chain
-from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
+from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError, RefusedError
 from vaultcore.model import Label
+from vaultcore.schema import MIGRATIONS, SCHEMA_REVISION, find_revision
 from vaultcore.tables import deployment
 from worker.bootstrap import Services
 from worker.config import load_settings
@@ -630,7 +631,7 @@ def test_a_backup_of_an_older_schema_is_migrated(services: Services, tmp_path: P
         write_archive(file, manifest, tmp_path / "older.db", services.keyring.signing_key)
     restore(services, tmp_path / "older", replace=True)
     with again(services) as restored:
-        assert restored.services.database.revision() == SCHEMA_REVISION
+        assert find_revision(restored.services.database) == SCHEMA_REVISION
         assert [row.action for row in restored.log()] == ["vault.sign-rows", "vault.restore"]
 
 

@@ -22,9 +22,10 @@ from tests.forking import PATIENCE, processes
 from tests.furnished_tables import DUE, FIRST_VALUE, make_full_vault
 from tests.postgres import create_database, drop_database, run_sql, show_for_sqlalchemy, wait_until_left
 from tests.services.damaged import run_night
-from vaultcore.database import SCHEMA_REVISION, Database
+from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError, RefusedError, TroubleError
 from vaultcore.model import Policy, Stage
+from vaultcore.schema import SCHEMA_REVISION
 from vaultcore.secret import Secret
 from vaultcore.tables import audit, items, metadata
 from vaultcore.versions import Purpose

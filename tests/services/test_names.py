@@ -13,9 +13,9 @@ from icalendar import Calendar
 from sqlalchemy import select, text, update
 
 from tests.services.conftest import Moves
-from vaultcore.database import MIGRATIONS
 from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.names import skeleton
+from vaultcore.schema import MIGRATIONS
 from vaultcore.tables import items, owners
 from worker.bootstrap import Services
 from worker.delivery.formats import to_html, to_text

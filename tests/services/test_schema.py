@@ -18,11 +18,12 @@ from tests.every_item import every_item
 from tests.services.conftest import TOKEN, Moves
 from vaultcore.audit import AuditLog, start_chain
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
+from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, RefusedError, TroubleError
 from vaultcore.model import Mode, Policy
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.rows import policy_to_json
+from vaultcore.schema import MIGRATIONS, SCHEMA_REVISION, find_revision, migrate
 from vaultcore.secret import Secret
 from vaultcore.tables import deployment, item_accounts, items, metadata, owners, references, versions
 from worker.bootstrap import Services
@@ -54,7 +55,7 @@ def test_the_migrations_make_what_the_tables_say(services: Services) -> None:
         assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
         made = {index["name"] for table in metadata.tables for index in inspect(connection).get_indexes(table)}
         assert {index.name for index in INDEXES} <= made
-    assert services.database.revision() == SCHEMA_REVISION
+    assert find_revision(services.database) == SCHEMA_REVISION
 
 
 def test_the_migrations_make_every_constraint_and_partial_index_of_the_tables(services: Services) -> None:
@@ -96,7 +97,7 @@ def test_what_was_sent_comes_along_when_deliveries_name_who_got_them(
         for table, row in rows:
             values = ", ".join(f":{name}" for name in row)
             connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)
-    database.migrate()
+    migrate(database)
     with database.read() as connection:
         (left,) = connection.execute(select(deliveries)).all()  # nobody knows to whom: it is not sent again
         assert (left.notice_id, left.recipient, left.state, left.attempts) == ("ntc_1", "", "sent", 2)
@@ -126,7 +127,7 @@ def test_what_lists_sort_and_filter_by_is_filled_in_for_items_of_before(
         for table, row in rows:
             values = ", ".join(f":{name}" for name in row)
             connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)
-    database.migrate()
+    migrate(database)
     with database.read() as connection:
         columns = (items.c.sought, items.c.mode, items.c.rotator, items.c.first_owner, items.c.owned_by)
         found = [tuple(row) for row in connection.execute(select(*columns).order_by(items.c.id))]
@@ -158,7 +159,7 @@ def test_a_schema_that_this_release_does_not_know_is_told_and_left_alone(
     database = Database(services.settings.database)
     with database.read() as connection:
         assert _describe(connection) == before
-    assert database.revision() == revision
+    assert find_revision(database) == revision
     database.dispose()
 
 
@@ -175,7 +176,7 @@ def test_what_was_collected_and_what_waits_come_along_when_pickups_may_be_repeat
             ),
             [pickup | {"id": "clm_1", "arrived_at": clock()}, pickup | {"id": "clm_2", "arrived_at": None}],
         )
-    database.migrate()
+    migrate(database)
     with database.read() as connection:
         there = connection.execute(select(pickups).order_by(pickups.c.id)).all()
         assert [(row.id, row.taken_by, row.taken_at, row.arrived_at, row.ended_at) for row in there] == [
@@ -200,7 +201,7 @@ def test_a_database_without_a_vault_is_refused_with_what_to_do(database_url: str
     with pytest.raises(ConfigurationError, match="holds no vault yet: run `nightkey init`"):
         _ = services.database
     database = Database(database_url)
-    assert database.revision() is None
+    assert find_revision(database) is None
     database.dispose()
 
 
@@ -230,7 +231,7 @@ def test_an_unreachable_database_is_said_without_its_password(tmp_path: Path) ->
     ):
         database = Database(url)
         with pytest.raises(TroubleError, match="cannot be reached") as caught:
-            database.revision()
+            find_revision(database)
         assert "a-password" not in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
         database.dispose()
@@ -340,7 +341,7 @@ def test_definitions_become_documents_that_hold_what_they_held(
             ),
             {"yes": True},
         )
-    database.migrate()
+    migrate(database)
     with database.read() as connection:
         found = [one for one in Definitions().walk(connection) if isinstance(one, Workflow)]
         assert len(found) == 3
@@ -387,7 +388,7 @@ def test_what_items_change_on_the_other_side_is_named_when_names_come(
                    "idle_seconds": 1, "hygiene": "", "created_at": clock(), "updated_at": clock()}  # fmt: skip
             values = ", ".join(f":{name}" for name in row)
             connection.execute(text(f"INSERT INTO items ({', '.join(row)}) VALUES ({values})"), row)
-    database.migrate()
+    migrate(database)
     with database.read() as connection:
         named = connection.execute(select(item_accounts.c.item_id, item_accounts.c.name)).all()
     assert {tuple(row) for row in named} == {
@@ -417,7 +418,7 @@ def test_what_was_said_of_steps_comes_along_when_they_hold_reasons(
         for table, row in [("rotations", rotation), *(("rotation_steps", step) for step in steps)]:
             values = ", ".join(f":{name}" for name in row)
             connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)
-    database.migrate()
+    migrate(database)
     with database.read() as connection:
         assert [say_all(one.said) for one in steps_of(connection, "rot_1")] == words
     database.dispose()
@@ -443,7 +444,7 @@ def test_findings_of_one_account_say_so_and_what_is_no_code_is_left(
                 ),
                 row | {"id": f"fnd_{number}", "detail": detail},
             )
-    database.migrate()
+    migrate(database)
     with database.read() as connection:
         shared, *others = connection.execute(select(findings.c.detail).order_by(findings.c.id)).scalars()
     assert say(read_reason(shared)).startswith("it changes db role x, as does prod-a: when one of them")

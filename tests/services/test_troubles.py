@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from tests.forged import ROTATION
 from tests.postgres import Server, create_database, run_sql, show_for_sqlalchemy, start_server
 from tests.services.conftest import Moves
 from tests.stepping import advance
-from vaultcore import database as database_module
+from vaultcore import engines
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, InvalidInputError, LockedError, NightkeyError, Trouble, TroubleError
+from vaultcore.schema import find_revision
 from vaultcore.troubles import _SENTENCES, explain, say
 from worker.bootstrap import Services
 from worker.config import SETTINGS_FILE, load_settings
@@ -155,7 +157,7 @@ def test_a_full_disk_is_told_with_the_file_and_nothing_is_half_done(moves: Moves
 
 @sqlite_only
 def test_a_database_that_is_locked_for_long_says_so(moves: Moves, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.2)
     file = _file_of(moves)
     impatient = Moves(Services(moves.services.settings, moves.services.clock))
     holder = sqlite3.connect(file, isolation_level=None)
@@ -243,7 +245,7 @@ def test_a_server_that_cannot_be_reached_is_told_by_its_kind(postgres: str) -> N
         (address.replace("postgres:@", "crowded:the-value@"), Trouble.CROWDED, "no more connections"),
     ):
         database = Database(url)
-        assert says in told(database.revision, trouble)
+        assert says in told(partial(find_revision, database), trouble)
         database.dispose()
     run_sql(postgres, "DROP ROLE crowded")
 

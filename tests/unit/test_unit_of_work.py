@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Connection, Table, insert, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
-from vaultcore.database import DECISIVE, Database
+from vaultcore.database import Database
+from vaultcore.engines import DECISIVE
 from vaultcore.errors import ConflictError, NightkeyError, NotFoundError
 from vaultcore.tables import audit_head
 from vaultcore.unit_of_work import remember

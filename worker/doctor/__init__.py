@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from vaultcore.errors import NightkeyError, RefusedError
+from vaultcore.schema import find_revision
 from vaultcore.troubles import explain
 from worker.bootstrap import Services
 from worker.broker.reaching import BrokerAwayError, explain_away
@@ -89,7 +90,7 @@ class Doctor:
 
     def _read_database(self) -> DatabaseFacts:
         database = self._services.database
-        revision = database.revision() or ""
+        revision = find_revision(database) or ""
         with database.read() as connection:
             facts = server_facts.read_facts(connection, revision=revision, now=self._services.clock())
         return replace(facts, each=max(facts.each, self._settings.rotations_at_once + 1))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
 
-from vaultcore.database import upsert_into
+from vaultcore.upserts import upsert_into
 from worker.rows import target_capacity
 from worker.rows.lease_clock import lease_clock
 from worker.rows.tables import check_turns

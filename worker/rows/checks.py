@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from vaultcore.damage import is_whole
-from vaultcore.database import upsert_into
 from vaultcore.row_macs import MAC, is_ours
+from vaultcore.upserts import upsert_into
 from worker.domain.checks import Known
 from worker.rows.tables import checks
 

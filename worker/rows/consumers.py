@@ -19,7 +19,6 @@ from sqlalchemy import (
 )
 
 from vaultcore.consumers import know_users
-from vaultcore.database import upsert_into
 from vaultcore.errors import UnreadableError
 from vaultcore.item_parts import COPIES, USERS
 from vaultcore.known_items import ItemPart, is_absent, tell_some
@@ -28,6 +27,7 @@ from vaultcore.row_macs import check_mac, find_edited, is_ours
 from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
 from vaultcore.unit_of_work import remember
+from vaultcore.upserts import upsert_into
 from worker.domain.proof import Consumer
 from worker.domain.states import RUN_SECONDS, RunPurpose
 from worker.rows.tables import rotations, runs, waivers, workflows

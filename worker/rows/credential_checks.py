@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, select, update
 
 from vaultcore.damage import is_sound, is_whole
-from vaultcore.database import upsert_into
 from vaultcore.mac_writing import update_apart
 from vaultcore.model import Policy, Stage
 from vaultcore.paging import walk_keyset
@@ -20,6 +19,7 @@ from vaultcore.row_macs import MAC, is_ours
 from vaultcore.rows import policy_from_json
 from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import items, versions
+from vaultcore.upserts import upsert_into
 from worker.domain.credential_checks import UNDISTURBED, CheckAnswer, CheckCandidate, CheckOutcome
 from worker.domain.reasons import Reason, read_reason, store_reason
 from worker.rows.comparisons import is_open

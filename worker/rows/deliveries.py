@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
 
-from vaultcore.database import upsert_for
 from vaultcore.mac_writing import AS_IS, update_apart
 from vaultcore.row_macs import MAC, is_ours, macs_of
 from vaultcore.tables import routes
+from vaultcore.upserts import upsert_for
 from worker.domain.states import DeliveryState
 from worker.rows.tables import deliveries
 

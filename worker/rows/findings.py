@@ -20,13 +20,13 @@ from sqlalchemy import (
     update,
 )
 
-from vaultcore.database import upsert_into
 from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.known_items import ItemPart, is_absent, tell_some
 from vaultcore.paging import walk_keyset
 from vaultcore.stored import check_row, read_all
 from vaultcore.tables import UtcDateTime, item_owners, owners
+from vaultcore.upserts import upsert_into
 from worker.domain.audience import DEPUTY_LEVEL
 from worker.domain.findings import Finding, FindingKind, topic_of
 from worker.domain.reasons import Reason, read_reason, store_reason

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from vaultcore.damage import is_whole
-from vaultcore.database import upsert_into
 from vaultcore.errors import TamperedError
 from vaultcore.mac_writing import update_apart
 from vaultcore.row_macs import find_edited
+from vaultcore.upserts import upsert_into
 from worker.domain.states import BeatState
 from worker.rows.tables import heartbeats
 

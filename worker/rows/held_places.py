@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select
 
 from vaultcore.damage import is_whole
-from vaultcore.database import upsert_into
+from vaultcore.upserts import upsert_into
 from worker.rows.tables import held_places
 
 

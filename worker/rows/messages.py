@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 
 from vaultcore.damage import is_whole
-from vaultcore.database import upsert_into
+from vaultcore.upserts import upsert_into
 from worker.domain.messages import MessageFault
 from worker.domain.states import NightOutcome
 from worker.rows.tables import sweeps

@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 
 from vaultcore.damage import Damage, select_damage
-from vaultcore.database import MOVING
 from vaultcore.raw_rows import Key, count_rows
+from vaultcore.schema import MOVING
 from vaultcore.tables import UtcDateTime
 from vaultcore.tables import metadata as vault_metadata
 from worker.domain.moves import MoveHead

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, select, update
 
 from vaultcore.damage import is_whole
-from vaultcore.database import upsert_into
 from vaultcore.errors import NotFoundError, UnreadableError
 from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import deployment
+from vaultcore.upserts import upsert_into
 from worker.domain.problems import Problem, ProblemKind
 from worker.domain.reasons import Reason, show_reason, store_reason
 from worker.domain.states import NightOutcome

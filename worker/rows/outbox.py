@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, or_, select, update
 
-from vaultcore.database import upsert_for
 from vaultcore.mac_writing import update_each
 from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.tables import owners
+from vaultcore.upserts import upsert_for
 from worker.domain.notices import Message
 from worker.rows.tables import notices
 

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from vaultcore.database import upsert_into
 from vaultcore.errors import RefusedError
 from vaultcore.ids import new_id
 from vaultcore.row_macs import check_mac
+from vaultcore.upserts import upsert_into
 from worker.domain.states import RunPurpose, RunStatus, RunTrigger
 from worker.rows.tables import runs
 

@@ -7,8 +7,8 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
 
 from vaultcore.crypto.envelope import Sealed
-from vaultcore.database import upsert_into
 from vaultcore.stored import check_row
+from vaultcore.upserts import upsert_into
 from worker.domain.clocks import SKEW
 from worker.rows.tables import requests
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, update
 
-from vaultcore.database import upsert_for
 from vaultcore.errors import Cause, ConflictError
+from vaultcore.upserts import upsert_for
 from worker.domain.reasons import Reason, store_reason, store_reasons
 from worker.domain.rotation import Rotation
 from worker.rows.rotations import find_open_rotation

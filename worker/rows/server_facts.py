@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from vaultcore.database import is_pooled
+from vaultcore.engines import is_pooled
 from worker.domain.diagnosis import DatabaseFacts
 
 _FULL = 2

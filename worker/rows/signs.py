@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, or_, select
 
-from vaultcore.database import upsert_into
 from vaultcore.errors import UnreadableError
 from vaultcore.stored import check_row
+from vaultcore.upserts import upsert_into
 from worker.domain.clocks import SKEW
 from worker.domain.pulses import PulseKind
 from worker.domain.signs import SignOfLife

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
-from vaultcore.database import upsert_for
+from vaultcore.upserts import upsert_for
 from worker.rows.lease_clock import given_times, lease_times
 from worker.rows.tables import sweeps
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, or_, select
 
-from vaultcore.database import upsert_for
+from vaultcore.upserts import upsert_for
 from worker.domain.messages import AGE_MAX, beginning_of_ids
 from worker.rows.tables import taken_messages
 

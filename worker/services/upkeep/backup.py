@@ -16,8 +16,9 @@ from vaultcore import postgres_copy, sqlite_copy
 from vaultcore.archive import Manifest, digest_file, open_archive, write_archive
 from vaultcore.audit import AuditLog
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.database import SCHEMA_REVISION, Database
+from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
+from vaultcore.schema import SCHEMA_REVISION
 from worker.rows.counts import count_backed_up
 from worker.services.upkeep.anchors import Anchors
 

@@ -22,6 +22,7 @@ from vaultcore.errors import RefusedError
 from vaultcore.owners import Owners
 from vaultcore.row_checks import RowChecks
 from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.schema import check_schema
 from vaultcore.versions import Versions
 from worker.domain.moves import (
     Hindrance,
@@ -240,7 +241,7 @@ class Moves:
     def _find_moved(self, course: _Course) -> Moved:
         """It was handed over before, and perhaps nobody heard of it: the anchors know it from now on."""
         target = course.target.database
-        target.check_schema()
+        check_schema(target)
         head = self._audit.make_anchor(course.source, self._clock())
         with target.read() as connection:
             handed_over = next(self._audit.walk(connection, head.seq + 1, head.seq + 1), None)

@@ -8,9 +8,10 @@ from sqlalchemy import URL, Connection
 
 from vaultcore import sqlite_copy
 from vaultcore.audit import AuditLog
-from vaultcore.database import MOVING, SCHEMA_REVISION, Database
+from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.own_row import read_own_row
+from vaultcore.schema import MOVING, SCHEMA_REVISION, find_revision, migrate
 from worker.domain.moves import FoundTarget, MoveHead, Stance, judge_target, refuse_others
 from worker.rows import moves as move_rows
 
@@ -73,8 +74,8 @@ class MoveTarget:
                 f"a move to {self.database.where} was begun by another release (schema {head.revision}, and "
                 f"here it is {SCHEMA_REVISION}): make that database anew, then repeat this"
             )
-        if self.database.revision() is None:
-            self.database.migrate()
+        if find_revision(self.database) is None:
+            migrate(self.database)
         with self.database.write() as connection:
             move_rows.hold_back(connection)
 
@@ -99,7 +100,7 @@ class MoveTarget:
 
     def _find(self, connection: Connection) -> FoundTarget:
         tables = move_rows.list_tables(connection)
-        revision = self.database.revision()
+        revision = find_revision(self.database)
         has_vault = revision not in (None, MOVING) and "deployment" in tables
         own = read_own_row(connection) if has_vault else None
         return FoundTarget(

@@ -21,11 +21,12 @@ from vaultcore import postgres_copy, sqlite_copy
 from vaultcore.archive import Archive, Manifest, digest_file, open_archive
 from vaultcore.audit import Anchor, AuditLog
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.database import SCHEMA_REVISION, Database, knows_schema
+from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.own_row import read_identity
 from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.schema import SCHEMA_REVISION, check_schema, find_revision, knows_schema, migrate
 from vaultcore.signing_rows import sign_once
 from worker.locks import take_vault
 from worker.rows import comparisons as comparison_rows
@@ -88,7 +89,7 @@ class Restores:
         database = Database(self._address)
         try:
             with take_vault(self._home):
-                database.check_schema()
+                check_schema(database)
                 self._check_vault(database)
                 seq = self._mark(database, how="adopted", made_at=None, actor=actor)
                 self._renew_anchors(database, stamp)
@@ -194,10 +195,10 @@ class Restores:
 
     def _prepare(self, database: Database, manifest: Manifest, actor: str) -> int:
         """It is what the manifest says; brought to this release's schema, and marked. Its log's last row."""
-        if database.revision() != manifest.revision:
+        if find_revision(database) != manifest.revision:
             raise InvalidInputError("the database in the backup is at another schema than its manifest says")
         self._check_vault(database, manifest)
-        database.migrate()
+        migrate(database)
         with database.write() as connection:  # of a release that kept no digests of its rows
             sign_once(
                 connection, RowMacs(self._keyring.derive(LABEL)), self._audit, at=self._clock(), actor=actor

@@ -1,0 +1,154 @@
+"""Engines of both databases: how their connections are set up, and how a transaction begins on each.
+
+SQLite has WAL, foreign keys, full sync and secure delete; a transaction that writes takes its lock at the start
+(`BEGIN IMMEDIATE`). PostgreSQL ends what waits too long for a lock, and who stays idle in a transaction. What a
+transaction is for is told by marks in `info` of its connection, which are there before it begins.
+"""
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from vaultcore.errors import ConfigurationError
+from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
+from vaultcore.unit_of_work import forget_what_changes
+from vaultcore.written_last import WRITES
+
+BUSY_SECONDS = 30
+IDLE_SECONDS = 300
+GIVES_WAY_SECONDS = 0.5
+"""How long a part of a shared transaction waits for a row, since others wait for what the parts before it hold.
+It is less than PostgreSQL waits until it looks for a deadlock (`deadlock_timeout`, 1 s), so that it is seldom
+somebody else who loses to one.
+"""
+GIVES_WAY = "gives way"
+"""The mark of a transaction whose parts wait no longer than that."""
+LIGHTLY = "lightly"
+"""The mark of a transaction whose commit does not wait for the disk."""
+DECISIVE = "decisive"
+"""The mark of a transaction that made, moved or destroyed a value: what it leaves behind. None: a part of it
+was undone since, so that nobody knows.
+"""
+_POOLED = "pooled"
+"""In `info` of a connection to PostgreSQL: whether a pooler may give it another of the server's each time."""
+_SYNCHRONOUS = "synchronous"
+"""In `info` of a connection to SQLite: whether its commits wait (`FULL`)."""
+
+
+def make_engine(url: str | URL, *, is_sqlite: bool, setting: str) -> Engine:
+    """`ConfigurationError` where its driver is not installed; `setting` is what gave its address."""
+    try:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            json_deserializer=read_json,
+            pool_pre_ping=not is_sqlite,
+            connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {},
+        )
+    except (SQLAlchemyError, ModuleNotFoundError):
+        engine = None
+    if engine is None:
+        raise ConfigurationError(f"the driver for {setting} is not installed: pip install 'nightkey[postgres]'")
+    keep_damage_apart(engine)
+    forget_what_changes(engine)
+    event.listen(engine, "rollback_savepoint", _forget_what_is_left)
+    if is_sqlite:
+        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "begin", _begin)
+    else:
+        event.listen(engine, "connect", _begin_session)
+        event.listen(engine, "begin", _begin_transaction)
+    return engine
+
+
+def _forget_what_is_left(connection: Connection, _name: str, _context: None) -> None:
+    """It may have been written in the part that is undone now."""
+    if DECISIVE in connection.info:
+        connection.info[DECISIVE] = None
+
+
+def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI
+    prepare_sqlite(connection)
+    connection.isolation_level = None  # the driver begins nothing by itself: _begin does
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_session(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI
+    """A process that stalls in the middle of a transaction must not hold up all others for ever.
+
+    Behind a pooler the next transaction may be another server connection's, and this one somebody else's: so
+    nothing is set beyond a transaction there, and no statement is prepared.
+    """
+    prepare_postgresql(connection)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pooled = cursor.fetchone()[0] != connection.info.backend_pid  # a pooler tells a number of its own
+        record.info[_POOLED] = pooled
+        if pooled:
+            connection.prepare_threshold = None
+        else:
+            cursor.execute(_timeouts(local=False))
+    connection.commit()
+
+
+def _timeouts(*, local: bool) -> str:
+    given = {"lock_timeout": BUSY_SECONDS, "idle_in_transaction_session_timeout": IDLE_SECONDS}
+    set_each = (f"set_config('{name}', '{seconds}s', {str(local).lower()})" for name, seconds in given.items())
+    return f"SELECT {', '.join(set_each)}"
+
+
+def wait_long_for_locks(connection: Connection) -> None:
+    """In this transaction, from now on, as one does that gives way to nobody."""
+    connection.exec_driver_sql(_wait_for_locks(BUSY_SECONDS))
+
+
+def _wait_for_locks(seconds: float) -> str:
+    return f"SET LOCAL lock_timeout TO '{seconds * 1000:.0f}ms'"
+
+
+def empty_log(connection: Connection) -> bool:
+    """SQLite's write-ahead log, unless readers or writers hold that up: it waits for none of them. Whether it
+    is empty.
+    """
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        return connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar() == 0
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler, such as PgBouncer, stands before the server."""
+    return bool(connection.info.get(_POOLED))
+
+
+def _begin_transaction(connection: Connection) -> None:
+    """For this transaction alone: a pool of connections may give this one to another program next."""
+    if connection.info.get(_POOLED):
+        connection.exec_driver_sql(_timeouts(local=True))
+    if connection.info.get(GIVES_WAY):
+        connection.exec_driver_sql(_wait_for_locks(GIVES_WAY_SECONDS))
+    if connection.info.get(LIGHTLY):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+
+
+def _begin(connection: Connection) -> None:
+    """SQLite says of a connection whether its commits wait, and lets that be changed between transactions."""
+    info = connection.info
+    if not info.get(WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    synchronous = "NORMAL" if info.get(LIGHTLY) else "FULL"
+    if info.get(_SYNCHRONOUS, "FULL") != synchronous:
+        connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
+        info[_SYNCHRONOUS] = synchronous
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
