@@ -443,7 +443,7 @@ def test_a_missing_package_is_one_line_before_anything_was_made_and_a_stop_after
     assert rotation.state is (State.STUCK if begun else State.CANCELLED)
     assert service.calls("POST") == (1 if begun else 0)
     with organisation.services.database.read() as connection:
-        assert organisation.services.rotation.decisions.find_leeway(connection, rotation).has_new is begun
+        assert organisation.services.rotation.views.find_leeway(connection, rotation).has_new is begun
 
 
 def test_a_lost_answer_is_not_called_off_although_a_package_went_since(
@@ -461,7 +461,7 @@ def test_a_lost_answer_is_not_called_off_although_a_package_went_since(
     rotation = get_rotation(organisation, rotation_id)
     assert rotation.state is State.STUCK
     with organisation.services.database.read() as connection:
-        assert not organisation.services.rotation.decisions.find_leeway(connection, rotation).has_new
+        assert not organisation.services.rotation.views.find_leeway(connection, rotation).has_new
 
 
 def test_a_rotation_that_is_taken_back_before_anything_was_made_needs_no_package(

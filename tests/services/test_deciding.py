@@ -297,7 +297,7 @@ def test_what_got_stuck_before_it_began_can_be_ended(staged: Staged) -> None:
         stuck = replace(queued, state=State.STUCK, stuck_in=State.QUEUED, next_at=None)
         change_rows.change_rotation(connection, queued, stuck)
     decisions = services.rotation.decisions
-    offered = [one.command.split()[2] for one in decisions.view(rotation_id).choices]
+    offered = [one.command.split()[2] for one in services.rotation.views.view(rotation_id).choices]
     assert offered == ["retry", "cancel"]
     with pytest.raises(RefusedError, match="`nightkey rotation cancel` ends it"):
         decisions.roll_back(rotation_id, actor="user:ann")

@@ -52,7 +52,7 @@ def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock
     with organisation.services.database.read() as connection:
         said = " ".join(say_all(row.said) for row in steps_of(connection, rotation.id))
         item = organisation.services.vault.get(connection, TOKEN)
-        leeway = organisation.services.rotation.decisions.find_leeway(connection, rotation)
+        leeway = organisation.services.rotation.views.find_leeway(connection, rotation)
     assert "version 2 is current; version 1 stopped working when that was issued" in said
     assert organisation.services.items.views.view(item.id).overlap == (
         "the old value stops working when a new one is issued, as was seen the last time"

@@ -22,7 +22,8 @@ from worker.wording.shapes import describe_consumer, describe_rotation, describe
 if TYPE_CHECKING:
     from worker.bootstrap import Services
     from worker.cli.far.server import FarServer
-    from worker.services.rotation.decisions import Decisions, RotationView
+    from worker.services.rotation.decisions import Decisions
+    from worker.services.rotation.views import RotationView
 
 app = Commands(no_args_is_help=True)
 
@@ -55,7 +56,7 @@ def list_all(*, json: Json = False) -> None:
 def show(rotation_id: RotationId, *, json: Json = False) -> None:
     """Show a rotation: steps, consumers, and what you can do. It says what it waits for, too."""
     found = ask(
-        lambda services: _describe_whole(services.rotation.decisions.view(rotation_id)),
+        lambda services: _describe_whole(services.rotation.views.view(rotation_id)),
         lambda server: server.get(_PATH, rotation_id),
     )
     if json:
@@ -142,7 +143,7 @@ def prove(
 
     def prove_here(services: "Services") -> Mapping[str, Any]:
         outcome = services.rotation.decisions.prove(rotation_id, workflow, actor=who())
-        rotation = services.rotation.decisions.view(rotation_id).rotation
+        rotation = services.rotation.views.view(rotation_id).rotation
         with show_progress(services.night.inline_night) as tell:
             services.night.inline_night.recheck([rotation.item_id], tell)
         return vars(outcome)

@@ -1,7 +1,6 @@
 """What a person decides of a rotation: whether it begins, where it ends, what it waits for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
@@ -10,11 +9,10 @@ from sqlalchemy import Connection
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
-from vaultcore.model import Item, Kind, Stage, Version
+from vaultcore.model import Item, Kind, Stage
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain import saga
-from worker.domain.advice import Advice, advise
 from worker.domain.approvals import digest_request
 from worker.domain.decisions import (
     after_accept,
@@ -26,12 +24,11 @@ from worker.domain.decisions import (
     has_consumers_to_wait_for,
 )
 from worker.domain.limits import hold_after_decision
-from worker.domain.proof import ConsumerProof
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import State
 from worker.domain.states import StepResult
-from worker.domain.tracks import NewStep, StepRecord
+from worker.domain.tracks import NewStep
 from worker.domain.whys import check_why
 from worker.rotators.catalog import works_beside
 from worker.rows import comparisons as comparison_rows
@@ -44,31 +41,11 @@ from worker.services.rotation.end_on_new import EndOnNew
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.rollback import Rollback
+from worker.services.rotation.views import find_new
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.runs import Runs
 from worker.wording.rotations import say_shown_by
-
-
-@dataclass(frozen=True, kw_only=True)
-class Leeway:
-    """`has_new`: there is a new value here, which could be accepted. `beside`: the old one works beside it.
-    `given`: the version that a person has given since.
-    """
-
-    has_new: bool
-    beside: bool
-    given: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RotationView:
-    """`steps`: what was done and what came of it, in order. `choices`: what a person can do, safest first."""
-
-    rotation: Rotation
-    consumer_proofs: tuple[ConsumerProof, ...]
-    steps: tuple[StepRecord, ...]
-    choices: tuple[Advice, ...]
 
 
 class Decisions:
@@ -227,41 +204,6 @@ class Decisions:
             changed = rotation_rows.get_rotation(connection, rotation_id)
         self._database.scrub()
         return changed
-
-    def view(self, rotation_id: str) -> RotationView:
-        """How a rotation stands, and what a person can build upon who decides of it."""
-        with self._database.read() as connection:
-            rotation = rotation_rows.get_rotation(connection, rotation_id)
-            consumer_proofs = self._proofs.consumer_proofs(connection, rotation)
-            leeway = self.find_leeway(connection, rotation)
-            steps = tuple(step_rows.steps_of(connection, rotation_id))
-        choices = advise(
-            rotation.id,
-            rotation.state,
-            rotation.stuck_in,
-            rotation.failing_since is not None,
-            consumer_proofs,
-            item=rotation.item,
-            number=rotation.new_number,
-            has_new=leeway.has_new,
-            one_way=rotation.one_way,
-            beside=leeway.beside,
-            given=leeway.given,
-            old_dead=rotation.old_dead,
-        )
-        return RotationView(rotation=rotation, consumer_proofs=consumer_proofs, steps=steps, choices=choices)
-
-    def find_leeway(self, connection: Connection, rotation: Rotation) -> Leeway:
-        """What a person can build upon, for what they are advised."""
-        try:
-            item = self._vault.get(connection, rotation.item_id)
-        except NotFoundError:
-            return Leeway(has_new=False, beside=False, given=None)
-        return Leeway(
-            has_new=self._find_new(connection, rotation) is not None,
-            beside=not rotation.is_old_dead and works_beside(item.policy, rotation.rotator),
-            given=item.version if rotation.is_overtaken(item.version) else None,
-        )
 
     def extend(self, rotation_id: str, until: datetime, *, actor: str) -> Rotation:
         """The old value works on until then, at least."""
@@ -437,7 +379,7 @@ class Decisions:
         self._end(connection, rotation, actor, "accept", State.DONE)
 
     def _make_current(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
-        new = self._find_new(connection, rotation)
+        new = find_new(connection, self._versions, rotation)
         if new is None:
             raise RefusedError(f"{rotation.id} has no new value that could be accepted: roll it back")
         if new.stage is Stage.PENDING and item.kind is Kind.API_KEY:
@@ -462,13 +404,6 @@ class Decisions:
             canary_id=None,
             overlap_until=None,
         )
-
-    def _find_new(self, connection: Connection, rotation: Rotation) -> Version | None:
-        """The new version, once it holds a value."""
-        if rotation.new_number is None:
-            return None
-        found = self._versions.get(connection, rotation.item_id, rotation.new_number)
-        return found if found.filled else None
 
     def _find_consumer(self, connection: Connection, rotation: Rotation, workflow: str) -> str:
         found = consumer_rows.consumers_of(connection, rotation.item_id)

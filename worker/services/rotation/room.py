@@ -29,6 +29,7 @@ from worker.services.rotation.side_by_side import SideBySide
 from worker.services.rotation.target_capacity import TargetCapacity
 from worker.services.rotation.target_search import TargetSearch
 from worker.services.rotation.value_tests import ValueTests
+from worker.services.rotation.views import RotationViews
 from worker.services.runs.room import RunsRoom
 from worker.services.upkeep.room import Upkeep
 
@@ -46,6 +47,7 @@ class RotationRoom:
     rotations: RotationDriver
     side_by_side: SideBySide
     target_capacity: TargetCapacity
+    views: RotationViews
     decisions: Decisions
     offboarding: Offboarding
     owner_changes: OwnerChanges
@@ -218,6 +220,7 @@ def build_rotation(
             at_once=settings.rotations_at_once,
         ),
         target_capacity=target_capacity,
+        views=RotationViews(database=database, vault=vault, versions=versions, proofs=proofs),
         decisions=Decisions(
             database=database,
             vault=vault,

@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from vaultcore.access import Action, Principal
+from vaultcore.access import Action
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.domain.whys import WHY_MAX
 from worker.rows.rotation_lists import RotationFilter
-from worker.services.rotation.decisions import Decisions
+from worker.web.api.about_rotation import check_about_rotation, may_decide
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.consumers import ShownOutcome, show_outcome
 from worker.web.api.values import Time
@@ -168,8 +168,8 @@ def start(request: Request, principal: Asker, wanted: Wanted) -> ShownRotation:
 @router.get("/{rotation_id}", **asks(Action.ROTATION_SEE))
 def get_rotation(request: Request, principal: Asker, rotation_id: str) -> WholeRotation:
     """One with its steps, who uses the value, and what a person can do."""
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_SEE)
-    found = decisions.view(rotation_id)
+    check_about_rotation(request, principal, rotation_id, Action.ROTATION_SEE)
+    found = services_of(request).rotation.views.view(rotation_id)
     return WholeRotation(
         **describe_rotation(found.rotation),
         steps=[ShownStep(**describe_step(one)) for one in found.steps],
@@ -181,35 +181,35 @@ def get_rotation(request: Request, principal: Asker, rotation_id: str) -> WholeR
 @router.post("/{rotation_id}/approve", **asks(Action.ROTATION_APPROVE))
 def approve(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
     """Lets it begin; who asked for one that takes four eyes is refused."""
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_APPROVE)
+    decisions = may_decide(request, principal, rotation_id, Action.ROTATION_APPROVE)
     return _show(decisions.approve(rotation_id, actor=principal.actor))
 
 
 @router.post("/{rotation_id}/reject", **asks(Action.ROTATION_APPROVE))
 def reject(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
     """Ends one that waits for an approval; the night does not ask again for a while."""
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_APPROVE)
+    decisions = may_decide(request, principal, rotation_id, Action.ROTATION_APPROVE)
     return _show(decisions.reject(rotation_id, actor=principal.actor))
 
 
 @router.post("/{rotation_id}/cancel", **asks(Action.ROTATION_DECIDE))
 def cancel(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
     """Ends one that has not begun, or takes back one that has not activated its new value."""
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, principal, rotation_id, Action.ROTATION_DECIDE)
     return _show(decisions.cancel(rotation_id, actor=principal.actor))
 
 
 @router.post("/{rotation_id}/retry", **asks(Action.ROTATION_DECIDE))
 def retry(request: Request, principal: Asker, rotation_id: str, again: Again) -> ShownRotation:
     """Does again the step that is stuck or waits for its next try."""
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, principal, rotation_id, Action.ROTATION_DECIDE)
     return _show(decisions.retry(rotation_id, another=again.another, actor=principal.actor))
 
 
 @router.post("/{rotation_id}/rollback", **asks(Action.ROTATION_DECIDE))
 def roll_back(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
     """Ends it on the old value."""
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, principal, rotation_id, Action.ROTATION_DECIDE)
     return _show(decisions.roll_back(rotation_id, actor=principal.actor))
 
 
@@ -218,41 +218,32 @@ def prove(request: Request, principal: Asker, rotation_id: str, wanted: Proving)
     """Runs a consumer now, with its sample context and the new value: a good run proves it, and whoever works
     on the vault goes on by that.
     """
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, principal, rotation_id, Action.ROTATION_DECIDE)
     return show_outcome(decisions.prove(rotation_id, wanted.workflow, actor=principal.actor))
 
 
 @router.post("/{rotation_id}/extend", **asks(Action.ROTATION_DECIDE))
 def extend(request: Request, principal: Asker, rotation_id: str, wanted: Until) -> ShownRotation:
     """Lets the old value work on for longer."""
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, principal, rotation_id, Action.ROTATION_DECIDE)
     return _show(decisions.extend(rotation_id, wanted.until, actor=principal.actor))
 
 
 @router.post("/{rotation_id}/accept", **asks(Action.ROTATION_ANSWER))
 def accept(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
     """Ends a stuck one on the new value."""
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_ANSWER)
+    decisions = may_decide(request, principal, rotation_id, Action.ROTATION_ANSWER)
     return _show(decisions.accept(rotation_id, actor=principal.actor))
 
 
 @router.post("/{rotation_id}/waive", **asks(Action.ROTATION_ANSWER))
 def waive(request: Request, principal: Asker, rotation_id: str, answer: Answer) -> ShownRotation:
     """Answers for what is not proven; without `workflow` and `check`, for the callers of a key."""
-    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_ANSWER)
+    decisions = may_decide(request, principal, rotation_id, Action.ROTATION_ANSWER)
     waived = decisions.waive(
         rotation_id, answer.workflow, check=answer.check, why=answer.why, actor=principal.actor
     )
     return _show(waived)
-
-
-def _decisions(request: Request, principal: Principal, rotation_id: str, action: Action) -> Decisions:
-    """What decides of a rotation, if the principal may do this to it."""
-    services = services_of(request)
-    services.access.principals.check_about(
-        principal, services.lookup.views.get_rotation(rotation_id).item_id, action
-    )
-    return services.rotation.decisions
 
 
 def _show(rotation: Rotation) -> ShownRotation:

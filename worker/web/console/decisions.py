@@ -7,7 +7,7 @@ from typing import Final
 from vaultcore.access import Action
 from worker.domain.advice import Advice, Choice
 from worker.domain.saga import State
-from worker.services.rotation.decisions import RotationView
+from worker.services.rotation.views import RotationView
 from worker.web.console.frame import Visitor
 from worker.web.console.ways import item_path
 

@@ -11,7 +11,8 @@ from vaultcore.access import Action
 from vaultcore.errors import NotFoundError
 from worker.domain.proof import Proof
 from worker.domain.tracks import trace
-from worker.services.rotation.decisions import Decisions, RotationView
+from worker.services.rotation.views import RotationView
+from worker.web.api.about_rotation import check_about_rotation
 from worker.web.api.asking import asks, services_of
 from worker.web.console.decisions import find_decisions
 from worker.web.console.frame import CONSOLE, Visitor, show
@@ -68,8 +69,8 @@ def show_rotation(
 ) -> Response:
     """`faulty`: the decision in whose form something is wrong, by its key."""
     services = services_of(request)
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_SEE)
-    view = decisions.view(rotation_id)
+    check_about_rotation(request, visitor.principal, rotation_id, Action.ROTATION_SEE)
+    view = services.rotation.views.view(rotation_id)
     rotation = view.rotation
     stops = trace(rotation, view.steps)
 
@@ -122,11 +123,3 @@ def _show_consumers(view: RotationView) -> list[ConsumerOnPage]:
         )
         for one in view.consumer_proofs
     ]
-
-
-def may_decide(request: Request, visitor: Visitor, rotation_id: str, action: Action) -> Decisions:
-    """What decides of a rotation, if the visitor may do this to it."""
-    services = services_of(request)
-    item_id = services.lookup.views.get_rotation(rotation_id).item_id
-    services.access.principals.check_about(visitor.principal, item_id, action)
-    return services.rotation.decisions

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from vaultcore.access import Action
 from vaultcore.errors import InvalidInputError, RefusedError
 from worker.domain.states import RunStatus
+from worker.web.api.about_rotation import may_decide
 from worker.web.api.asking import asks
 from worker.web.console.days import HOW_TO, end_of
 from worker.web.console.frame import CONSOLE, Visitor, go
-from worker.web.console.rotation import may_decide, show_rotation
+from worker.web.console.rotation import show_rotation
 from worker.web.console.visits import Looks, PageRoute, Sent
 
 router = APIRouter(prefix=f"{CONSOLE}/rotations", include_in_schema=False, route_class=PageRoute)
@@ -21,49 +22,49 @@ router = APIRouter(prefix=f"{CONSOLE}/rotations", include_in_schema=False, route
 
 @router.post("/{rotation_id}/approve", **asks(Action.ROTATION_APPROVE))
 def approve(request: Request, visitor: Looks, rotation_id: str) -> Response:
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_APPROVE)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_APPROVE)
     decisions.approve(rotation_id, actor=visitor.principal.actor)
     return _back(rotation_id, "approved")
 
 
 @router.post("/{rotation_id}/reject", **asks(Action.ROTATION_APPROVE))
 def reject(request: Request, visitor: Looks, rotation_id: str) -> Response:
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_APPROVE)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_APPROVE)
     decisions.reject(rotation_id, actor=visitor.principal.actor)
     return _back(rotation_id, "rejected")
 
 
 @router.post("/{rotation_id}/cancel", **asks(Action.ROTATION_DECIDE))
 def cancel(request: Request, visitor: Looks, rotation_id: str) -> Response:
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_DECIDE)
     decisions.cancel(rotation_id, actor=visitor.principal.actor)
     return _back(rotation_id, "cancelled")
 
 
 @router.post("/{rotation_id}/retry", **asks(Action.ROTATION_DECIDE))
 def retry(request: Request, visitor: Looks, rotation_id: str) -> Response:
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_DECIDE)
     decisions.retry(rotation_id, actor=visitor.principal.actor)
     return _back(rotation_id, "retried")
 
 
 @router.post("/{rotation_id}/another", **asks(Action.ROTATION_DECIDE))
 def make_another(request: Request, visitor: Looks, rotation_id: str) -> Response:
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_DECIDE)
     decisions.retry(rotation_id, another=True, actor=visitor.principal.actor)
     return _back(rotation_id, "another")
 
 
 @router.post("/{rotation_id}/rollback", **asks(Action.ROTATION_DECIDE))
 def roll_back(request: Request, visitor: Looks, rotation_id: str) -> Response:
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_DECIDE)
     decisions.roll_back(rotation_id, actor=visitor.principal.actor)
     return _back(rotation_id, "rolled-back")
 
 
 @router.post("/{rotation_id}/accept", **asks(Action.ROTATION_ANSWER))
 def accept(request: Request, visitor: Looks, rotation_id: str) -> Response:
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_ANSWER)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_ANSWER)
     decisions.accept(rotation_id, actor=visitor.principal.actor)
     return _back(rotation_id, "accepted")
 
@@ -71,7 +72,7 @@ def accept(request: Request, visitor: Looks, rotation_id: str) -> Response:
 @router.post("/{rotation_id}/prove", **asks(Action.ROTATION_DECIDE))
 def prove(request: Request, visitor: Looks, rotation_id: str, form: Sent) -> Response:
     """Runs the workflow while the browser waits; who works on the vault goes on by what came of it."""
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_DECIDE)
     outcome = decisions.prove(rotation_id, _read(form, "workflow"), actor=visitor.principal.actor)
     return _back(rotation_id, "proven" if outcome.status == RunStatus.COMPLETED else "not-proven")
 
@@ -79,7 +80,7 @@ def prove(request: Request, visitor: Looks, rotation_id: str, form: Sent) -> Res
 @router.post("/{rotation_id}/extend", **asks(Action.ROTATION_DECIDE))
 def extend(request: Request, visitor: Looks, rotation_id: str, form: Sent) -> Response:
     """To the end of a day, where the visitor is."""
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_DECIDE)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_DECIDE)
     actor = visitor.principal.actor
 
     def decide() -> None:
@@ -113,7 +114,7 @@ def _waive(
     workflow: str | None = None,
     check: bool = False,
 ) -> Response:
-    decisions = may_decide(request, visitor, rotation_id, Action.ROTATION_ANSWER)
+    decisions = may_decide(request, visitor.principal, rotation_id, Action.ROTATION_ANSWER)
 
     def decide() -> None:
         decisions.waive(
