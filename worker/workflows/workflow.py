@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from vaultcore.errors import InvalidInputError
 from worker.domain.places import Place
 
 if TYPE_CHECKING:  # with it come templates and components: it is made where a document is read
@@ -37,6 +38,12 @@ class Workflow:
     def text(self) -> str:
         """The document as it was given."""
         return self.definition.text
+
+    def check_has(self, node_id: str) -> None:
+        """`InvalidInputError` for a node that is none of its own: it says which are."""
+        if node_id not in self.definition.node_ids():
+            its_nodes = ", ".join(self.definition.node_ids())
+            raise InvalidInputError(f"workflow {self.name} has no node {node_id[:60]!r}: it has {its_nodes}")
 
     def why_untested(self, node_id: str) -> str | None:
         """Why the node cannot be tested alone here; None: it can."""

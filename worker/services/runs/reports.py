@@ -81,11 +81,8 @@ class RunReports:
         _check(report, now)
         with self._database.write() as connection:
             workflow = self._definitions.get(connection, report.workflow)
-            if report.node is not None and report.node not in workflow.definition.node_ids():
-                raise InvalidInputError(
-                    f"workflow {workflow.name} has no node {report.node!r}: "
-                    f"it has {', '.join(workflow.definition.node_ids())}"
-                )
+            if report.node is not None:
+                workflow.check_has(report.node)
             items = self._items_of(connection, workflow, report.used)
             used = {
                 item.id: number

@@ -276,11 +276,7 @@ class Runs:
         actor: str,
     ) -> Calls[NodeResult]:
         """As `test_node`, in parts."""
-        if node_id not in workflow.definition.node_ids():
-            raise InvalidInputError(
-                f"workflow {workflow.name} has no node {node_id!r}: "
-                f"it has {', '.join(workflow.definition.node_ids())}"
-            )
+        workflow.check_has(node_id)
         why = workflow.why_untested(node_id)
         if why is not None:
             raise RefusedError(f"node {node_id} of workflow {workflow.name} cannot be tested here: {why}")
