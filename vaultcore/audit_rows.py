@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row
 
-from vaultcore.audit_pages import EMPTY_PAGE, StoredPage, StoredTexts
+from vaultcore.audit_pages import EMPTY_PAGE, HASH_LENGTH, StoredPage, StoredTexts
 from vaultcore.errors import UnreadableError
 from vaultcore.stored import UNREADABLE, prepare_sqlite
 from vaultcore.tables import EARLIEST
@@ -27,8 +27,8 @@ _READ_POSTGRESQL: Final = f"""
 SELECT count(*),
        string_agg(to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), chr(31)),
        string_agg(actor, chr(31)), string_agg(action, chr(31)), string_agg(subject, chr(31)),
-       string_agg(said, chr(31)), string_agg(substr(hash, 1, 33), CAST('' AS bytea)),
-       bool_and(seq = place + %s AND octet_length(hash) = 32 AND length(said) <= {_LONG}
+       string_agg(said, chr(31)), string_agg(substr(hash, 1, {HASH_LENGTH + 1}), CAST('' AS bytea)),
+       bool_and(seq = place + %s AND octet_length(hash) = {HASH_LENGTH} AND length(said) <= {_LONG}
                 AND at >= '2000-01-01 00:00:00+00' AND at < '10000-01-01 00:00:00+00'
                 AND num_nulls(at, actor, action, subject, said, hash) = 0)
 FROM (SELECT seq, at, actor, action, subject, left(CAST(details AS text), {_LONG} + 1) AS said, hash,
