@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
@@ -19,7 +19,8 @@ from tests.services.staging import (
 )
 from tests.stepping import advance
 from vaultcore.errors import RefusedError
-from vaultcore.tables import versions
+from vaultcore.tables import audit, versions
+from vaultcore.versions import Purpose
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import ConsumerProof, Proof
@@ -112,6 +113,21 @@ def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged:
     assert service.is_live(old)
     assert service.calls("DELETE") == 0
     assert ("unproven", TOKEN) in organisation.findings()
+
+
+def test_a_node_is_asked_with_a_made_up_value_and_none_is_revealed_for_that(staged: Staged, clock: Any) -> None:
+    """The new value is revealed for the node alone and for its workflow, never for what does not use it."""
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN, path=SEEING)
+    made_up = watch_made_up(service, blind=False)
+    rotation = rotate(organisation, clock)
+    assert rotation.shown_by == "verification"
+    assert SEEING in made_up
+    with organisation.services.database.read() as connection:
+        revealed = connection.execute(select(audit.c.details).where(audit.c.action == "version.reveal"))
+        for_tests = [one.details for one in revealed if one.details["purpose"] == Purpose.TEST]
+    assert [one["version"] for one in for_tests] == [2, 2]
 
 
 def test_a_night_and_a_mended_workflow_look_again_at_what_waits_for_a_check(staged: Staged, clock: Any) -> None:

@@ -280,18 +280,35 @@ class Runs:
         why = workflow.why_untested(node_id)
         if why is not None:
             raise RefusedError(f"node {node_id} of workflow {workflow.name} cannot be tested here: {why}")
-        with self._database.write() as connection:
-            resolved = self._template_values.resolve(
-                connection, workflow, overrides, node_id=node_id, purpose=Purpose.TEST, actor=actor
-            )
+        values, beside = self._find_values(workflow, node_id, overrides, stand_ins or {}, actor)
         result: NodeResult = yield lambda: self._runner.test_node(
             workflow.definition,
             node_id,
             context=workflow.definition.sample_context if context is None else context,
-            values=resolved.stand_in(stand_ins or {}),
-            beside=resolved.beside,
+            values=values,
+            beside=beside,
         )
         return result
+
+    def _find_values(
+        self,
+        workflow: Workflow,
+        node_id: str,
+        overrides: Mapping[str, int],
+        stand_ins: Mapping[str, Secret],
+        actor: str,
+    ) -> tuple[Mapping[str, Secret], Mapping[str, tuple[Secret, ...]]]:
+        """What the node is given, and what it may read beside. A value that is not used is not revealed."""
+        if stand_ins:
+            with self._database.read() as connection:
+                made_up = self._template_values.stand_in_alone(connection, workflow, node_id, stand_ins)
+            if made_up is not None:
+                return made_up, {}
+        with self._database.write() as connection:
+            resolved = self._template_values.resolve(
+                connection, workflow, overrides, node_id=node_id, purpose=Purpose.TEST, actor=actor
+            )
+        return resolved.stand_in(stand_ins), resolved.beside
 
     def test_workflow(
         self,

@@ -89,11 +89,7 @@ class TemplateValues:
         """What each reference (of a node) stands for: the overriding version, else the pinned, else the current
         one.
         """
-        references = [
-            reference
-            for reference in self._references.of_consumer(connection, workflow.id)
-            if not reference.mentioned and (node_id is None or reference.node_id == node_id)
-        ]
+        references = self._find_references(connection, workflow, node_id)
         numbers = self._choose(connection, workflow, references, overrides, actor)
         beside = {
             reference.written: tuple(
@@ -108,6 +104,29 @@ class TemplateValues:
         return self.reveal(
             connection, Resolved(numbers=numbers, beside_numbers=beside), purpose=purpose, actor=actor
         )
+
+    def stand_in_alone(
+        self, connection: Connection, workflow: Workflow, node_id: str, stand_ins: Mapping[str, Secret]
+    ) -> dict[str, Secret] | None:
+        """What the node is given where all that it uses has a stand-in, by the item's id: nothing is revealed.
+        None: it uses more.
+        """
+        if workflow.definition.reads_beside(node_id) or node_id == workflow.definition.trigger_id():
+            return None
+        used = self._find_references(connection, workflow, node_id)
+        if any(reference.item_id not in stand_ins for reference in used):
+            return None
+        return {reference.written: stand_ins[str(reference.item_id)] for reference in used}
+
+    def _find_references(
+        self, connection: Connection, workflow: Workflow, node_id: str | None
+    ) -> list[Reference]:
+        """Those of the node; None: of all."""
+        return [
+            reference
+            for reference in self._references.of_consumer(connection, workflow.id)
+            if not reference.mentioned and (node_id is None or reference.node_id == node_id)
+        ]
 
     def resolve_current(
         self, connection: Connection, items: Mapping[str, str], *, purpose: Purpose, actor: str
