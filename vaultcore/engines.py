@@ -1,10 +1,12 @@
 """Engines of both databases: how their connections are set up, and how a transaction begins on each.
 
-SQLite has WAL, foreign keys, full sync and secure delete; a transaction that writes takes its lock at the start
-(`BEGIN IMMEDIATE`). PostgreSQL ends what waits too long for a lock, and who stays idle in a transaction. What a
-transaction is for is told by marks in `info` of its connection, which are there before it begins.
+SQLite has WAL, foreign keys, full sync and secure delete; a transaction that writes takes its lock at the
+start, when it is its turn. PostgreSQL ends what waits too long for a lock, and who stays idle in a transaction.
+What a transaction is for is told by marks in `info` of its connection, which are there before it begins.
 """
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -13,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from vaultcore.errors import ConfigurationError
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
+from vaultcore.turns import Turns
 from vaultcore.unit_of_work import forget_what_changes
 from vaultcore.written_last import WRITES
 
@@ -56,7 +59,7 @@ def make_engine(url: str | URL, *, is_sqlite: bool, setting: str) -> Engine:
     event.listen(engine, "rollback_savepoint", _forget_what_is_left)
     if is_sqlite:
         event.listen(engine, "connect", _set_pragmas)
-        event.listen(engine, "begin", _begin)
+        event.listen(engine, "begin", partial(_begin, Turns(_find_folder(engine))))
     else:
         event.listen(engine, "connect", _begin_session)
         event.listen(engine, "begin", _begin_transaction)
@@ -141,7 +144,13 @@ def _begin_transaction(connection: Connection) -> None:
         connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 
 
-def _begin(connection: Connection) -> None:
+def _find_folder(engine: Engine) -> Path | None:
+    """Of the file; None: it is in memory."""
+    name = engine.url.database
+    return Path(name).parent if name and name != ":memory:" else None
+
+
+def _begin(turns: Turns, connection: Connection) -> None:
     """SQLite says of a connection whether its commits wait, and lets that be changed between transactions."""
     info = connection.info
     if not info.get(WRITES):
@@ -151,4 +160,4 @@ def _begin(connection: Connection) -> None:
     if info.get(_SYNCHRONOUS, "FULL") != synchronous:
         connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
         info[_SYNCHRONOUS] = synchronous
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    turns.begin(connection, patience=BUSY_SECONDS)
