@@ -1,12 +1,14 @@
 """One source, three forms: Markdown as it is written, HTML for mail, plain text for the rest. Pure."""
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-_PARSER = MarkdownIt("commonmark", {"html": False})
+_PARSER = MarkdownIt("commonmark", {"html": False}).disable(["html_block", "html_inline"])
+_PARSER.inline.terminator_re = re.compile(r"[\n!&*<\[\\\]_`]")  # what CommonMark reads; others are extensions'
 """What it knows of a text it keeps for that call alone, so that many threads may use it."""
 
 
