@@ -3,11 +3,13 @@
 Errors name the host; never a path, a query, a header or a body.
 """
 
+import base64
 import logging
 import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 
 import httpcore
@@ -24,6 +26,13 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _TIMEOUT_MAX = 300.0
 _BUSY = (429, 503)
 _FOLLOWED = frozenset({"GET", "HEAD"})
+_SENT = {
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+    "User-Agent": f"python-httpx/{httpx.__version__}",
+}
+"""With each request, where the caller says nothing else."""
 _HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 """Headers that another host may see after a redirect; any other could hold a value."""
 _UNSAID = {
@@ -211,17 +220,18 @@ class HttpClient:
         where: str,
         elsewhere: bool = False,
     ) -> Response:
-        if (url.port or 0) > 65_535:
-            raise ValueError("port")
+        if url.is_relative_url or (url.port or 0) > 65_535:
+            raise ValueError("no place")
         body = content.encode() if isinstance(content, str) else content
-        sent = httpx.Headers({"Accept-Encoding": "gzip, deflate"})
+        sent = httpx.Headers(_SENT)
         sent.update(headers)  # whatever case the caller writes names in, each is sent once
-        if "authorization" in sent:
-            url = url.copy_with(userinfo=b"")  # of which httpx would make that header
-        transport = Transport(self._network, deadline, self._proxy, may_repeat=self._may_repeat)
+        if (url.username or url.password) and "authorization" not in sent:
+            login = f"{url.username}:{url.password}".encode()
+            sent["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
+        request = httpx.Request(method, url, headers=sent, content=body)
         with (
-            httpx.Client(transport=transport, trust_env=False, follow_redirects=False) as client,
-            client.stream(method, url, headers=sent, content=body) as answer,
+            Transport(self._network, deadline, self._proxy, may_repeat=self._may_repeat) as transport,
+            closing(transport.handle_request(request)) as answer,
         ):
             asks_to_wait, retry_at = self._hear_wish(where, answer, elsewhere=elsewhere)
             if answer.status_code == 407 and self._proxy is not None:
