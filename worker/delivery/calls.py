@@ -13,14 +13,19 @@ from types import ModuleType
 from typing import Any, Final
 
 import requests
-from requests.adapters import BaseAdapter
 
 from vaultcore.errors import Cause, TargetError
 from worker.outbound import HttpClient
 from worker.outbound.answers import Response
 
 _TIMEOUT_SECONDS = 20.0
-_CALLS = ("delete", "get", "head", "options", "patch", "post", "put")
+_CALLS: Final = {
+    "delete": (), "get": ("params",), "head": (), "options": (),
+    "patch": ("data",), "post": ("data", "json"), "put": ("data",),
+}  # fmt: skip
+"""With what may follow the URL without its name."""
+_OURS = frozenset({"allow_redirects", "cert", "proxies", "stream", "verify"})
+"""What a plugin may say of how it is called, and our client decides."""
 _KEPT = frozenset({"codes", "exceptions", "auth", "structures", "utils", "__version__"})
 """Names of modules and tables that plugins may look at; the exceptions are named as well."""
 
@@ -80,42 +85,14 @@ def calls_by_http(service: type) -> bool:
     return any(getattr(sys.modules[module], "requests", None) is _STAND_IN for module in modules)
 
 
-class _Adapter(BaseAdapter):
-    """Requests' own place for another way out."""
-
-    def send(self, request: Any, stream: Any = False, timeout: Any = None, *_: Any, **__: Any) -> Any:  # noqa: ANN401, ARG002  # the library's contract
-        way = _way.get()
-        if way is None:
-            raise requests.ConnectionError("nothing is sent outside of a delivery")
-        return _answer(request, way.call(request, _seconds(timeout)))
-
-    def close(self) -> None:
-        """There is nothing to close: connections are not its own."""
-
-
-class _BareSession(requests.Session):
-    """Without what the environment says of proxies, logins and certificates, and without redirects."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.adapters.clear()
-        for scheme in ("https://", "http://"):
-            self.mount(scheme, _Adapter())
-
-    def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # the library's
-        return super().request(method, url, *args, **{**kwargs, "allow_redirects": False})
-
-
 class _StandIn(ModuleType):
     """What plugins take for `requests`."""
 
     def __init__(self) -> None:
         super().__init__("requests")
-        self.Session = self.session = _BareSession
         self.request = _request
-        for method in _CALLS:
-            setattr(self, method, _make_call(method))
+        for method, names in _CALLS.items():
+            setattr(self, method, _make_call(method, *names))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the module has
         found = getattr(requests, name)
@@ -124,15 +101,25 @@ class _StandIn(ModuleType):
         raise AttributeError(f"requests.{name} is not for plugins here")
 
 
-def _request(method: str, url: str, **kwargs: Any) -> Any:  # noqa: ANN401  # as requests'
-    with _BareSession() as session:
-        return session.request(method, url, **kwargs)
+def _request(method: str, url: str, *, headers: Any = None, timeout: Any = None, **asked: Any) -> Any:  # noqa: ANN401  # as requests'
+    """Of one call alone: no session, cookie, redirect, or word of the environment."""
+    way = _way.get()
+    if way is None:
+        raise requests.ConnectionError("nothing is sent outside of a delivery")
+    said: Any = requests.utils.default_headers()
+    said.update(headers or {})
+    request = requests.Request(
+        method.upper(),
+        url,
+        headers={name: text for name, text in said.items() if text is not None},
+        **{name: one for name, one in asked.items() if name not in _OURS},
+    ).prepare()
+    return _answer(request, way.call(request, _seconds(timeout)))
 
 
-def _make_call(method: str) -> Any:  # noqa: ANN401  # as requests'
+def _make_call(method: str, *names: str) -> Any:  # noqa: ANN401  # as requests'
     def call(url: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as requests'
-        with _BareSession() as session:
-            return getattr(session, method)(url, *args, **kwargs)
+        return _request(method, url, **dict(zip(names, args, strict=False)), **kwargs)
 
     return call
 
@@ -159,7 +146,7 @@ def _answer(request: requests.PreparedRequest, answer: Response) -> requests.Res
     made.encoding = requests.utils.get_encoding_from_headers(made.headers)
     made.url = str(request.url)
     made.request = request
-    made._content = answer.raw  # noqa: SLF001  # as its own adapter leaves it to be read
+    made._content, made._content_consumed = answer.raw, True  # noqa: SLF001  # as its own session leaves it
     return made
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import apprise
-from apprise.plugins import N_MGR, url_to_dict
+from apprise.plugins import N_MGR
 
 from vaultcore.errors import InvalidInputError
 from worker.delivery.routes import HOST_IS_A_HOST
@@ -21,9 +21,12 @@ _WITH_ADDRESSES = ("targets", "cc", "bcc", "from_addr", "reply_to")
 
 def read_url(text: str) -> Fields | None:
     """The fields, with internationalised domains encoded; None for what apprise cannot read."""
-    text = _encode_host(text)
+    service = service_of(text.partition("://")[0].lower()) if "://" in text else None
+    if service is None:
+        return None
+    text = _encode_host(text).replace("/#", "/%23")  # as apprise does, so that it is no fragment
     try:
-        found = url_to_dict(text, secure_logging=True)  # type: ignore[no-untyped-call]  # apprise's
+        found = service.parse_url(text)
     except Exception:  # noqa: BLE001  # its parsers stumble over what is half a URL
         return None
     if not found:
