@@ -85,10 +85,11 @@ class Letters:
         self._folder = folder
         self._console = console
         own = FunctionLoader(_read_built_in)
-        self._built_in = _set_up(ImmutableSandboxedEnvironment, PrefixLoader({_OWN: own}))
+        self._built_in = _set_up(ImmutableSandboxedEnvironment, PrefixLoader({_OWN: own}), _escape)
         self._environment = _set_up(
             BoundedEnvironment,
             ChoiceLoader([_SmallFiles(folder), PrefixLoader({_OWN: own}), FunctionLoader(self._stand_in)]),
+            _spend_and_escape,
         )
         self._given_up: dict[str, tuple[str | None, str]] = {}
         """Kinds whose template, as it was by this fingerprint, is not tried again, and why."""
@@ -223,12 +224,14 @@ class _SmallFiles(FileSystemLoader):
         return super().get_source(environment, template)
 
 
-def _set_up(kind: type[ImmutableSandboxedEnvironment], loader: BaseLoader) -> Environment:
+def _set_up(
+    kind: type[ImmutableSandboxedEnvironment], loader: BaseLoader, finalize: Callable[[object], object]
+) -> Environment:
     environment = kind(
         loader=loader,
         undefined=StrictUndefined,
         autoescape=False,  # it is Markdown: `finalize` escapes for that
-        finalize=_escape,
+        finalize=finalize,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -278,9 +281,14 @@ def _say(error: Exception) -> str:
     return _flatten(str(error))[:_PROBLEM_MAX] or type(error).__name__
 
 
+def _spend_and_escape(value: object) -> object:
+    """What a template of the organisation's shows counts towards its bounds."""
+    spend(measure(value))
+    return _escape(value)
+
+
 def _escape(value: object) -> object:
     """Data is never markup, and never breaks a line."""
-    spend(measure(value))
     if isinstance(value, _Markdown) or not isinstance(value, str):
         return value
     if _HARMLESS.fullmatch(value) and value.isprintable():

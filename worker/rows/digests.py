@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from vaultcore.rows import owners_of
-from vaultcore.stored import check_row, read_all
+from vaultcore.stored import check_row, fetch_sound, read_all
 from vaultcore.tables import item_owners, items, owners, references
 from worker.domain.findings import FindingKind
 from worker.domain.notices import READ_OF_A_KIND, FoundLine, RotatedLine
@@ -67,7 +67,8 @@ _NUMBERS = (
 _WITHIN_KIND = (findings.c.deadline.is_(None), findings.c.deadline, findings.c.item)
 _PLACED = (
     select(
-        findings,
+        *(findings.c[name] for name in ("id", "kind", "subject", "item_id", "item", "workflow", "deadline")),
+        *(findings.c[name] for name in ("detail", "does", "command")),
         items.c.name.label("present_name"),
         rotations.c.id.label("rotation_id"),
         rotations.c.state.label("rotation_state"),
@@ -124,7 +125,7 @@ def find_findings(
     open, and of an expiry that is still the item's, and the reader's business. `operators`: the id of theirs.
     """
     asked = {"owners": list(hearers), "night": night, "now": now, "operators": operators}
-    rows = connection.execute(_WORST, asked).all()
+    rows = fetch_sound(connection, lambda: connection.execute(_WORST, asked).all())
     if not rows:
         return {hearer: FoundForHearer([], {}) for hearer in hearers}
     many = any(row.place == READ_OF_A_KIND for row in rows)
