@@ -26,12 +26,14 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _TIMEOUT_MAX = 300.0
 _BUSY = (429, 503)
 _FOLLOWED = frozenset({"GET", "HEAD"})
-_SENT = {
-    "Accept": "*/*",
-    "Accept-Encoding": "gzip, deflate",
-    "Connection": "keep-alive",
-    "User-Agent": f"python-httpx/{httpx.__version__}",
-}
+_SENT = httpx.Headers(
+    {
+        "Accept": "*/*",
+        "Accept-Encoding": "gzip, deflate",
+        "Connection": "keep-alive",
+        "User-Agent": f"python-httpx/{httpx.__version__}",
+    }
+)
 """With each request, where the caller says nothing else."""
 _HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 """Headers that another host may see after a redirect; any other could hold a value."""
@@ -223,7 +225,7 @@ class HttpClient:
         if url.is_relative_url or (url.port or 0) > 65_535:
             raise ValueError("no place")
         body = content.encode() if isinstance(content, str) else content
-        sent = httpx.Headers(_SENT)
+        sent = _SENT.copy()
         sent.update(headers)  # whatever case the caller writes names in, each is sent once
         if (url.username or url.password) and "authorization" not in sent:
             login = f"{url.username}:{url.password}".encode()
