@@ -127,6 +127,28 @@ def test_who_watches_and_goes_away_ends_no_step(on_file: Staged) -> None:
     assert service.calls("POST") == 1
 
 
+def test_a_worker_whose_share_of_time_is_over_gives_the_rotation_back_between_two_steps(
+    on_file: Staged, clock: Any
+) -> None:
+    """Whoever comes next goes on from there, at once."""
+    organisation, service = on_file
+    organisation.add_token(TOKEN, "ticketing")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+
+    def issue_late(incoming: Incoming) -> Answer | None:
+        if incoming.method == "POST":
+            clock.advance(timedelta(seconds=31))
+        return None
+
+    service.script = issue_late
+    rotation = _drive(organisation, rotation_id)
+    assert (rotation.state, rotation.lease_until, rotation.last_error) == (State.CREATED, None, None)
+    assert rotation.next_at is not None
+    assert rotation.next_at <= clock()
+    assert _drive(organisation, rotation_id).state is State.WATCHING
+    assert service.calls("POST") == 1
+
+
 def test_what_the_database_does_not_take_at_the_end_costs_its_step_alone(on_file: Staged) -> None:
     """The record of the last step is written with the last commit, which all before it share."""
     organisation, _ = on_file
