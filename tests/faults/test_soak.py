@@ -1,6 +1,7 @@
 """That a soak would find what it looks for; `make soak` is the soak itself."""
 
 import random
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from nightkey_demo.target_systems import TargetSystems, start_target_systems
+from tests.faults.soak.__main__ import read_minutes
 from tests.faults.soak.looking import find_log_violations, find_night_violations, find_values
 from tests.faults.soak.troubles import TROUBLES, Part, choose_trouble
 from tests.organisation import Organisation
@@ -21,6 +23,13 @@ VALUE = "ab12" * 10
 def targets() -> Iterator[TargetSystems]:
     with start_target_systems() as started:
         yield started
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "abc", ""])
+def test_a_soak_without_a_time_is_none(text: str) -> None:
+    """It would disturb nothing, and end well; or never."""
+    with pytest.raises(ArgumentTypeError, match="write a number above 0"):
+        read_minutes(text)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ After each few minutes the troubles end, nights must go on, all must come to res
 """
 
 import argparse
+import math
 import random
 import shutil
 import sys
@@ -51,6 +52,8 @@ def run_soak(*, engines: str, minutes: float, seed: int, folder: Path) -> list[s
                 soak.go_on()
         if not soak.finished():
             violations.append("no rotation was finished: nothing was shown")
+        if not soak.counted:
+            violations.append("nothing was stopped or emptied: nothing was shown")
         ended = ", ".join(f"{number} {state}" for state, number in sorted(soak.ended().items()))
         troubles = ", ".join(f"{number} {name}" for name, number in sorted(soak.counted.items()))
         _tell(
@@ -73,6 +76,17 @@ def _start_database(*, has_server: bool) -> Iterator[tuple[Server | None, str]]:
         yield server, show_for_sqlalchemy(create_database(server.address, "soak"))
 
 
+def read_minutes(text: str) -> float:
+    """More than none, and with an end."""
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: write a number above 0")
+    return minutes
+
+
 def _tell(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
@@ -80,7 +94,7 @@ def _tell(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--minutes", type=read_minutes, default=3)
     parser.add_argument("--engines", choices=ENGINES, default="sqlite+folder")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     given = parser.parse_args()
