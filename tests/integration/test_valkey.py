@@ -173,6 +173,12 @@ def test_whoever_may_not_ask_is_told_what_to_look_at(settings: Settings, server:
     assert "hunter3" not in str(error.value)
 
 
+def test_a_database_that_it_has_not_is_told(settings: Settings, server: Any) -> None:
+    where = url_of(server).removesuffix("/0")
+    with pytest.raises(BrokerAwayError, match="has no database of the number in broker_url"):
+        look_at_redis(load_settings(settings.home, broker_url=f"{where}/99"))
+
+
 def test_nothing_is_taken_for_lost_while_a_task_may_last(settings: Settings) -> None:
     with make_app(settings, OURS.seals()).connection() as connection:
         qos = connection.default_channel.qos

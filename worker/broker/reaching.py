@@ -27,6 +27,8 @@ _BY_NAME: Final = {
     "BusyLoadingError": "is starting: it reads what it has kept",
 }
 _UNKNOWN: Final = "cannot be used"
+_NO_DATABASE: Final = "DB index is out of range"
+"""As Redis and Valkey say it."""
 
 
 class BrokerAwayError(NightkeyError):
@@ -71,10 +73,18 @@ def _judge(error: BaseException) -> str:
     return f"{said} ({type(error).__name__})" if said is _UNKNOWN else said
 
 
+def _judge_by_name(error: BaseException) -> str | None:
+    """Of libraries that need not be there."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    if "ResponseError" in names and str(error).startswith(_NO_DATABASE):
+        return "has no database of the number in broker_url: look at what stands behind its last /"
+    return next((_BY_NAME[name] for name in names if name in _BY_NAME), None)
+
+
 def _judge_one(error: BaseException) -> str | None:
-    for kind in type(error).__mro__:
-        if kind.__name__ in _BY_NAME:
-            return _BY_NAME[kind.__name__]
+    named = _judge_by_name(error)
+    if named is not None:
+        return named
     if isinstance(error, socket.gaierror):
         return "has a host name that cannot be resolved: look at broker_url, and at this machine's DNS"
     if isinstance(error, ssl.SSLCertVerificationError):
