@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from copy import deepcopy
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -137,6 +138,15 @@ def test_a_search_that_could_not_tell_the_new_credential_from_the_late_ones_is_r
         parse_settings("http", HTTP_SETTINGS | {"find": REQUEST})
     for known in ("id", "verify_id"):
         assert parse_settings("http", HTTP_SETTINGS | {"find": REQUEST, known: "id"})
+
+
+def test_the_settings_of_a_policy_are_parsed_once():
+    first = parse_settings("http", HTTP_SETTINGS)
+    assert parse_settings("http", deepcopy(HTTP_SETTINGS)) is first
+    assert parse_settings("http", HTTP_SETTINGS | {"overlaps": False}) is not first
+    random = parse_settings("random", {})
+    assert parse_settings("random", {}) is random
+    assert parse_settings("workflow-api-key", {}) is not random
 
 
 def test_settings_that_fit_are_taken_with_their_defaults():

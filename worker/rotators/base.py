@@ -25,7 +25,9 @@ ANSWERS_NEEDED: Final = 3
 
 
 class RotatorSettings(BaseModel):
-    """The base of a rotator's settings: unknown ones are refused by name."""
+    """The base of a rotator's settings: unknown ones are refused by name. Jobs of one policy share
+    them, so that nobody changes what is in them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,7 +1,8 @@
 """Finds rotators by entry point, and checks settings against what each declares."""
 
+import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any, Final
@@ -14,6 +15,8 @@ from worker.domain.policies import show_name
 from worker.rotators.base import Rotator, RotatorSettings, asks_nobody, sets_anew
 
 GROUP = "nightkey.rotators"
+_KEPT: Final = 128
+"""Of how many policies the settings are kept: each step of a rotation asks for its own."""
 ACCOUNT_MAX = 600
 """Characters that are kept of what an item changes."""
 
@@ -74,15 +77,31 @@ _SAID: Final = {
 
 
 def parse_settings(name: str, given: Mapping[str, Any]) -> RotatorSettings:
-    """The settings, checked; the error names the rotator and the field, never what was given."""
+    """The settings, checked; the error names the rotator and the field, never what was given. Who asks for the
+    same ones again is given the same object.
+    """
+    settings = load_rotator(name).Settings
     try:
-        return load_rotator(name).Settings.model_validate(dict(given))
+        return _parse(settings, given)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(show_name(part) for part in first["loc"])
         said = _SAID.get(first["type"], first["msg"]).removeprefix("Value error, ")
         problem = f"{field}: {said}" if field else said  # what fits no single one names it itself
     raise InvalidInputError(f"rotator {name}, setting {problem}")
+
+
+def _parse(settings: type[RotatorSettings], given: Mapping[str, Any]) -> RotatorSettings:
+    try:
+        text = json.dumps(dict(given))
+    except (TypeError, ValueError, RecursionError):  # it is no JSON, and so was not stored
+        text = None
+    return settings.model_validate(dict(given)) if text is None else _parse_kept(settings, text)
+
+
+@lru_cache(maxsize=_KEPT)
+def _parse_kept(settings: type[RotatorSettings], text: str) -> RotatorSettings:
+    return settings.model_validate(json.loads(text))
 
 
 def foreign_settings(name: str, given: Mapping[str, Any]) -> list[str]:

@@ -123,7 +123,7 @@ class HttpRotator:
 
     def target(self, settings: base.RotatorSettings) -> str | None:
         """The host that issues, as its URL has it; None where a template decides."""
-        url = HttpSettings.model_validate(settings.model_dump()).issue.url
+        url = _own(settings).issue.url
         netloc = urlsplit(url).netloc.rpartition("@")[2]
         return None if "{" in netloc else netloc.lower() or None
 
@@ -133,7 +133,7 @@ class HttpRotator:
 
     def explain_first(self, settings: base.RotatorSettings) -> str | None:
         """By its id alone, which only `verify_id` would tell of a value that was not issued here."""
-        of_it = HttpSettings.model_validate(settings.model_dump())
+        of_it = _own(settings)
         if of_it.verify_id is not None or not of_it.revoke.reads(ID):
             return None
         return (
@@ -235,6 +235,12 @@ class HttpRotator:
         if not others and doubt is not None:
             raise TargetError(doubt, cause=Cause.MISTAKE)
         return others if others or settings_of(job).inventory is not None else None
+
+
+def _own(settings: base.RotatorSettings) -> HttpSettings:
+    if isinstance(settings, HttpSettings):
+        return settings
+    return HttpSettings.model_validate(settings.model_dump())
 
 
 def _read_candidate(job: base.Job, answer: Response) -> base.Candidate:
