@@ -19,8 +19,8 @@ WITH_A_TARGET = {"sqlite": (7, 53), "postgresql": (8, 56)}
 turns, the rotation is locked before what is written for it, its users are read anew when it is activated, and
 who ends a run is to see that.
 """
-FIRST_AT_A_TARGET = {"sqlite": (7, 62), "postgresql": (8, 65)}
-"""The same, while it is not known yet whether the checks of the value tell a made-up one apart."""
+FIRST_OF_AN_ITEM = {"sqlite": (7, 62), "postgresql": (8, 65)}
+"""The same, while it is not known yet whether the checks of its value tell a made-up one apart."""
 
 
 def _drive(organisation: Organisation, name: str) -> tuple[Rotation, Counted, list[State]]:
@@ -56,7 +56,7 @@ def test_one_with_a_target_and_a_workflow_commits_around_what_leaves(staged: Sta
     organisation, _ = staged
     organisation.add_token(TOKEN, "ticketing", overlap="1h")
     organisation.add_workflow("tickets", TOKEN)
-    for bars in (FIRST_AT_A_TARGET, WITH_A_TARGET):
+    for bars in (FIRST_OF_AN_ITEM, WITH_A_TARGET):
         rotation, counted, _ = _drive(organisation, TOKEN)
         assert rotation.state is State.WATCHING
         commits, statements = bars[_dialect(organisation)]

@@ -1,7 +1,7 @@
 """A check is believed once it was shown able to fail: the same one, asked with a made-up value, must refuse it.
 
-It is asked once for each target and settings; what came of it is kept. Where the check itself shows that the
-other side knows the value, nobody has to be asked with another.
+It is asked once for each item, its settings and nodes; what came of it is kept. Where the check itself shows
+that the other side knows the value, nobody has to be asked with another.
 """
 
 from collections.abc import Callable
