@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,6 +41,7 @@ from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.tables import rotations, sweeps
 from worker.services.rotation.advance import Advanced
+from worker.services.rotation.lease import LeasedTurn, LeaseKeeper
 
 LEASE = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
@@ -291,6 +292,15 @@ def test_the_lease_is_renewed_for_as_long_as_a_step_takes(
         assert advanced is not None
         assert (advanced.rotation.state, advanced.rotation.lease_until) == (State.CREATED, None)
         assert service.calls("POST") == 1
+
+
+def test_one_thread_renews_all_that_a_process_holds(services: Services, clock: Any) -> None:
+    keeper, before = LeaseKeeper(services.database, clock=clock), set(threading.enumerate())
+    with ExitStack() as stack:
+        for name in ("one", "two", "three"):
+            stack.enter_context(keeper.hold(LeasedTurn(name, "holder", name), LEASE))
+        begun = [one for one in threading.enumerate() if one.name == "leases" and one not in before]
+        assert len(begun) == 1
 
 
 def test_a_worker_that_lost_its_lease_commits_nothing(staged: Staged, clock: Any) -> None:

@@ -53,3 +53,11 @@ def test_what_is_known_beforehand_is_what_would_be_found_of_each(row):
     policies = DuePolicies(NOW, ())
 
     assert DueSight(NOW, PLENTY, policies).see(row) == DueSight(NOW, FULL_ELSEWHERE, policies).see(row)
+
+
+def test_a_policy_that_many_items_share_is_read_once():
+    policies, (first, second, *_) = DuePolicies(NOW, ()), POLICIES
+    known = policies.read(first)
+    assert policies.read("".join(first)) is known
+    assert policies.read(second) is not known
+    assert policies.read_times(first, 86_400) is policies.read_times(first, 86_400)
