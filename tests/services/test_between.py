@@ -148,7 +148,7 @@ def test_an_item_whose_row_cannot_be_read_holds_up_no_night(staged: Staged, cloc
     with services.database.write() as connection:
         connection.execute(update(items).where(items.c.name == TOKEN).values(policy={"mode": "nonsense"}))
     if state is State.WATCHING:
-        clock.advance(timedelta(hours=1))
+        clock.advance(timedelta(days=1))
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
     assert ended.state is (State.CANCELLED if state is State.QUEUED else State.STUCK)

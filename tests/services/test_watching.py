@@ -1,5 +1,6 @@
 """After an activation: consumers that cannot be proven, and runs that other engines report."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.services.staging import (
     told,
 )
 from vaultcore.errors import Cause, InvalidInputError, NotFoundError
+from worker.domain.changes import ItemChange
+from worker.domain.policies import PolicyChange
 from worker.domain.proof import Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
@@ -70,6 +73,54 @@ def test_a_run_that_failed_for_another_reason_judges_nothing(staged: Staged, clo
     clock.advance(2 * DAY)
     watching = look(organisation, rotation)
     assert (watching.state, proofs(organisation, rotation)["a"]) == (State.WATCHING, Proof.UNPROVABLE)
+
+
+# When it is looked at
+
+
+def _shorten(organisation: Organisation) -> None:
+    change = ItemChange(policy=PolicyChange(parts={"overlap": "1h"}))
+    organisation.services.items.updates.update(TOKEN, change, actor="test")
+
+
+def _pin(organisation: Organisation) -> None:
+    organisation.services.runs.pins.pin("a", TOKEN, 2, actor="test")
+
+
+def _unpin(organisation: Organisation) -> None:
+    organisation.services.runs.pins.unpin("a", TOKEN, actor="test")
+
+
+CHANGES: dict[str, Callable[[Organisation], object]] = {
+    "a run ends": lambda organisation: run(organisation, "a"),
+    "the policy has another overlap": _shorten,
+    "a workflow is changed": lambda organisation: organisation.add_workflow("a", TOKEN, is_active=False),
+    "a workflow begins to use it": lambda organisation: organisation.add_workflow("b", TOKEN),
+    "a workflow is pinned": _pin,
+    "a workflow is unpinned": _unpin,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_waits_for_its_overlap_rests_until_that_ends_or_something_changes(
+    staged: Staged, clock: Any, change: str
+) -> None:
+    organisation, rotation = activate(staged, clock, "a", overlap="20h")
+    assert rotation.activated_at is not None
+    assert rotation.next_at == rotation.activated_at + 20 * HOUR
+    clock.advance(HOUR)
+    CHANGES[change](organisation)
+    assert get_rotation(organisation, rotation.id).next_at == clock()
+
+
+def test_one_whose_overlap_is_longer_than_a_day_is_looked_at_once_a_day(staged: Staged, clock: Any) -> None:
+    organisation, rotation = activate(staged, clock, overlap="3d")
+    looks = 0
+    while rotation.state is State.WATCHING:
+        assert rotation.next_at is not None
+        clock.advance(rotation.next_at - clock())
+        rotation, looks = look(organisation, rotation), looks + 1
+    assert looks == 3
 
 
 # Those that cannot be proven

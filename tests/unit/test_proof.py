@@ -143,6 +143,7 @@ def test_the_old_value_goes_when_everybody_is_proven_or_answered_for(consumers, 
     assert not watched.widens
 
 
+SOON, LATER = NOW + HOUR, NOW + DAY
 RUN = Reason.of(Code.RUN_WITH_OLD, workflow="sync")
 UNCOLLECTED = Reason.of(Code.NOT_COLLECTED_YET)
 
@@ -151,9 +152,12 @@ UNCOLLECTED = Reason.of(Code.NOT_COLLECTED_YET)
     ("fields", "waits_for", "next_at"),
     [
         ({"ends": NOW + SECOND}, ("the overlap, until 2026-03-01 02:00:01 UTC",), NOW + SECOND),
-        ({"ends": NOW + DAY}, ("the overlap, until 2026-03-02 02:00:00 UTC",), NOW + HOUR),
+        ({"ends": NOW + HOUR}, ("the overlap, until 2026-03-01 03:00:00 UTC",), NOW + HOUR),
+        ({"ends": NOW + 9 * DAY}, ("the overlap, until 2026-03-10 02:00:00 UTC",), NOW + DAY),
+        ({"ends": NOW + 9 * DAY, "pickup_ends": SOON}, ("the overlap, until 2026-03-10 02:00:00 UTC",), SOON),
         ({"ends": None}, (), NOW),
         ({"others": (RUN,)}, ("a run of sync that began with the old value",), NOW + HOUR),
+        ({"others": (RUN,), "ends": NOW - DAY}, ("a run of sync that began with the old value",), NOW + DAY),
         (
             {"ends": NOW + DAY, "others": (RUN, UNCOLLECTED)},
             (
@@ -161,7 +165,7 @@ UNCOLLECTED = Reason.of(Code.NOT_COLLECTED_YET)
                 "a run of sync that began with the old value",
                 "its owner, who has not collected the new key",
             ),
-            NOW + HOUR,
+            NOW + DAY,
         ),
         (
             {"opens": NOW + SECOND},
@@ -242,19 +246,26 @@ def test_all_move_once_the_first_is_proven_answered_for_or_gone(consumers):
     ("next_run_at", "next_at"),
     [
         (NOW + SECOND, NOW + SECOND),
-        (NOW + DAY, NOW + HOUR),
-        (NOW, NOW + HOUR),
-        (NOW - DAY, NOW + HOUR),
-        (None, NOW + HOUR),
+        (NOW + 2 * DAY, NOW + DAY),
+        (NOW, NOW + DAY),
+        (NOW - DAY, NOW + DAY),
+        (None, NOW + DAY),
     ],
 )
-def test_a_canary_is_looked_at_when_it_runs_and_every_hour(next_run_at, next_at):
+def test_a_canary_is_looked_at_when_it_runs_and_every_day(next_run_at, next_at):
     canary = replace(REPORT, next_run_at=next_run_at)
 
     assert watched_by(canary, HELD, ends=None, canary_id="wf_1").next_at == next_at
 
 
-SOON, LATER = NOW + HOUR, NOW + DAY
+def test_who_is_held_moves_once_the_old_value_is_about_to_lapse():
+    early, late = (
+        watched_by(REPORT, HELD, ends=None, canary_id="wf_1", held_until=NOW + SECOND, now=now)
+        for now in (NOW, NOW + SECOND)
+    )
+
+    assert (early.widens, early.next_at) == (False, NOW + SECOND)
+    assert late.widens
 
 
 @pytest.mark.parametrize(
@@ -344,7 +355,7 @@ def test_the_old_value_is_taken_away_only_when_nothing_needs_it(found, ends, ope
     assert (watched.state is State.RETIRING) == (not needed and not others and not early)
     assert (watched.state is State.WATCHING) == bool(watched.waits_for)
     assert not watched.widens
-    assert NOW <= watched.next_at <= NOW + HOUR
+    assert NOW <= watched.next_at <= NOW + DAY
 
 
 @given(st.lists(consumers, min_size=1, max_size=5), st.integers(0, 5), times)
@@ -358,7 +369,7 @@ def test_nothing_is_taken_away_while_somebody_is_held(found, first, opens):
     assert bool(watched.waits_for) == (not watched.widens)
     if watched.widens and canary is not None and not canary.elsewhere:
         assert stand(canary, number=NEW, ends=None, now=NOW).proof in (Proof.PROVEN, Proof.WAIVED)
-    assert NOW <= watched.next_at <= NOW + HOUR
+    assert NOW <= watched.next_at <= NOW + DAY
 
 
 @given(st.lists(consumers, max_size=5), st.none() | st.just("auto") | st.text(min_size=1, max_size=5))

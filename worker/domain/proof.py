@@ -9,6 +9,10 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 
 LOOK_AGAIN = timedelta(hours=1)
+LOOK_SELDOM = timedelta(days=1)
+"""Where whatever matters wakes the rotation by itself: a run that ended, a key that was used, a change of the
+policy, of a workflow or of a pin, a decision. So this is for what nobody thought of.
+"""
 CANARY_AUTO = "auto"
 CALLERS = "its callers"
 CHECK = "a check"
@@ -110,8 +114,10 @@ class Overlap:
     canary_id: str | None
     others: tuple[Reason, ...] = ()
     callers: Callers | None = None
-    lapses_soon: bool = False
-    """The old value is about to lapse: nobody may be held back on it."""
+    pickup_ends: datetime | None = None
+    """When a new key that nobody has collected by then is taken back."""
+    held_until: datetime | None = None
+    """From then on the old value is about to lapse: nobody may be held back on it."""
     beside: bool = True
     """The old value works beside the new one; otherwise there is only a time for first runs."""
     unread: bool = False
@@ -233,9 +239,7 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     reasons = _find_reasons(overlap, consumer_proofs, now)
     if not reasons:
         return _found(State.RETIRING, (), now, consumer_proofs)
-    quiet = None if overlap.callers is None else overlap.callers.quiet_from
-    looks = _next_look(now, overlap.ends, overlap.opens, quiet)
-    return _found(State.WATCHING, reasons, looks, consumer_proofs)
+    return _found(State.WATCHING, reasons, _next_look(overlap, now), consumer_proofs)
 
 
 def _judge_canary(
@@ -243,13 +247,15 @@ def _judge_canary(
 ) -> Verdict:
     """While the others are held: whether the one that goes first has shown enough for them to follow."""
     canary = next((c for c in consumers if c.id == overlap.canary_id), None)
-    if canary is None or canary.elsewhere or overlap.lapses_soon:  # elsewhere nobody goes first
+    lapses_soon = overlap.held_until is not None and overlap.held_until <= now
+    if canary is None or canary.elsewhere or lapses_soon:  # elsewhere nobody goes first
         return _found(State.WATCHING, (), now, consumer_proofs, widens=True)
     first = stand(canary, number=overlap.number, ends=overlap.ends, now=now, beside=overlap.beside)
     if first.proof in (Proof.PROVEN, Proof.WAIVED):
         return _found(State.WATCHING, (), now, consumer_proofs, widens=True)
     reason = Reason.of(Code.GOES_FIRST, why=first.why)
-    return _found(State.CANARY, (reason,), _next_look(now, canary.next_run_at), consumer_proofs)
+    looks = _first_to_come(now, canary.next_run_at, overlap.held_until, now + LOOK_SELDOM)
+    return _found(State.CANARY, (reason,), looks, consumer_proofs)
 
 
 def _find_reasons(
@@ -314,6 +320,15 @@ def _found(
     )
 
 
-def _next_look(now: datetime, *times: datetime | None) -> datetime:
-    """The first of the times that is to come, or an hour from now if that is earlier or there is none."""
-    return min([time for time in times if time is not None and time > now] + [now + LOOK_AGAIN])
+def _next_look(overlap: Overlap, now: datetime) -> datetime:
+    """When the overlap ends, and whatever else is known of; for a day after that more often, since others may
+    do what nobody here is told of.
+    """
+    is_late = overlap.ends is not None and overlap.ends <= now < overlap.ends + LOOK_SELDOM
+    quiet = None if overlap.callers is None else overlap.callers.quiet_from
+    again = now + (LOOK_AGAIN if is_late else LOOK_SELDOM)
+    return _first_to_come(now, overlap.ends, overlap.opens, quiet, overlap.pickup_ends, again)
+
+
+def _first_to_come(now: datetime, *times: datetime | None) -> datetime:
+    return min(time for time in times if time is not None and time > now)

@@ -215,6 +215,22 @@ def wake_watching(connection: Connection, item_ids: Iterable[str], now: datetime
     )
 
 
+def wake_watching_at_rest(connection: Connection, item_ids: Collection[str], now: datetime) -> None:
+    """Of a workflow that uses these items something was changed: who watches them looks again. Who is at one
+    of them at this moment is not waited for.
+    """
+    watching = (
+        select(rotations.c.id)
+        .where(
+            rotations.c.item_id.in_(sorted(item_ids)),
+            rotations.c.state.in_([state.value for state in WATCHED]),
+            _rests(connection, now),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    connection.execute(update(rotations).where(rotations.c.id.in_(watching)).values(next_at=now))
+
+
 def wake_queued(
     connection: Connection, night: datetime, target: str, now: datetime, *, due_too: bool = True
 ) -> None:

@@ -209,7 +209,8 @@ class ConsumerProofs:
         return Overlap(
             unread=self._vault.is_unread(connection, item, active=False),
             callers=self._callers(connection, rotation, item, old, pickup),
-            lapses_soon=_lapses_soon(old.expires_at, now),
+            pickup_ends=None if pickup is None or not pickup.is_open else pickup.expires_at,
+            held_until=None if old.expires_at is None else old.expires_at - _NO_LONGER,
             beside=not rotation.is_old_dead and works_beside(item.policy, rotation.rotator),
             number=rotation.new_number or 0,
             ends=None if any(consumer.held for consumer in found) else ends,

@@ -313,6 +313,7 @@ class Documents:
         uses = self._references.of_consumer(connection, plan.id)
         used = {use.item_id for use in uses if use.item_id is not None}
         rotation_rows.wake_unshown(connection, now, item_ids=used)  # its idea of a good answer may be new
+        rotation_rows.wake_watching_at_rest(connection, used, now)
 
     def _store_workflow(self, connection: Connection, plan: _Plan, now: datetime) -> None:
         definition, stored = plan.definition, plan.stored

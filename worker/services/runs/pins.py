@@ -57,6 +57,7 @@ class Pins:
             found = self._vault.get(connection, item)
             self._check_version(connection, found, number)
             self._check_at_rest(connection, used_by, found)
+            rotation_rows.wake_watching_at_rest(connection, [found.id], self._clock())
             self._references.pin(connection, workflow_id=used_by.id, item_id=found.id, number=number)
             self._note(connection, "reference.pin", used_by, found, actor, version=number)
             return used_by, found
@@ -67,6 +68,7 @@ class Pins:
             used_by = self._definitions.get(connection, workflow)
             found = self._vault.get(connection, item)
             self._check_at_rest(connection, used_by, found)
+            rotation_rows.wake_watching_at_rest(connection, [found.id], self._clock())
             self._references.pin(connection, workflow_id=used_by.id, item_id=found.id, number=None)
             self._note(connection, "reference.unpin", used_by, found, actor)
             return used_by, found
