@@ -45,7 +45,12 @@ def make_app(settings: Settings, seals: Seals) -> Celery:
         timezone="UTC",
         beat_scheduler=SCHEDULER,
         beat_schedule={
-            task.value: {"task": name_of(task), "schedule": settings.ring_seconds} for task in BELLS
+            task.value: {
+                "task": name_of(task),
+                "schedule": settings.ring_seconds,
+                "options": {"retry": False},  # the next ring comes, and `up` waits for a sign of beat
+            }
+            for task in BELLS
         },
     )
     app.set_default()

@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 
 from vaultcore.troubles import explain
 from worker.broker.aside import Aside
+from worker.broker.reaching import explain_away
 from worker.domain.messages import MessageFault, fits, name_of
 from worker.domain.work import BELLS, Task, Work
 from worker.log import get_logger
@@ -40,8 +41,9 @@ def register_tasks(app: Celery, do: Do, *, take: Take, aside: Aside) -> None:
             return True
         try:
             app.tasks[name_of(work.task)].delay(*ids)
-        except OperationalError:
-            _log.warning("bell.not-rung", task=name_of(work.task))
+        except OperationalError as error:
+            problem = explain_away(app.conf.broker_url, error)
+            _log.warning("bell.not-rung", task=name_of(work.task), problem=problem)
             return False
         return True
 

@@ -21,6 +21,7 @@ from tests.ports import choose_port
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The script behind Debian's, which runs as whoever starts it."""
+_CONTROL = _SERVER.with_name("rabbitmqctl")
 _USER = "rabbitmq"
 _PATIENCE = 300.0
 
@@ -95,6 +96,31 @@ class RabbitServer:
                 capture_output=True,
                 check=False,
             )
+
+    def control(self, *words: str) -> None:
+        """As an operator of it does by `rabbitmqctl`."""
+        done = subprocess.run(
+            [_CONTROL, "--quiet", *words],
+            env=self._environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            user=self.user,
+            group=self.user,
+            extra_groups=None if self.user is None else [],
+        )
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Whoever asks it meanwhile is not answered, and not refused."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def empty(self) -> None:
         """While it does not run."""

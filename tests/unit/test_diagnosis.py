@@ -105,6 +105,7 @@ def rabbit(**given):
         (rabbit(version="3.9.29"), ["a"], ["rabbit-old"]),
         (rabbit(version="none"), ["a"], ["rabbit-old"]),
         (rabbit(confirms=False), ["a"], ["no-confirms"]),
+        (rabbit(blocked="takes no messages"), ["a"], ["blocked"]),
         (rabbit(dead=2), ["a"], ["dead-letters"]),
         (rabbit(former=0), ["a"], ["former-queue"]),
         (rabbit(queues=[QueueFacts(name="q", waiting=None)]), [], []),

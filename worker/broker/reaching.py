@@ -10,10 +10,12 @@ from kombu.connection import Connection
 
 from vaultcore.errors import NightkeyError
 from worker.broker import connect
+from worker.broker.blocking import find_blocked, find_why_blocked
 from worker.config import Settings
-from worker.domain.broker_address import name_addresses
+from worker.domain.broker_address import BrokerKind, kind_of_broker, name_addresses
 
 _SECONDS: Final = 5.0
+_FOLDER: Final = "the broker's folder"
 
 _BY_NAME: Final = {
     "AccessRefused": (
@@ -39,7 +41,8 @@ class BrokerAwayError(NightkeyError):
 
 def explain_away(url: str, error: BaseException) -> str:
     """Drivers' own texts stay out of it: they may quote what was in the URL."""
-    return f"{name_addresses(url)} {_judge(error)}"
+    is_folder = kind_of_broker(url) is BrokerKind.FOLDER
+    return f"{_FOLDER if is_folder else name_addresses(url)} {_judge(error)}"
 
 
 @contextmanager
@@ -64,7 +67,36 @@ def reach_broker(settings: Settings) -> Iterator[Any]:
         yield connection
 
 
+def check_broker(settings: Settings) -> None:
+    """`BrokerAwayError`: it cannot be reached, or takes no messages at present."""
+    url, problem = settings.broker_url, ""
+    with reach_broker(settings) as connection:
+        if kind_of_broker(url) is not BrokerKind.RABBITMQ:
+            return
+        try:
+            why = find_why_blocked(connection)
+        except Exception as error:  # noqa: BLE001  # as above
+            problem = explain_away(url, error)
+        else:
+            problem = f"{name_addresses(url)} {why}" if why else ""
+    if problem:
+        raise BrokerAwayError(problem)
+
+
+def hear_broker(connection: Any) -> None:  # noqa: ANN401  # kombu's
+    """By a connection that is there. `BlockedError`: the broker takes no messages at present, and has told so
+    since some were sent by it. Any other error: it is lost.
+    """
+    connection.heartbeat_check()
+    hear = getattr(connection.connection, "hear", None)  # RabbitMQ's alone
+    if hear is not None:
+        hear()
+
+
 def _judge(error: BaseException) -> str:
+    blocked = find_blocked(error)
+    if blocked is not None:
+        return str(blocked)
     seen: BaseException | None = error
     said = _UNKNOWN
     while seen is not None:  # the first cause is the last in the chain

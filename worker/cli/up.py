@@ -133,11 +133,10 @@ def _tell_away(settings: Settings) -> None:
     """It is up all the same: a broker that starts later is no reason to end."""
     if not settings.broker_url:
         return
-    from worker.broker.reaching import BrokerAwayError, reach_broker  # noqa: PLC0415  # --help must not wait
+    from worker.broker.reaching import BrokerAwayError, check_broker  # noqa: PLC0415  # --help must not wait
 
     try:
-        with reach_broker(settings):
-            pass
+        check_broker(settings)
     except BrokerAwayError as error:
         _tell(f"nightkey: {error}. Nothing is worked on until it answers; it is asked again and again")
 

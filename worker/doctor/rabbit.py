@@ -1,10 +1,11 @@
-"""RabbitMQ: its version, and its queues as they are. What is not there is not made."""
+"""RabbitMQ: its version, its queues as they are, and whether it takes messages. What is missing is not made."""
 
 import re
 from typing import Any, Final
 
 from amqp.exceptions import NotFound, PreconditionFailed
 
+from worker.broker.blocking import find_why_blocked
 from worker.broker.queues import DEAD, FORMER, declare_queues
 from worker.broker.reaching import reach_broker
 from worker.config import Settings
@@ -25,6 +26,7 @@ def look_at_rabbit(settings: Settings) -> RabbitFacts:
             queues=[one for one in queues if one.name != DEAD],
             dead=sum(one.waiting or 0 for one in queues if one.name == DEAD),
             former=_count(connection, FORMER)[0],
+            blocked=find_why_blocked(connection),
         )
 
 

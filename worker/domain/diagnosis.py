@@ -58,6 +58,7 @@ class Symptom(StrEnum):
     CONNECTIONS_FEW = "connections-few"
     RABBIT_OLD = "rabbit-old"
     NO_CONFIRMS = "no-confirms"
+    BLOCKED = "blocked"
     QUEUE_DIFFERS = "queue-differs"
     NOBODY_TAKES = "nobody-takes"
     DEAD_LETTERS = "dead-letters"
@@ -157,7 +158,7 @@ class QueueFacts:
 @dataclass(frozen=True, kw_only=True)
 class RabbitFacts:
     """`queues` are those for work; `dead` and `former`: how many lie among the dead letters, and in the queue
-    of an older release, if it is there.
+    of an older release, if it is there. `blocked`: why it takes no messages at present; empty: it takes them.
     """
 
     where: str
@@ -166,6 +167,7 @@ class RabbitFacts:
     queues: Sequence[QueueFacts]
     dead: int
     former: int | None
+    blocked: str = ""
 
 
 def judge_rabbit(facts: RabbitFacts, signs: Sequence[SignOfLife]) -> Iterator[Diagnosis]:
@@ -176,6 +178,8 @@ def judge_rabbit(facts: RabbitFacts, signs: Sequence[SignOfLife]) -> Iterator[Di
         yield _see_broker(Symptom.BROKER_KIND, name=name)
     if not facts.confirms:
         yield _see_broker(Symptom.NO_CONFIRMS, name=name)
+    if facts.blocked:
+        yield _see_broker(Symptom.BLOCKED, why=facts.blocked)
     works = any(sign.kind is PulseKind.WORKER for sign in signs)
     for queue in facts.queues:
         if queue.waiting is None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from celery import beat
 
+from worker.broker.blocking import BlockedError, find_blocked
 from worker.broker.queues import QUEUES
-from worker.broker.reaching import explain_away
+from worker.broker.reaching import explain_away, hear_broker
 from worker.domain.broker_address import BrokerKind, kind_of_broker
 from worker.domain.lines import Line
 from worker.domain.pulses import WAITING, Sign
@@ -40,29 +41,42 @@ class Bells(_Scheduler):  # type: ignore[misc]  # as above
         self.merge_inplace(self.app.conf.beat_schedule)
 
     def tick(self, **_: object) -> float:
-        """Rings what is due, if the broker can be reached; in how many seconds to come again."""
+        """Rings what is due, if the broker can be reached and takes it; in how many seconds to come again."""
         if not self._is_reached():
             return LOOK_SECONDS
         try:
             return self._ring_what_is_due()
         except Exception as error:  # noqa: BLE001  # whatever the broker's library raises: the next ring comes
-            _log.warning("beat.not-rung", error=type(error).__name__)
-        self._begin_anew()
+            if find_blocked(error) is None:
+                _log.warning("beat.not-rung", error=type(error).__name__)
+                self._begin_anew()
+            else:
+                self._tell_away(error)
         return LOOK_SECONDS
 
     def _is_reached(self) -> bool:
-        url, problem = self.app.conf.broker_url, ""
-        if kind_of_broker(url) is BrokerKind.FOLDER:
+        if kind_of_broker(self.app.conf.broker_url) is BrokerKind.FOLDER:
             return True
         try:
             self.connection.connect()
+            self._hear()
         except Exception as error:  # noqa: BLE001  # whatever the broker's library raises
-            problem = explain_away(url, error)
-        if problem:
-            self._absence.begin(problem)
-        else:
-            self._absence.end()
-        return not problem
+            self._tell_away(error)
+            return False
+        self._absence.end()
+        return True
+
+    def _hear(self) -> None:
+        try:
+            hear_broker(self.connection)
+        except BlockedError:
+            raise  # and it is kept: the broker says there when it takes messages again
+        except Exception:
+            self._begin_anew()
+            raise
+
+    def _tell_away(self, error: Exception) -> None:
+        self._absence.begin(explain_away(self.app.conf.broker_url, error))
 
     def _ring_what_is_due(self) -> float:
         waiting = {line: self._count_waiting(name) for line, name in QUEUES.items()}

@@ -44,6 +44,7 @@ _SENTENCES: Final = {
     ),
     Symptom.RABBIT_OLD: "{name} is older than {least}: its quorum queues lack what is needed. Upgrade it",
     Symptom.NO_CONFIRMS: "{name} does not confirm what it is given: use a RabbitMQ that does",
+    Symptom.BLOCKED: "it {why}. Nothing is lost meanwhile: what is due is found then",
     Symptom.QUEUE_DIFFERS: (
         "{queue} was not made by this release: its {argument} differs. Stop all workers, delete it (rabbitmqctl"
         " delete_queue {queue}), and start them: they make it anew, and what it rang for is found"
