@@ -85,6 +85,17 @@ def run_chaos(
         )
 
 
+def read_rotations(text: str) -> int:
+    """More than none."""
+    try:
+        rotations = int(text)
+    except ValueError:
+        rotations = 0
+    if rotations <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: write a whole number above 0")
+    return rotations
+
+
 def repeat(*, rotations: int, seed: int, database: str, without: tuple[str, ...]) -> str:
     left_out = "".join(f' --without "{kind}"' for kind in without)
     return f"python -m tests.faults.chaos --rotations {rotations} --seed {seed} --database {database}{left_out}"
@@ -96,7 +107,7 @@ def _show(counted: Counter[str]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rotations", type=int, default=200)
+    parser.add_argument("--rotations", type=read_rotations, default=200)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
     parser.add_argument("--without", action="append", default=[], choices=[*CHANCES, *Face, "stopped"])

@@ -1,15 +1,22 @@
 """A hundred rotations among faults of every kind, on both databases; `make chaos` has any number."""
 
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
 from nightkey_demo.faces import Face
-from tests.faults.chaos import repeat, run_chaos
+from tests.faults.chaos import read_rotations, repeat, run_chaos
 from tests.faults.kill_runs import DATABASES
 
 ROTATIONS, SEED = {"sqlite": 60, "postgresql": 40}, 20260301
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "1.5", "abc", ""])
+def test_chaos_without_a_number_of_rotations_is_none(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="write a whole number above 0"):
+        read_rotations(text)
 
 
 @pytest.mark.long
