@@ -247,6 +247,8 @@ def test_what_is_published_is_confirmed_or_raises(settings: Settings, rabbit: st
         channel.queue_purge(QUEUE)
         with pytest.raises(amqp.NotFound):
             publish("nobody-made-it")
+        publish(QUEUE)
+        assert count(rabbit, Queue(QUEUE)) == 1
 
 
 def test_what_is_given_back_too_often_goes_to_the_dead_letters(settings: Settings, rabbit: str) -> None:

@@ -117,8 +117,8 @@ class AmqpChannel(SealingChannel, _Impatient, _Channel):  # type: ignore[misc]  
         if self.connection is not None:
             self.connection.hear()
         if not self._confirm_selected:
-            self.confirm_select()
-            self._confirm_selected = True
+            self.confirm_select()  # also of a channel that py-amqp has opened anew, which counts from the start
+            self._confirm_selected, self._published = True, 0
         sent = self._basic_publish(*args, **kwargs)
         self._published += 1
         heard: list[tuple[Any, int]] = []
