@@ -5,7 +5,7 @@ import json
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.acceptance.absent_broker import outlive
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
 from tests.forged import OURS, ROTATION, Sealer, in_the_clear, sealed, unsealed
-from tests.integration.rabbit_server import MISSING, open_rabbit, start_rabbit
+from tests.integration.rabbit_server import MISSING, RabbitServer, open_rabbit
 from worker.app import make_app
 from worker.broker import aside_folder
 from worker.broker.aside import aside_at
@@ -26,6 +26,7 @@ from worker.broker.reaching import explain_away
 from worker.config import Settings, load_settings
 from worker.doctor.rabbit import look_at_rabbit
 from worker.domain.broker_address import BrokerKind
+from worker.domain.diagnosis import Right
 from worker.domain.lines import Line
 from worker.domain.messages import MessageFault
 from worker.supervision.bells import Bells
@@ -41,6 +42,8 @@ HEADERS = unsealed()["headers"]
 SEALED = {"content_type": "application/x-nightkey", "content_encoding": "binary", "delivery_mode": 2}
 KEPT = {"delivery_mode", "priority"}
 DEPTH = 10_000
+ENOUGH = ("^nightkey", "^(nightkey|amq.default$)", "^nightkey")
+"""Of deploy/databases.md."""
 
 
 class Raw(amqp.Message):
@@ -94,9 +97,15 @@ def messages(vault: Sealer = OURS) -> Iterator[amqp.Message]:
 
 
 @pytest.fixture(scope="module")
-def rabbit() -> Iterator[str]:
-    with start_rabbit() as address:
-        yield address
+def server() -> Iterator[RabbitServer]:
+    with open_rabbit() as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def rabbit(server: RabbitServer) -> str:
+    return server.address
 
 
 @pytest.fixture(params=["classic", "quorum"])
@@ -196,9 +205,7 @@ def settings(tmp_path: Path, rabbit: str) -> Iterator[Settings]:
     settings = load_settings(tmp_path / "home", broker_url=f"amqp://guest:guest@{rabbit}//")
     declare_all(settings)
     yield settings
-    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
-        for name in (*QUEUES.values(), DEAD):
-            channel.queue_delete(name)
+    delete_all(rabbit)
 
 
 def declare_all(settings: Settings) -> None:
@@ -221,6 +228,70 @@ def test_its_queues_are_as_the_doctor_wants_them(settings: Settings, rabbit: str
         facts = look_at_rabbit(settings)
         assert (facts.queues[0].differs, facts.former) == ("x-dead-letter-exchange", 0)
         channel.queue_delete("nightkey")
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+@pytest.mark.parametrize(
+    ("rights", "refused"),
+    [
+        (("", "", ""), {Right.CONFIGURE, Right.WRITE, Right.READ}),
+        (("", ".*", ".*"), {Right.CONFIGURE}),
+        ((".*", "^amq", ".*"), {Right.WRITE}),
+        ((".*", "^nightkey", ".*"), {Right.WRITE}),
+        ((".*", ".*", "^nightkey.night$"), {Right.READ}),
+        (ENOUGH, set()),
+    ],
+)
+def test_the_doctor_says_what_its_user_may_not(
+    settings: Settings,
+    server: RabbitServer,
+    is_made: bool,
+    rights: tuple[str, str, str],
+    refused: set[Right],
+) -> None:
+    """Of queues that are there, and of such that are still to be made; and it makes none, and takes nothing."""
+    make_app(settings, OURS.seals()).send_task("nightkey.resume")
+    if not is_made:
+        delete_all(server.address)
+    before = look_at_rabbit(settings)
+    with allow(server, *rights) as url:
+        facts = look_at_rabbit(load_settings(settings.home, broker_url=url))
+    assert set(facts.refused) == refused
+    assert look_at_rabbit(settings) == before
+    assert [one.waiting for one in before.queues] == ([1, 0] if is_made else [None, None])
+
+
+def test_these_rights_are_enough_to_make_the_queues_and_to_send_and_take(
+    settings: Settings, server: RabbitServer
+) -> None:
+    delete_all(server.address)
+    with allow(server, *ENOUGH) as url:
+        poor = load_settings(settings.home, broker_url=url)
+        declare_all(poor)
+        app = make_app(poor, OURS.seals())
+        app.send_task("nightkey.resume")
+        with app.connection() as connection, connection.channel() as channel:
+            message = channel.basic_get(QUEUE)
+            channel.basic_ack(message.delivery_tag)
+        app.close()
+    assert count(server.address, Queue(QUEUE)) == 0
+
+
+@contextmanager
+def allow(server: RabbitServer, *rights: str) -> Iterator[str]:
+    """The `broker_url` of a user who may configure, write and read what these patterns match."""
+    server.control("add_user", "poor", "poor")
+    try:
+        server.control("set_permissions", "poor", *rights)
+        yield f"amqp://poor:poor@{server.address}//"
+    finally:
+        server.control("delete_user", "poor")
+
+
+def delete_all(rabbit: str) -> None:
+    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
+        for name in (*QUEUES.values(), DEAD):
+            channel.queue_delete(name)
 
 
 def test_a_queue_of_another_kind_in_the_place_of_ours_is_said_in_one_line(settings: Settings) -> None:
@@ -270,9 +341,7 @@ def test_whoever_makes_a_queue_makes_the_one_for_its_dead_letters_before(
     """As after a broker has lost its disk: beat looks at the dead letters once a minute, and what is given back
     too often before would be nowhere.
     """
-    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
-        for name in (*QUEUES.values(), DEAD):
-            channel.queue_delete(name)
+    delete_all(rabbit)
     make_app(settings, OURS.seals()).send_task("nightkey.resume")
     assert give_back_for_ever(rabbit) == DELIVERIES + 1
     assert count(rabbit, Queue(DEAD)) == 1

@@ -14,7 +14,7 @@ from tests.conftest import Clock
 from tests.services.staging import make_services
 from worker.bootstrap import Services
 from worker.doctor import Doctor
-from worker.domain.diagnosis import Aspect, Diagnosis, Symptom
+from worker.domain.diagnosis import Aspect, Diagnosis, Limit, Symptom
 from worker.domain.pulses import PulseKind
 from worker.domain.signs import SignOfLife
 from worker.rows import server_facts
@@ -46,6 +46,34 @@ def test_a_clock_that_differs_from_the_server_s_is_told(services: Services) -> N
         facts = server_facts.read_facts(connection, revision="", now=server - timedelta(hours=1))
     assert facts.ahead is not None
     assert timedelta(minutes=59) < facts.ahead < timedelta(minutes=61)
+
+
+def test_the_limits_of_role_and_database_hold_for_who_is_no_superuser(services: Services) -> None:
+    if services.database.is_sqlite:
+        return
+    with services.database.write() as connection:
+        own = connection.execute(text("SELECT current_database()")).scalar_one()
+        connection.execute(text("CREATE ROLE narrow LOGIN CONNECTION LIMIT 7"))
+        connection.execute(text(f'ALTER DATABASE "{own}" CONNECTION LIMIT 8'))
+        for role, limits in (("postgres", {Limit.SERVER}), ("narrow", set(Limit))):
+            connection.execute(text(f"SET LOCAL SESSION AUTHORIZATION {role}"))
+            allowed = server_facts.read_facts(connection, revision="", now=services.clock()).allowed
+            assert allowed.keys() == limits
+        assert (allowed[Limit.ROLE], allowed[Limit.DATABASE]) == (7, 8)
+        connection.rollback()
+
+
+def test_where_neither_role_nor_database_has_a_limit_the_server_s_counts(services: Services) -> None:
+    if services.database.is_sqlite:
+        return
+    with services.database.write() as connection:
+        connection.execute(text("CREATE ROLE wide LOGIN"))
+        connection.execute(text("SET LOCAL SESSION AUTHORIZATION wide"))
+        allowed = server_facts.read_facts(connection, revision="", now=services.clock()).allowed
+        (kept,) = connection.execute(text("SHOW superuser_reserved_connections")).scalars()
+        (most,) = connection.execute(text("SHOW max_connections")).scalars()
+        connection.rollback()
+    assert allowed == {Limit.SERVER: int(most) - int(kept)}
 
 
 def test_who_is_at_work_is_told_and_who_is_gone(services: Services, clock: Any) -> None:

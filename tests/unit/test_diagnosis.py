@@ -10,9 +10,11 @@ from worker.domain.diagnosis import (
     Aspect,
     DatabaseFacts,
     Diagnosis,
+    Limit,
     QueueFacts,
     RabbitFacts,
     RedisFacts,
+    Right,
     Symptom,
     judge_database,
     judge_folder,
@@ -28,7 +30,7 @@ from worker.wording.diagnosis import _SENTENCES, say_diagnosis
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SETTINGS = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "local"}
 POSTGRES = {"name": "PostgreSQL", "version": "18.6", "revision": "0035", "settings": SETTINGS}
-AGREES = {"ahead": timedelta(seconds=-1), "most": 97}
+AGREES = {"ahead": timedelta(seconds=-1), "allowed": {Limit.SERVER: 97, Limit.DATABASE: 100}}
 KEPT = {"aof_enabled": "1", "aof_last_write_status": "ok", "maxmemory_policy": "noeviction", "role": "master"}
 
 
@@ -59,15 +61,40 @@ def missing(found: object) -> list[str]:
         (POSTGRES | AGREES | {"settings": dict.fromkeys(SETTINGS, "off")}, ["a"], ["setting-off"] * 3),
         (POSTGRES | AGREES | {"ahead": timedelta(seconds=6)}, ["a"], ["clocks-differ"]),
         (POSTGRES | AGREES | {"ahead": timedelta(hours=-1)}, ["a"], ["clocks-differ"]),
-        (POSTGRES | AGREES | {"most": 14}, ["a"] * 3, ["connections-few"]),
-        (POSTGRES | AGREES | {"most": 15}, ["a"] * 3, []),
-        (POSTGRES | AGREES | {"most": 3, "pooled": True}, ["a"] * 3, []),
+        (POSTGRES | AGREES | {"allowed": {Limit.SERVER: 14}}, ["a"] * 3, ["connections-few"]),
+        (POSTGRES | AGREES | {"allowed": {Limit.SERVER: 15}}, ["a"] * 3, []),
+        (POSTGRES | AGREES | {"allowed": {Limit.SERVER: 97, Limit.ROLE: 14}}, ["a"] * 3, ["connections-few"]),
+        (POSTGRES | AGREES | {"allowed": {Limit.SERVER: 97, Limit.DATABASE: 0}}, ["a"], ["connections-few"]),
+        (POSTGRES | AGREES | {"allowed": {Limit.SERVER: 3}, "pooled": True}, ["a"] * 3, []),
         ({"name": "SQLite", "version": "3.40.1", "revision": "0035"}, ["a", "a"], []),
         ({"name": "SQLite", "version": "3.40.1", "revision": "0035"}, ["a", "b"], ["one-machine"]),
     ],
 )
 def test_what_a_database_lacks(facts, hosts, lacks):
     assert missing(judge_database(DatabaseFacts(**facts), live(*hosts))) == lacks
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said"),
+    [
+        ({Limit.SERVER: 97}, "97 connections are allowed by max_connections; "),
+        ({Limit.SERVER: 97, Limit.ROLE: 8, Limit.DATABASE: 9}, "8 connections are allowed by this role's "),
+        ({Limit.SERVER: 97, Limit.ROLE: 9, Limit.DATABASE: 8}, "8 connections are allowed by this database's "),
+    ],
+)
+def test_the_narrowest_limit_of_connections_counts_and_is_named(allowed, said):
+    facts: dict[str, Any] = POSTGRES | AGREES | {"allowed": allowed}
+    (found,) = [
+        one for one in judge_database(DatabaseFacts(**facts), live("a")) if one.symptom is Symptom.CONNECTIONS
+    ]
+    assert say_diagnosis(found).startswith(said)
+
+
+def test_whoever_lacks_rights_is_not_promised_the_queues():
+    lacking = rabbit(refused=list(Right), queues=[QueueFacts(name="q", waiting=None)])
+    (kind, lacks) = judge_rabbit(lacking, [])
+    assert (kind.is_well, lacks.symptom) == (True, Symptom.NO_RIGHTS)
+    assert say_diagnosis(lacks).startswith("its user may not configure or write or read what is Nightkey's ")
 
 
 def test_behind_a_pooler_it_is_told_how_many_clients_that_one_has_to_take():
@@ -105,6 +132,7 @@ def rabbit(**given):
         (rabbit(version="3.9.29"), ["a"], ["rabbit-old"]),
         (rabbit(version="none"), ["a"], ["rabbit-old"]),
         (rabbit(confirms=False), ["a"], ["no-confirms"]),
+        (rabbit(refused=[Right.WRITE]), ["a"], ["no-rights"]),
         (rabbit(blocked="takes no messages"), ["a"], ["blocked"]),
         (rabbit(dead=2), ["a"], ["dead-letters"]),
         (rabbit(former=0), ["a"], ["former-queue"]),

@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 
 _SHORT_OF: Final = {"memory": "vm_memory_high_watermark", "disk": "disk_free_limit"}
 """Words of the server's reason, each with the setting that has its limit."""
-_NOBODY: Final = "nightkey.nobody"
+NOBODY: Final = "nightkey.nobody"
 """No queue has this name, so what is sent there is dropped."""
 _Message: Any = Message  # py-amqp and kombu have no types
 _OperationalError: Any = OperationalError
@@ -51,8 +51,8 @@ def find_why_blocked(connection: Any) -> str:  # noqa: ANN401  # kombu's, to a R
     """
     try:
         with connection.channel() as channel:
-            channel.basic_publish(_Message("?"), routing_key=_NOBODY)
-            channel.queue_declare(_NOBODY, passive=True)  # some confirm that one before they say it
+            channel.basic_publish(_Message("?"), routing_key=NOBODY)
+            channel.queue_declare(NOBODY, passive=True)  # some confirm that one before they say it
     except BlockedError as error:
         return str(error)
     except (AccessRefused, NotFound):

@@ -30,6 +30,22 @@ class Aspect(StrEnum):
     ANCHORS = "anchors"
 
 
+class Limit(StrEnum):
+    """What allows so many connections to a server, and no more."""
+
+    SERVER = "server"
+    ROLE = "role"
+    DATABASE = "database"
+
+
+class Right(StrEnum):
+    """What a user of RabbitMQ may do in a virtual host."""
+
+    CONFIGURE = "configure"
+    WRITE = "write"
+    READ = "read"
+
+
 class Symptom(StrEnum):
     SETTINGS_GIVEN = "settings-given"
     FOLDER_OURS = "folder-ours"
@@ -59,6 +75,7 @@ class Symptom(StrEnum):
     RABBIT_OLD = "rabbit-old"
     NO_CONFIRMS = "no-confirms"
     BLOCKED = "blocked"
+    NO_RIGHTS = "no-rights"
     QUEUE_DIFFERS = "queue-differs"
     NOBODY_TAKES = "nobody-takes"
     DEAD_LETTERS = "dead-letters"
@@ -89,8 +106,8 @@ class Diagnosis:
 @dataclass(frozen=True, kw_only=True)
 class DatabaseFacts:
     """`settings` are those that a crash must not meet switched off, as the database says them. `ahead`: of this
-    machine's clock. `most`: connections that it allows to users, if it is a server. `each`: those that one
-    process may need. `pooled`: a pooler stands before it.
+    machine's clock. `allowed`: connections, by each of the limits that hold for this user, if it is a server.
+    `each`: those that one process may need. `pooled`: a pooler stands before it.
     """
 
     name: str
@@ -98,7 +115,7 @@ class DatabaseFacts:
     revision: str
     settings: Mapping[str, str] = field(default_factory=dict)
     ahead: timedelta | None = None
-    most: int | None = None
+    allowed: Mapping[Limit, int] = field(default_factory=dict)
     each: int = CONNECTIONS_EACH
     pooled: bool = False
 
@@ -116,7 +133,7 @@ def judge_database(facts: DatabaseFacts, signs: Sequence[SignOfLife]) -> Iterato
         yield see(Symptom.SETTING_OFF, setting=name)
     if not off:
         yield see(Symptom.WRITTEN_THROUGH, settings=", ".join(facts.settings))
-    if facts.most is None or facts.ahead is None:
+    if not facts.allowed or facts.ahead is None:
         hosts = _name_hosts(signs)
         if len(hosts) > 1:
             yield see(Symptom.ONE_MACHINE, kept="SQLite", hosts=", ".join(hosts), setting="database_url")
@@ -128,11 +145,13 @@ def judge_database(facts: DatabaseFacts, signs: Sequence[SignOfLife]) -> Iterato
     else:
         yield see(Symptom.CLOCKS_AGREE)
     needed = max(len(signs), 1) * facts.each
+    limit = min(facts.allowed, key=facts.allowed.__getitem__)
+    most = facts.allowed[limit]
     if facts.pooled:  # it is the pooler that may have too few, and it tells nobody who asks the server
-        yield see(Symptom.POOLED, needed=needed, most=facts.most)
+        yield see(Symptom.POOLED, needed=needed, most=most, limit=limit)
         return
-    symptom = Symptom.CONNECTIONS if facts.most >= needed else Symptom.CONNECTIONS_FEW
-    yield see(symptom, most=facts.most, needed=needed)
+    symptom = Symptom.CONNECTIONS if most >= needed else Symptom.CONNECTIONS_FEW
+    yield see(symptom, most=most, limit=limit, needed=needed)
 
 
 def judge_folder(where: str, waiting: Mapping[str, int], signs: Sequence[SignOfLife]) -> Iterator[Diagnosis]:
@@ -159,6 +178,7 @@ class QueueFacts:
 class RabbitFacts:
     """`queues` are those for work; `dead` and `former`: how many lie among the dead letters, and in the queue
     of an older release, if it is there. `blocked`: why it takes no messages at present; empty: it takes them.
+    `refused`: the rights that its user lacks.
     """
 
     where: str
@@ -168,6 +188,7 @@ class RabbitFacts:
     dead: int
     former: int | None
     blocked: str = ""
+    refused: Sequence[Right] = ()
 
 
 def judge_rabbit(facts: RabbitFacts, signs: Sequence[SignOfLife]) -> Iterator[Diagnosis]:
@@ -180,10 +201,21 @@ def judge_rabbit(facts: RabbitFacts, signs: Sequence[SignOfLife]) -> Iterator[Di
         yield _see_broker(Symptom.NO_CONFIRMS, name=name)
     if facts.blocked:
         yield _see_broker(Symptom.BLOCKED, why=facts.blocked)
-    works = any(sign.kind is PulseKind.WORKER for sign in signs)
+    if facts.refused:
+        yield _see_broker(Symptom.NO_RIGHTS, rights=" or ".join(facts.refused))
+    yield from _judge_queues(facts, works=any(sign.kind is PulseKind.WORKER for sign in signs))
+    if facts.dead:
+        yield _see_broker(Symptom.DEAD_LETTERS, number=facts.dead)
+    if facts.former is not None:
+        yield _see_broker(Symptom.FORMER_QUEUE, number=facts.former)
+
+
+def _judge_queues(facts: RabbitFacts, *, works: bool) -> Iterator[Diagnosis]:
+    """`works`: a worker lives."""
     for queue in facts.queues:
         if queue.waiting is None:
-            yield _see_broker(Symptom.NOBODY_TAKES if works else Symptom.QUEUE_TO_COME, queue=queue.name)
+            if works or not facts.refused:
+                yield _see_broker(Symptom.NOBODY_TAKES if works else Symptom.QUEUE_TO_COME, queue=queue.name)
         elif queue.differs:
             yield _see_broker(Symptom.QUEUE_DIFFERS, queue=queue.name, argument=queue.differs)
         elif works and not queue.consumers:
@@ -191,10 +223,6 @@ def judge_rabbit(facts: RabbitFacts, signs: Sequence[SignOfLife]) -> Iterator[Di
         else:
             how = "a quorum queue with a limit of deliveries and dead letters"
             yield _see_broker(Symptom.QUEUE, queue=queue.name, waiting=queue.waiting, how=how)
-    if facts.dead:
-        yield _see_broker(Symptom.DEAD_LETTERS, number=facts.dead)
-    if facts.former is not None:
-        yield _see_broker(Symptom.FORMER_QUEUE, number=facts.former)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from worker.domain.diagnosis import Diagnosis, Symptom
+from worker.domain.diagnosis import Diagnosis, Limit, Symptom
 from worker.wording.parts import say_count
 
 _SENTENCES: Final = {
@@ -14,10 +14,12 @@ _SENTENCES: Final = {
     Symptom.WRITTEN_THROUGH: "what is committed is on its disk ({settings})",
     Symptom.SCHEMA: "schema {revision}, which is that of this release",
     Symptom.CLOCKS_AGREE: "its clock agrees with this machine's",
-    Symptom.CONNECTIONS: "{most} connections are allowed; who is at work keeps {needed} of them at most",
+    Symptom.CONNECTIONS: (
+        "{most} connections are allowed by {limit}; who is at work keeps {needed} of them at most"
+    ),
     Symptom.POOLED: (
         "a pooler stands before it: see that it takes {needed} clients at least (PgBouncer: max_client_conn), "
-        "and keeps fewer than the {most} connections that the server allows (default_pool_size)"
+        "and keeps fewer than the {most} connections that {limit} allows (default_pool_size)"
     ),
     Symptom.BROKER_KIND: "{name}",
     Symptom.QUEUE: "{queue}{how}: {waiting}",
@@ -40,11 +42,15 @@ _SENTENCES: Final = {
         "its clock is {seconds} s {ahead} this machine's: let both be set by the same time service (NTP)"
     ),
     Symptom.CONNECTIONS_FEW: (
-        "{most} connections are allowed, and who is at work may keep {needed}: raise max_connections"
+        "{most} connections are allowed by {limit}, and who is at work may keep {needed}: raise it"
     ),
     Symptom.RABBIT_OLD: "{name} is older than {least}: its quorum queues lack what is needed. Upgrade it",
     Symptom.NO_CONFIRMS: "{name} does not confirm what it is given: use a RabbitMQ that does",
     Symptom.BLOCKED: "it {why}. Nothing is lost meanwhile: what is due is found then",
+    Symptom.NO_RIGHTS: (
+        "its user may not {rights} what is Nightkey's in the virtual host of broker_url: give it the rights to "
+        "configure, write and read there (rabbitmqctl set_permissions)"
+    ),
     Symptom.QUEUE_DIFFERS: (
         "{queue} was not made by this release: its {argument} differs. Stop all workers, delete it (rabbitmqctl"
         " delete_queue {queue}), and start them: they make it anew, and what it rang for is found"
@@ -76,6 +82,11 @@ _SENTENCES: Final = {
         "and maxmemory-policy is noeviction"
     ),
 }
+_LIMITS: Final[dict[str | int, str]] = {
+    Limit.SERVER: "max_connections",
+    Limit.ROLE: "this role's CONNECTION LIMIT",
+    Limit.DATABASE: "this database's CONNECTION LIMIT",
+}
 _COUNTED: Final = {
     "settings": "setting",
     "workers": "worker",
@@ -89,6 +100,8 @@ def say_diagnosis(diagnosis: Diagnosis) -> str:
     for name in given.keys() & _COUNTED.keys():
         if isinstance(given[name], int):
             given[name] = say_count(given[name], _COUNTED[name])
+    if "limit" in given:
+        given["limit"] = _LIMITS.get(given["limit"], "a limit")
     if diagnosis.symptom is Symptom.QUEUE:
         given["how"] = f", {given['how']}" if given["how"] else ""
         number = given["waiting"]
