@@ -80,7 +80,7 @@ fuzz: env
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # make bench WRITE=1 writes the tables into deploy/figures.md. Full sizes are asked for by hand: the page has them
-FIGURES := rotations roles workers durable memory audit messages sweeps scan notices start
+FIGURES := rotations life roles workers durable memory audit messages sweeps scan looks notices start
 bench: env
 	$(BIN)/python -m tests.benchmarks.peers
 	for name in $(FIGURES); do \

@@ -1,5 +1,4 @@
-"""What a scan costs beside the bare select of what is due, on both databases, in one run on the same rows; and
-what the look for damaged rows costs, which goes through all.
+"""What a scan costs beside the bare select of what is due, on both databases, in one run on the same rows.
 
 `--items` are those of the large vault, of which one in a hundred is due, and has a stale reference; documented
 figures are of 1,000,000. Beside it stand a vault with a tenth of the items and as many due, and one that is a
@@ -33,15 +32,14 @@ from worker.domain.limits import Caps, CapsLeft
 from worker.installation import initialise
 from worker.services.night.due import walk_due
 from worker.services.night.stale import walk_stale
-from worker.services.night.unreadable import walk_unreadable
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 PAGE = 500
 ONE_DUE_IN = 100
 POLICIES = 20
 """So many that are not the same."""
-_RUNS_OF_ALL = 3
 _AT_ONCE = 10_000
+_ROOM_FOR_ALL = Caps(night=10**9, target=10**9)
 _BARE = "SELECT * FROM items WHERE due_at <= {0} AND (due_at, id) > ({0}, {0}) ORDER BY due_at, id LIMIT {1}"
 
 
@@ -78,18 +76,13 @@ class Vault:
     def find_stale(self) -> int:
         return walk_all_stale(self.services.database)
 
-    def find_unreadable(self) -> int:
-        """Through every row, whatever is due: none is damaged."""
-        with self.services.database.read() as connection:
-            return sum(1 for _ in walk_unreadable(connection, NOW, lambda: NOW))
-
     def sweep_again(self) -> int:
         assert self.services.night.nights.begin(NOW) is None
         return self.due
 
 
-def walk_all_due(database: Database) -> int:
-    caps_left = CapsLeft(caps=Caps(night=10**9, target=10**9))
+def walk_all_due(database: Database, caps: Caps = _ROOM_FOR_ALL) -> int:
+    caps_left = CapsLeft(caps=caps)
     with database.read() as connection:
         pages = walk_due(connection, NOW, page_size=PAGE, caps_left=caps_left, freezes=())
         return sum(len(page) for page in pages)
@@ -186,13 +179,6 @@ def measure(name: str, large: Vault, small: Vault, tenth: Vault, *, runs: int) -
         measure=whole - part,
         unit="MiB",
         at_most=10,
-    )
-    assert large.find_unreadable() == 0
-    looked = take_in_turn({"unreadable": large.find_unreadable}, runs=_RUNS_OF_ALL)["unreadable"]
-    yield BenchRow(
-        work=f"{name}: the look for damaged rows, of each of {large.number:,} items",
-        measure=looked * 1000 / large.number,
-        unit="us",
     )
     large.services.night.nights.begin(NOW)
     again = take_in_turn({"bare": large.bare, "again": large.sweep_again}, runs=runs)
