@@ -4,9 +4,10 @@ and retired; and its notices.
 
 Once without a target system; once with an HTTP target, where all of them are, and a workflow of its own each.
 Each item has a finding, and each owner ten items, and is told by HTTP. Statements and commits are counted, also
-of taking each message and of sweeps; what a night takes in an empty vault is counted apart. A run of the
-workflow is not counted, since it runs anyway; what it leaves on the disk is. All of it is done twice, and the
-second time counts: by then each check has been seen to refuse a wrong value, and tables have their first pages.
+of taking each message and of sweeps; what a night takes in an empty vault is counted apart. What it takes to
+send notices falls with their number, so a small night takes more for each rotation. A run of the workflow is
+not counted, since it runs anyway; what it leaves on the disk is. All of it is done twice, and the second time
+counts: by then checks have been seen to refuse a wrong value, and tables have their first pages.
 
 CPU is that of one process; with an HTTP target the target's is among it. `--write PAGE` puts the table into a
 page.
