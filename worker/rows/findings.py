@@ -28,6 +28,7 @@ from vaultcore.stored import check_row, read_all
 from vaultcore.tables import UtcDateTime, item_owners, owners
 from vaultcore.upserts import upsert_into
 from worker.domain.audience import DEPUTY_LEVEL
+from worker.domain.clocks import SKEW
 from worker.domain.findings import Finding, FindingKind, topic_of
 from worker.domain.reasons import Reason, read_reason, store_reason
 from worker.rows.quiet_findings import is_quiet
@@ -127,9 +128,12 @@ def touch(connection: Connection, item_id: str, now: datetime) -> None:
 def resolve_unseen(
     connection: Connection, kinds: Iterable[FindingKind], *, before: datetime, now: datetime
 ) -> int:
-    """Resolves what this scan, which began at `before`, did not see again. How many."""
+    """Resolves what this scan, which began at `before`, did not see again; also what was seen when the clock
+    was ahead. How many.
+    """
     of_these = findings.c.kind.in_([kind.value for kind in kinds])
-    return _resolve(connection, now, of_these, findings.c.seen_at < before)
+    earlier = or_(findings.c.seen_at < before, findings.c.seen_at > now + SKEW)
+    return _resolve(connection, now, of_these, earlier)
 
 
 def resolve_of(connection: Connection, kind: FindingKind, item_id: str, now: datetime) -> None:
