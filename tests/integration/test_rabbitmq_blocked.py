@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.running_up import apply_clockwork, run_up
 from tests.forged import OURS
+from tests.integration.hearing import Heard
 from tests.integration.rabbit_server import MISSING, RabbitServer, open_rabbit
 from worker.app import make_app
 from worker.broker import aside_folder
@@ -28,7 +29,6 @@ from worker.domain.messages import name_of
 from worker.domain.pulses import Sign
 from worker.domain.work import Task, Work
 from worker.supervision.bells import Bells
-from worker.supervision.pulse import Pulse
 from worker.tasks import register_tasks
 
 QUEUE = QUEUES[Line.NIGHT]
@@ -43,15 +43,6 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(bool(MISSING), reason=MISSING),
 ]
-
-
-class Heard(Pulse):
-    def __init__(self) -> None:
-        super().__init__(None)
-        self.signs: list[Sign] = []
-
-    def say(self, sign: Sign) -> None:
-        self.signs.append(sign)
 
 
 @pytest.fixture(scope="module")

@@ -178,19 +178,21 @@ def wake_unshown(connection: Connection, now: datetime, *, item_ids: Collection[
     Not one that waits for what may still happen late at the other side.
     """
     late = and_(rotations.c.state == State.RETIRING.value, rotations.c.late_until > now)
-    waiting = (
-        select(rotations.c.id)
-        .where(
-            *([] if item_ids is None else [rotations.c.item_id.in_(sorted(item_ids))]),
-            rotations.c.state.in_([state.value for state in WATCHED | {State.RETIRING}]),
-            rotations.c.shown_by.is_(None),
-            rotations.c.failing_since.is_(None),
-            not_(func.coalesce(late, false())),
-            _rests(connection, now),
-        )
-        .with_for_update(skip_locked=True)  # who is at it looks by itself
+    waiting = select(rotations.c.id).where(
+        *([] if item_ids is None else [rotations.c.item_id.in_(sorted(item_ids))]),
+        rotations.c.state.in_([state.value for state in WATCHED | {State.RETIRING}]),
+        rotations.c.shown_by.is_(None),
+        rotations.c.failing_since.is_(None),
+        not_(func.coalesce(late, false())),
+        _rests(connection, now),
     )
-    connection.execute(update(rotations).where(rotations.c.id.in_(waiting)).values(next_at=now))
+    _wake(connection, waiting, now)
+
+
+def _wake(connection: Connection, which: Select[str], now: datetime) -> None:
+    """These, by their ids. Who is at one of them is not waited for, since they look by themselves."""
+    resting = which.with_for_update(skip_locked=True)
+    connection.execute(update(rotations).where(rotations.c.id.in_(resting)).values(next_at=now))
 
 
 def _rests(connection: Connection, now: datetime) -> ColumnElement[bool]:
@@ -219,16 +221,12 @@ def wake_watching_at_rest(connection: Connection, item_ids: Collection[str], now
     """Of a workflow that uses these items something was changed: who watches them looks again. Who is at one
     of them at this moment is not waited for.
     """
-    watching = (
-        select(rotations.c.id)
-        .where(
-            rotations.c.item_id.in_(sorted(item_ids)),
-            rotations.c.state.in_([state.value for state in WATCHED]),
-            _rests(connection, now),
-        )
-        .with_for_update(skip_locked=True)
+    watching = select(rotations.c.id).where(
+        rotations.c.item_id.in_(sorted(item_ids)),
+        rotations.c.state.in_([state.value for state in WATCHED]),
+        _rests(connection, now),
     )
-    connection.execute(update(rotations).where(rotations.c.id.in_(watching)).values(next_at=now))
+    _wake(connection, watching, now)
 
 
 def wake_queued(
@@ -246,21 +244,17 @@ def wake_queued(
         others.c.target == target,
         others.c.state.in_([state.value for state in SUCCEEDED]),
     )
-    behind = (
-        select(rotations.c.id)
-        .where(
-            rotations.c.night == night,
-            rotations.c.target == target,
-            rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
-            or_(
-                rotations.c.next_at.is_(None),
-                rotations.c.next_at > now,
-                ~had_succeeded if due_too else false(),
-            ),
-        )
-        .with_for_update(skip_locked=True)
+    behind = select(rotations.c.id).where(
+        rotations.c.night == night,
+        rotations.c.target == target,
+        rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
+        or_(
+            rotations.c.next_at.is_(None),
+            rotations.c.next_at > now,
+            ~had_succeeded if due_too else false(),
+        ),
     )
-    connection.execute(update(rotations).where(rotations.c.id.in_(behind)).values(next_at=now))
+    _wake(connection, behind, now)
 
 
 def rotations_of_night(connection: Connection, night: datetime) -> list[Rotation]:

@@ -131,7 +131,9 @@ class ConsumerProofs:
 
         The id of the one that goes first; None: all move at once.
         """
-        if item.policy.canary is None or rotation.emergency or _lapses_soon(item.expires_at, self._clock()):
+        until = _held_until(item.expires_at)
+        lapses_soon = until is not None and until <= self._clock()
+        if item.policy.canary is None or rotation.emergency or lapses_soon:
             return None
         found = consumer_rows.consumers_of(connection, item.id)
         chosen = choose_canary(found, item.policy.canary, number=rotation.new_number or 0)
@@ -210,7 +212,7 @@ class ConsumerProofs:
             unread=self._vault.is_unread(connection, item, active=False),
             callers=self._callers(connection, rotation, item, old, pickup),
             pickup_ends=None if pickup is None or not pickup.is_open else pickup.expires_at,
-            held_until=None if old.expires_at is None else old.expires_at - _NO_LONGER,
+            held_until=_held_until(old.expires_at),
             beside=not rotation.is_old_dead and works_beside(item.policy, rotation.rotator),
             number=rotation.new_number or 0,
             ends=None if any(consumer.held for consumer in found) else ends,
@@ -282,5 +284,5 @@ def _explain_open(pickup: Pickup) -> Reason:
     return Reason.of(Code.NOT_ARRIVED_YET, by=pickup.taken_by)
 
 
-def _lapses_soon(expires_at: datetime | None, now: datetime) -> bool:
-    return expires_at is not None and expires_at - _NO_LONGER <= now
+def _held_until(expires_at: datetime | None) -> datetime | None:
+    return None if expires_at is None else expires_at - _NO_LONGER
