@@ -5,17 +5,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, Executable, event
 
 _OF_TRANSACTIONS = ("BEGIN", "PRAGMA", "SAVEPOINT", "RELEASE", "ROLLBACK")
 
 
 @dataclass
 class Counted:
-    """`statements` as they were sent; many rows in one go are one."""
+    """`statements` as they were sent; many rows in one go are one. `made`: as somebody made them, before the
+    library turned them into text.
+    """
 
     commits: int = 0
     statements: list[str] = field(default_factory=list)
+    made: list[Executable] = field(default_factory=list)
 
 
 @contextmanager
@@ -27,13 +30,18 @@ def count_on(engine: Engine) -> Iterator[Counted]:
         if not statement.startswith(_OF_TRANSACTIONS):
             counted.statements.append(" ".join(statement.split()))
 
+    def take(_connection: Any, made: Executable, *_: Any) -> None:
+        counted.made.append(made)
+
     def commit(_connection: Any) -> None:
         counted.commits += 1
 
+    event.listen(engine, "before_execute", take)
     event.listen(engine, "before_cursor_execute", see)
     event.listen(engine, "commit", commit)
     try:
         yield counted
     finally:
+        event.remove(engine, "before_execute", take)
         event.remove(engine, "before_cursor_execute", see)
         event.remove(engine, "commit", commit)

@@ -5,10 +5,11 @@ Every method works in the caller's transaction.
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, Update, and_, bindparam, delete, insert, or_, select, update
 
 from vaultcore.current_numbers import find_current_number
 from vaultcore.errors import NotFoundError
@@ -30,6 +31,29 @@ _NO_PIN: Final = MappingProxyType({"pinned": None, "held_by": None})
 
 _OF_ITEM = select_references().where(references.c.item_id == bindparam("of"))
 _OF_CONSUMER = select_references().where(references.c.consumer_id == bindparam("of"))
+_LINKED = select(references).where(references.c.consumer_id == bindparam("of"))
+_IDLE_OF = (
+    select(items.c.id, items.c.idle_seconds)
+    .join(references, references.c.item_id == items.c.id)
+    .where(references.c.consumer_id == bindparam("of"))
+    .distinct()
+)
+_OF_BOTH = update(references).where(
+    references.c.consumer_id == bindparam("of"), references.c.item_id == bindparam("item")
+)
+_PROVE = _OF_BOTH.where(
+    or_(
+        references.c.proven_version.is_(None),
+        references.c.proven_version <= bindparam("number"),
+        references.c.proven_at <= bindparam("began"),
+    )
+).values(proven_version=bindparam("number"), proven_at=bindparam("at"))
+
+
+@cache
+def _note_run(names: tuple[str, ...]) -> Update:
+    """These columns of the consumer's references to the item."""
+    return _OF_BOTH.values({name: bindparam(f"new_{name}") for name in names})
 
 
 class References:
@@ -255,13 +279,7 @@ class References:
         branch that was not taken proves nothing. What was proven on a newer version stays so if the
         run had begun before that: a long one on the version before may end later.
         """
-        rows = connection.execute(
-            select(items.c.id, items.c.idle_seconds)
-            .join(references, references.c.item_id == items.c.id)
-            .where(references.c.consumer_id == workflow_id)
-            .distinct()
-        ).all()
-        for row in rows:
+        for row in connection.execute(_IDLE_OF, {"of": workflow_id}).all():
             item_id = row.id
             idle_at = read_apart(row, lambda one: at + timedelta(seconds=one.idle_seconds))
             values: dict[str, object] = {"last_run_at": at}
@@ -269,18 +287,11 @@ class References:
                 values["idle_at"] = idle_at
             if item_id in used:
                 values["last_version"] = used[item_id]
-            of_both = (references.c.consumer_id == workflow_id) & (references.c.item_id == item_id)
-            connection.execute(update(references).where(of_both).values(values))
+            of_both = {"of": workflow_id, "item": item_id}
+            note = _note_run(tuple(sorted(values)))
+            connection.execute(note, of_both | {f"new_{name}": value for name, value in values.items()})
             if good and item_id in used:
-                proven = references.c.proven_version
-                connection.execute(
-                    update(references)
-                    .where(
-                        of_both,
-                        proven.is_(None) | (proven <= used[item_id]) | (references.c.proven_at <= began_at),
-                    )
-                    .values(proven_version=used[item_id], proven_at=at)
-                )
+                connection.execute(_PROVE, of_both | {"number": used[item_id], "began": began_at, "at": at})
 
     def pin(self, connection: Connection, *, workflow_id: str, item_id: str, number: int | None) -> None:
         """The workflow uses this version of the item until it is unpinned (None); what only mentions it has no
@@ -313,7 +324,7 @@ def find_linked(connection: Connection, consumer_id: str) -> set[tuple[str, str]
     """Node and written name of those of the consumer's references that one of us wrote, and that lead to an
     item: also where that is another which had this name before.
     """
-    rows = connection.execute(select(references).where(references.c.consumer_id == consumer_id)).all()
+    rows = connection.execute(_LINKED, {"of": consumer_id}).all()
     return {
         (row.node_id, row.written)
         for row in rows

@@ -7,7 +7,7 @@ the row's digest: who edits it to hide that something is stale is found as who e
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from vaultcore.errors import UnreadableError
 from vaultcore.item_parts import USERS, KnownReferences, references_as_known
@@ -18,6 +18,7 @@ from vaultcore.rows import reference_from_row
 from vaultcore.tables import references, versions
 
 _AS_READ: Final = RowChange(returning=tuple(references.c))
+_OF_ITEM: Final = references.c.item_id == bindparam("of")
 _FEW: Final = 2
 """References that are written one by one: more of them are read once more, and written together."""
 
@@ -38,7 +39,7 @@ def note_current_number(connection: Connection, item_id: str, number: int) -> No
     known = find_known(connection, item_id, USERS) if takes_turns else None
     if known is not None and len(known.rows) <= _FEW and _write_known(connection, item_id, known, values):
         return
-    update_apart(connection, references, references.c.item_id == item_id, values)
+    update_apart(connection, references, _OF_ITEM, values, given={"of": item_id})
 
 
 def _write_known(

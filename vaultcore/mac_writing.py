@@ -8,10 +8,12 @@ to these columns counts as changed.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, cached_property
+from types import MappingProxyType
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     CTE,
@@ -26,9 +28,9 @@ from sqlalchemy import (
     Integer,
     Row,
     RowMapping,
+    Select,
     Table,
     Update,
-    and_,
     bindparam,
     cast,
     event,
@@ -63,28 +65,28 @@ def keep_macs(engine: Engine, macs: RowMacs) -> None:
             if isinstance(table, Table) and is_kept(table):
                 if isinstance(statement, Insert):
                     return _sign_new(macs, connection, table, statement, many=many, one=one)
-                return (
-                    _sign_changed(macs, connection, table, statement, many or ([one] if one else [])),
-                    many,
-                    one,
-                )
+                return _sign_changed(macs, connection, table, statement, many=many, one=one)
         return statement, many, one
 
     event.listen(engine, "before_execute", before, retval=True)
 
 
 def update_apart(
-    connection: Connection, table: Table, where: ColumnElement[bool], values: Mapping[str, Any]
+    connection: Connection,
+    table: Table,
+    where: ColumnElement[bool],
+    values: Mapping[str, Any],
+    *,
+    given: Mapping[str, Any] | None = None,
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """An update that a forged row neither stops nor is made honest by: it gets the values, and no digest.
 
-    For what ends rows or puts them off. What decides is set to plain values. The rows as they were before: key
-    and deciding columns.
+    For what ends rows or puts them off. What decides is set to plain values. `given`: the parameters of a
+    condition that is made once, whose statement is kept. The rows as they were: key and deciding columns.
     """
     keys, macs = list(table.primary_key), macs_of(connection)
-    sound = [is_sound(key, connection.dialect.name) for key in keys]
-    query = select(*(table.c[name] for name in columns_of(table)), table.c[MAC])
-    rows = connection.execute(query.where(where, *sound).order_by(*keys).with_for_update()).all()
+    select_rows = _select_apart.__wrapped__ if given is None else _select_apart
+    rows = connection.execute(select_rows(table, where, connection.dialect.name), given or {}).all()
     ours, others = list[tuple[list[Any], bytes]](), list[list[Any]]()
     for row in rows:
         stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way
@@ -95,10 +97,23 @@ def update_apart(
         else:
             others.append(key)
     if ours:
-        _write_macs(connection, table, keys, ours, values)
+        _write_macs(connection, table, ours, values)
     if others:
-        _write(connection, table, keys, others, values)
+        _write(connection, table, others, values)
     return rows
+
+
+@cache
+def _select_apart(table: Table, where: ColumnElement[bool], dialect: str) -> Select[*tuple[Any, ...]]:
+    keys = tuple(table.primary_key)
+    sound = (is_sound(key, dialect) for key in keys)
+    return _select_decisive(table).where(where, *sound).order_by(*keys).with_for_update()
+
+
+@cache
+def _select_decisive(table: Table) -> Select[*tuple[Any, ...]]:
+    """The columns of a row that its digest is made of, and the digest."""
+    return select(*(table.c[name] for name in columns_of(table)), table.c[MAC])
 
 
 @dataclass(frozen=True)
@@ -162,8 +177,8 @@ def update_each(connection: Connection, table: Table, changes: Mapping[str, Mapp
     """
     macs, key = macs_of(connection), table.c.id
     columns = set(columns_of(table))
-    query = select(*(table.c[name] for name in columns_of(table)), table.c[MAC])
-    rows = connection.execute(query.where(key.in_(list(changes))).order_by(key).with_for_update()).all()
+    query = _select_decisive(table).where(key.in_(list(changes))).order_by(key).with_for_update()
+    rows = connection.execute(query).all()
     alike: dict[frozenset[str], list[dict[str, Any]]] = {}
     for row in rows:
         check_mac(connection, table, row, f"a row of {table.name}")
@@ -197,82 +212,128 @@ def _sign_new(
     return (statement, signed, {}) if many else (statement, [], signed[0])
 
 
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """An update of rows with digests, taken apart: once for each statement."""
+
+    statement: Update
+    sets: Mapping[str, Any]
+    """What it sets of the columns that decide."""
+
+    @property
+    def table(self) -> Table:
+        table: Table = self.statement.table  # type: ignore[assignment]  # `keep_macs` asked
+        return table
+
+    @cached_property
+    def rows(self) -> Select[*tuple[Any, ...]]:
+        """Those that it is about to change, as they are."""
+        query, where = _select_decisive(self.table), self.statement.whereclause
+        return (query if where is None else query.where(where)).with_for_update()
+
+    @cached_property
+    def of_none(self) -> Update:
+        return self.statement.where(false())
+
+    @cached_property
+    def of_one(self) -> Update:
+        """Of the row with a key that is given, and its digest."""
+        its = (column == bindparam(f"its_{column.name}") for column in self.table.primary_key)
+        return self.statement.where(*its).values({MAC: bindparam("made")})
+
+
+_CHANGES: Final[WeakKeyDictionary[Update, _Change]] = WeakKeyDictionary()
+"""Of the statements that there are: those of a module are made once, and so is what they come to."""
+
+
+def _take_apart(statement: Update, table: Table) -> _Change:
+    found = _CHANGES.get(statement)
+    if found is None:
+        sets: dict[str, Any] = {
+            str(getattr(column, "name", column)): value
+            for column, value in (statement._values or {}).items()  # noqa: SLF001  # nothing public says it
+        }
+        decisive = sets.keys() & set(columns_of(table))
+        # a copy: what is kept of a statement is not to keep it
+        found = _Change(statement.where(), {name: sets[name] for name in decisive})
+        _CHANGES[statement] = found
+    return found
+
+
 def _sign_changed(
-    macs: RowMacs, connection: Connection, table: Table, statement: Update, given: Sequence[Mapping[str, Any]]
-) -> Update:
+    macs: RowMacs,
+    connection: Connection,
+    table: Table,
+    statement: Update,
+    *,
+    many: Sequence[Mapping[str, Any]],
+    one: Mapping[str, Any],
+) -> tuple[Update, Sequence[Mapping[str, Any]], Mapping[str, Any]]:
     """The update, bound to the very rows that were read and checked, and their digests.
 
-    `given` are parameters: a column that one names is set by it.
+    A parameter of the same name as a column sets it, and is none that decides.
     """
-    changes = {
-        getattr(column, "name", column): value
-        for column, value in (statement._values or {}).items()  # noqa: SLF001  # nothing public says it
-    }
-    decisive = changes.keys() & set(columns_of(table))
-    named = {name for row in given for name in row} & set(columns_of(table))
-    if not decisive and not named:
-        return statement
-    if given or not all(isinstance(changes[name], BindParameter) for name in decisive):
+    change = _take_apart(statement, table)
+    named = {name for row in (*many, one) for name in row} & set(columns_of(table))
+    if not change.sets and not named:
+        return statement, many, one
+    if many or named or not all(isinstance(value, BindParameter) for value in change.sets.values()):
         raise TypeError(f"a deciding column of {table.name} is changed by one statement, to plain values")
-    keys = list(table.primary_key)
-    query = select(*(table.c[name] for name in columns_of(table)), table.c[MAC]).with_for_update()
-    where = statement.whereclause
-    rows = connection.execute(query if where is None else query.where(where)).all()
+    rows = connection.execute(change.rows, one).all()
     if not rows:
-        return statement.where(false())
-    after = {name: changes[name].value for name in decisive}
-    found = []
+        return change.of_none, [], one
+    after = {name: one.get(value.key, value.effective_value) for name, value in change.sets.items()}
+    keys, found = list(table.primary_key), []
     for row in rows:
         check_mac(connection, table, row, f"a row of {table.name}")
         stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way
         found.append(([stored[key.name] for key in keys], macs.make(table, stored | after)))
     if len(found) == 1:
         ((key, mac),) = found
-        return statement.where(_is_row(keys, key)).values({MAC: mac})
-    _write_macs(connection, table, keys, found)
-    return statement.where(_is_among(connection, keys, [key for key, _ in found]))
+        its = {f"its_{column.name}": value for column, value in zip(keys, key, strict=True)}
+        return change.of_one, [], {**one, **its, "made": mac}
+    _write_macs(connection, table, found)
+    return statement.where(_is_among(connection, keys, [key for key, _ in found])), [], one
 
 
 def _write_macs(
     connection: Connection,
     table: Table,
-    keys: Sequence[Column[Any]],
     found: Sequence[tuple[list[Any], bytes]],
-    values: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Each row's own, in one go, with `values`, or before a statement that writes what they are digests of."""
-    _write(
-        connection,
-        table,
-        keys,
-        [key for key, _ in found],
-        {**(values or {}), MAC: bindparam("made")},
-        own=[{"made": mac} for _, mac in found],
-    )
+    _write(connection, table, [key for key, _ in found], values, macs=[mac for _, mac in found])
 
 
 def _write(
     connection: Connection,
     table: Table,
-    keys: Sequence[Column[Any]],
     rows: Sequence[Sequence[Any]],
     values: Mapping[str, Any],
     *,
-    own: Iterable[Mapping[str, Any]] = (),
+    macs: Sequence[bytes] = (),
 ) -> None:
-    """The same values to the rows with these keys, and to each its `own`."""
-    names = [f"its_{key.name}" for key in keys]
-    of_row = and_(*(key == bindparam(name) for key, name in zip(keys, names, strict=True)))
-    of_each = [dict(zip(names, key, strict=True)) for key in rows]
-    given = [{**key, **one} for key, one in zip(of_each, own, strict=True)] if own else of_each
-    connection.execute(update(table).where(of_row).values(values), given, execution_options=AS_IS)
+    """The same values to the rows with these keys, and to each its digest."""
+    made = {name: value for name, value in values.items() if isinstance(value, ColumnElement)}
+    plain = {f"new_{name}": value for name, value in values.items() if name not in made}
+    statement = _change_by_key(table, tuple(sorted(values.keys() - made.keys())), with_mac=bool(macs))
+    names = [f"its_{key.name}" for key in table.primary_key]
+    of_each = [{**dict(zip(names, key, strict=True)), **plain} for key in rows]
+    given = [{**one, "made": mac} for one, mac in zip(of_each, macs, strict=True)] if macs else of_each
+    connection.execute(statement.values(made) if made else statement, given, execution_options=AS_IS)
 
 
-def _is_row(keys: Sequence[Column[Any]], key: Sequence[Any]) -> Any:  # noqa: ANN401  # an expression
-    return and_(*(column == value for column, value in zip(keys, key, strict=True)))
+@cache
+def _change_by_key(table: Table, names: tuple[str, ...], *, with_mac: bool) -> Update:
+    its = (column == bindparam(f"its_{column.name}") for column in table.primary_key)
+    becomes: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+    if with_mac:
+        becomes[MAC] = bindparam("made")
+    return update(table).where(*its).values(becomes)
 
 
-def _is_among(connection: Connection, keys: Sequence[Column[Any]], wanted: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401  # as above
+def _is_among(connection: Connection, keys: Sequence[Column[Any]], wanted: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401  # an expression
     """The rows with these keys, by one parameter for all: a statement has room for some 32,000 of them."""
     if connection.dialect.name == "sqlite":
         each = func.json_each(json.dumps(wanted)).table_valued("value")

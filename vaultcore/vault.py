@@ -8,10 +8,11 @@ import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
@@ -54,6 +55,7 @@ class Created:
 
 
 _ONE = select_items().where(items.c.id == bindparam("item"))
+_HOLD: Final = update(items).where(items.c.id == bindparam("item")).values(hold_until=bindparam("until"))
 _OF_ITEM: Final = ("items", "item_owners", "owners", "item_labels")
 """The tables that an item is read from."""
 
@@ -161,9 +163,8 @@ class Vault:
         return read
 
     def _get(self, connection: Connection, name_or_id: str, *, lock: bool) -> Item:
-        column = items.c.id if rules.is_item_id(name_or_id) else items.c.name
-        query = select_items().where(column.in_(spellings(name_or_id)))
-        rows = connection.execute(query.with_for_update(of=items) if lock else query).all()
+        query = _select_meant(by_id=rules.is_item_id(name_or_id), lock=lock)
+        rows = connection.execute(query, {"spellings": list(spellings(name_or_id))}).all()
         row = min(rows, key=lambda row: row.name != name_or_id, default=None)
         if row is None and find_prefix(name_or_id) == ITEM_PREFIX:
             whole = find_whole(connection, items.c.id, name_or_id)
@@ -336,7 +337,7 @@ class Vault:
 
     def hold(self, connection: Connection, item_id: str, until: datetime | None) -> None:
         """Nothing is started by itself for this item before `until`."""
-        connection.execute(update(items).where(items.c.id == item_id).values(hold_until=until))
+        connection.execute(_HOLD, {"item": item_id, "until": until})
 
     def _first_value(self, kind: Kind, value: Secret | None, *, name: str) -> Secret:
         """The value that was given, checked; or the key that an `api-key:` item generates."""
@@ -355,6 +356,14 @@ class Vault:
         **details: str | int | bool | list[str] | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
+
+
+@cache
+def _select_meant(*, by_id: bool, lock: bool) -> Select[*tuple[Any, ...]]:
+    """Of these `spellings`."""
+    column = items.c.id if by_id else items.c.name
+    query = select_items().where(column.in_(bindparam("spellings", expanding=True)))
+    return query.with_for_update(of=items) if lock else query
 
 
 def take(found: Mapping[str, Item | NotFoundError | UnreadableError]) -> dict[str, Item]:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Executable, event
 
 from tests.counting import Counted, count_on
 from tests.organisation import Organisation
@@ -64,6 +64,25 @@ def test_one_with_a_target_and_a_workflow_commits_around_what_leaves(staged: Sta
         assert len(counted.statements) <= statements
         organisation.services.runs.runs.start("tickets", actor="test")
         drive_on(organisation, clock, until=lambda: all(one.finished_at for one in organisation.rotations()))
+
+
+def test_every_statement_of_a_rotation_is_made_once_for_all_of_them(staged: Staged, clock: Any) -> None:
+    """From its plan to its end, with the runs that prove it."""
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", overlap="1h")
+    organisation.add_workflow("tickets", TOKEN)
+    known = list[Executable]()
+    for is_first in (True, True, False):
+        with count_on(organisation.services.database.engine) as counted:
+            begin_by_hand(organisation, TOKEN)
+            organisation.drive()
+            organisation.services.runs.runs.start("tickets", actor="test")
+            drive_on(
+                organisation, clock, until=lambda: all(one.finished_at for one in organisation.rotations())
+            )
+        anew = [one for one in counted.made if not any(one is other for other in known)]
+        assert is_first or [str(one) for one in anew] == []
+        known += counted.made
 
 
 def test_each_step_is_recorded_and_audited_although_they_share_a_transaction(staged: Staged) -> None:

@@ -73,7 +73,7 @@ def test_many_rows_of_a_table_with_one_key_are_changed_by_one_statement(
 STATEMENTS: dict[str, Any] = {
     "parameters": (update(items), {"idle_seconds": 6}),
     "many parameters": (update(items).where(items.c.id == bindparam("k")), [{"k": "x", "idle_seconds": 6}]),
-    "a value by its name": (update(items).values(idle_seconds=bindparam("x")), {"x": 6}),
+    "many values by their name": (update(items).values(idle_seconds=bindparam("x")), [{"x": 6}, {"x": 7}]),
     "an expression": (update(items).values(idle_seconds=items.c.idle_seconds + 1), None),
     "an expression in order": (
         update(items).ordered_values((items.c.idle_seconds, items.c.life_seconds)),
@@ -97,6 +97,23 @@ def test_a_statement_whose_rows_cannot_be_known_before_is_refused(services: Serv
                 assert "a deciding column of" in str(error), name  # noqa: PT017  # of each
             else:
                 pytest.fail(name)
+
+
+def test_a_statement_that_is_made_once_changes_none_one_or_many_rows_by_its_parameters(
+    services: Services, moves: Moves
+) -> None:
+    ids = [moves.add(f"prod-{number}", f"value-{number}").item.id for number in range(3)]
+    of_some = items.c.id.in_(bindparam("some", expanding=True))
+    change = update(items).where(of_some).values(idle_seconds=bindparam("seconds"), life_seconds=None)
+    seconds = select(items.c.idle_seconds).order_by(items.c.name)
+    with services.database.write() as connection:
+        first = connection.execute(seconds).scalars().all()[0]
+        for step, some in enumerate((["x"], ids[:1], ids[1:], ids[2:], ids)):
+            done = connection.execute(change, {"some": some, "seconds": step})
+            assert done.rowcount == len([one for one in some if one in ids])
+            expected = [[first] * 3, [1, first, first], [1, 2, 2], [1, 2, 3], [4, 4, 4]][step]
+            assert connection.execute(seconds).scalars().all() == expected
+    assert services.upkeep.row_verification.check_all().wrong == ()
 
 
 def test_every_other_form_of_a_statement_writes_digests(services: Services, moves: Moves) -> None:

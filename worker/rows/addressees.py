@@ -16,6 +16,13 @@ _IDS = bindparam("ids", type_=owners.c.id.type, expanding=True)
 _OWNERS = select(
     owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id, owners.c.mac
 ).where(owners.c.id.in_(_IDS))
+_ANSWERING = (
+    select(item_owners, owners.c.name)
+    .join(item_owners, item_owners.c.owner_id == owners.c.id)
+    .where(item_owners.c.item_id == bindparam("item"))
+    .order_by(owners.c.name)
+)
+_POLICY = select(items.c.policy).where(items.c.id == bindparam("item"))
 _ROUTES = (
     select(routes.c.owner_id, routes.c.id, routes.c.shown, routes.c.recipients)
     .where(routes.c.owner_id.in_(_IDS))
@@ -64,12 +71,7 @@ class StoredPolicy(NamedTuple):
 
 def list_answering(connection: Connection, item_id: str | None) -> list[AnsweringOwner]:
     """By name; one whom none of us made an owner of it is not among them."""
-    found = connection.execute(
-        select(item_owners, owners.c.name)
-        .join(item_owners, item_owners.c.owner_id == owners.c.id)
-        .where(item_owners.c.item_id == item_id)
-        .order_by(owners.c.name)
-    )
+    found = connection.execute(_ANSWERING, {"item": item_id})
     return [AnsweringOwner(row.owner_id, row.name) for row in found if is_ours(connection, item_owners, row)]
 
 
@@ -147,7 +149,7 @@ def find_route_owner(connection: Connection, route_id: str) -> str | None:
 
 
 def find_policy(connection: Connection, item_id: str | None) -> StoredPolicy | None:
-    row = connection.execute(select(items.c.policy).where(items.c.id == item_id)).one_or_none()
+    row = connection.execute(_POLICY, {"item": item_id}).one_or_none()
     return None if row is None else StoredPolicy(row.policy)
 
 

@@ -1,12 +1,11 @@
 """The consumers of an item as rows have them: references, schedules, pins, waivers, runs under way."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BindParameter,
-    ColumnElement,
     Connection,
     Row,
     Select,
@@ -36,6 +35,43 @@ from worker.workflows.schedule import next_run
 T = TypeVar("T")
 
 RUN_MAX = timedelta(seconds=RUN_SECONDS)
+
+_ITEM: Final[BindParameter[str]] = bindparam("item")
+_SCHEDULES: Final = select(
+    workflows.c.id,
+    workflows.c.next_run_at,
+    workflows.c.critical,
+    workflows.c.schedule_type,
+    workflows.c.schedule_value,
+).where(workflows.c.id.in_(bindparam("workflows", expanding=True)))
+_USERS: Final = (
+    select(references.c.consumer_name)
+    .where(
+        references.c.item_id == _ITEM,
+        references.c.consumer == ConsumerKind.WORKFLOW.value,
+        references.c.active.is_(True),
+        ~references.c.mentioned,
+    )
+    .distinct()
+    .order_by(references.c.consumer_name)
+)
+_LET_GO: Final = (
+    update(references)
+    .where(references.c.item_id == _ITEM, references.c.held_by == bindparam("by"))
+    .values(pinned=None, held_by=None)
+)
+_UNDER_WAY_OF: Final = select(runs).where(
+    runs.c.workflow_id == bindparam("workflow"), runs.c.completed_at.is_(None)
+)
+_UNDER_WAY_OF_USERS: Final = select(runs).where(
+    runs.c.workflow_id.in_(
+        select(references.c.consumer_id).where(references.c.item_id == _ITEM, ~references.c.mentioned)
+    ),
+    or_(runs.c.completed_at.is_(None), runs.c.started_at.between(bindparam("since"), bindparam("until"))),
+)
+"""Those that say they have ended are looked at, too, where they had begun so shortly before `until` that they
+may have been under way then: an end that was forged is no end.
+"""
 
 
 def consumers_of(
@@ -114,11 +150,10 @@ def _gather(
 
 def _schedules_of(connection: Connection, workflow_ids: Collection[str]) -> dict[str, Row[*tuple[Any, ...]]]:
     """When these run next, by their ids."""
-    w = workflows.c
-    query = select(w.id, w.next_run_at, w.critical, w.schedule_type, w.schedule_value)
 
     def read() -> dict[str, Row[*tuple[Any, ...]]]:
-        return {row.id: row for row in connection.execute(query.where(w.id.in_(workflow_ids)))}
+        rows = connection.execute(_SCHEDULES, {"workflows": list(workflow_ids)})
+        return {row.id: row for row in rows}
 
     return remember(connection, ("schedules", frozenset(workflow_ids)), (workflows.name,), read)
 
@@ -138,19 +173,7 @@ def _open_ones(connection: Connection, item_ids: Collection[str]) -> dict[str, l
 
 def users_of(connection: Connection, item_id: str) -> list[str]:
     """The names of the active workflows that use the item: for who is told of it, whatever else can be read."""
-    r = references.c
-    names = connection.execute(
-        select(r.consumer_name)
-        .where(
-            r.item_id == item_id,
-            r.consumer == ConsumerKind.WORKFLOW.value,
-            r.active.is_(True),
-            ~r.mentioned,
-        )
-        .distinct()
-        .order_by(r.consumer_name)
-    ).scalars()
-    return [str(name) for name in names]
+    return [str(name) for name in connection.execute(_USERS, {"item": item_id}).scalars()]
 
 
 def hold(connection: Connection, item_id: str, workflow_ids: Iterable[str], *, number: int, by: str) -> None:
@@ -179,11 +202,7 @@ def unpin_from(connection: Connection, item_id: str, number: int) -> list[str]:
 
 
 def let_go(connection: Connection, item_id: str, *, by: str) -> None:
-    connection.execute(
-        update(references)
-        .where(references.c.item_id == item_id, references.c.held_by == by)
-        .values(pinned=None, held_by=None)
-    )
+    connection.execute(_LET_GO, {"item": item_id, "by": by})
 
 
 def waive(
@@ -293,8 +312,8 @@ def running_since(connection: Connection, item_id: str, since: datetime | None, 
     """
     if is_absent(connection, item_id, USERS):
         return []
-    users = select(references.c.consumer_id).where(references.c.item_id == item_id, ~references.c.mentioned)
-    under_way = _under_way(connection, runs.c.workflow_id.in_(users), until=until)
+    given = {"item": item_id, "since": until - RUN_MAX, "until": until}
+    under_way = _under_way(connection, _UNDER_WAY_OF_USERS, given)
     return sorted(
         {
             row.workflow_name
@@ -311,19 +330,14 @@ def is_running(connection: Connection, workflow_id: str) -> bool:
 
     `TamperedError` where none of us wrote so a run of it that may be one.
     """
-    return bool(_under_way(connection, runs.c.workflow_id == workflow_id, until=None))
+    return bool(_under_way(connection, _UNDER_WAY_OF, {"workflow": workflow_id}))
 
 
 def _under_way(
-    connection: Connection, which: ColumnElement[bool], *, until: datetime | None
+    connection: Connection, may_be: Select[*tuple[Any, ...]], given: Mapping[str, Any]
 ) -> list[Row[*tuple[Any, ...]]]:
-    """Production runs that have not ended. Those that say they have are looked at, too, where they had begun so
-    shortly before `until` that they may have been under way then: an end that was forged is no end.
-    """
-    may_be: ColumnElement[bool] = runs.c.completed_at.is_(None)
-    if until is not None:
-        may_be = or_(may_be, runs.c.started_at.between(until - RUN_MAX, until))
-    found = connection.execute(select(runs).where(which, may_be)).all()
+    """Production runs that have not ended."""
+    found = connection.execute(may_be, given).all()
     for row in found:
         check_mac(connection, runs, row, f"run {row.id} of {row.workflow_name}")
     return [row for row in found if row.purpose == RunPurpose.PRODUCTION.value and row.completed_at is None]

@@ -6,7 +6,7 @@ One that none of us wrote so ends, too, and stays refused.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
 
@@ -36,11 +36,14 @@ def is_delivery(key: Key) -> ColumnElement[bool]:
 
 # Made
 
+_ROUTES_OF: Final = (
+    select(deliveries.c.route_id).where(deliveries.c.notice_id == bindparam("notice")).distinct()
+)
+
 
 def list_routes_of(connection: Connection, notice_id: str) -> set[str]:
     """The ids of the routes that the notice has been given."""
-    tried = select(deliveries.c.route_id).where(deliveries.c.notice_id == notice_id)
-    return set(connection.execute(tried.distinct()).scalars())
+    return set(connection.execute(_ROUTES_OF, {"notice": notice_id}).scalars())
 
 
 def add_waiting(

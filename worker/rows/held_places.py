@@ -1,10 +1,11 @@
 """Places outside that asked not to be called for a while, as rows: by the digest of a place's name."""
 
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Select, bindparam, delete, select
 
-from vaultcore.damage import is_whole
+from vaultcore.damage import is_whole_for
 from vaultcore.upserts import upsert_into
 from worker.rows.tables import held_places
 
@@ -13,14 +14,18 @@ def find_hold(connection: Connection, digest: str, *, after: datetime, not_beyon
     """Until when the place is held, if that is after the one time and not beyond the other. A row that none of
     us wrote so holds nothing.
     """
-    return connection.execute(
-        select(held_places.c.until).where(
-            held_places.c.place == digest,
-            held_places.c.until > after,
-            held_places.c.until <= not_beyond,
-            is_whole(connection, held_places),
-        )
-    ).scalar_one_or_none()
+    given = {"digest": digest, "after": after, "not_beyond": not_beyond}
+    return connection.execute(_hold_of(connection.dialect.name), given).scalar_one_or_none()
+
+
+@cache
+def _hold_of(dialect: str) -> Select[datetime]:
+    return select(held_places.c.until).where(
+        held_places.c.place == bindparam("digest"),
+        held_places.c.until > bindparam("after"),
+        held_places.c.until <= bindparam("not_beyond"),
+        is_whole_for(dialect, held_places),
+    )
 
 
 def hold(connection: Connection, digest: str, *, until: datetime, now: datetime) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
 from vaultcore.mac_writing import update_each
 from vaultcore.row_macs import check_mac, is_ours
@@ -12,6 +12,8 @@ from vaultcore.tables import owners
 from vaultcore.upserts import upsert_for
 from worker.domain.notices import Message
 from worker.rows.tables import notices
+
+_MARK_ROUTED: Final = update(notices).where(notices.c.id == bindparam("notice")).values(routed=True)
 
 
 class Posted(NamedTuple):
@@ -87,7 +89,7 @@ def list_unrouted(connection: Connection, owner_id: str, *, limit: int) -> list[
 
 def mark_routed(connection: Connection, notice_id: str) -> None:
     """It needs no route any more."""
-    connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
+    connection.execute(_MARK_ROUTED, {"notice": notice_id})
 
 
 def keep_texts(connection: Connection, texts: Mapping[str, Message]) -> None:

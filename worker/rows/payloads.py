@@ -1,6 +1,7 @@
 """What runs began with, and what their nodes gave: sealed rows, each for a time."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, delete, insert, or_, select
 
@@ -9,9 +10,11 @@ from vaultcore.stored import check_row
 from worker.domain.clocks import SKEW
 from worker.rows.tables import run_payloads
 
+_KEEP: Final = insert(run_payloads)
+
 
 def keep(connection: Connection, run_id: str, sealed: Sealed, *, at: datetime, ends_at: datetime) -> None:
-    connection.execute(insert(run_payloads).values(run_id=run_id, kept_at=at, ends_at=ends_at, **vars(sealed)))
+    connection.execute(_KEEP, {"run_id": run_id, "kept_at": at, "ends_at": ends_at, **vars(sealed)})
 
 
 def find(connection: Connection, run_id: str, now: datetime) -> Sealed | None:

@@ -3,13 +3,12 @@
 One that none of us wrote so is found by nobody, and neither arrives nor ends by what becomes of others.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     Select,
@@ -40,13 +39,23 @@ class EndedPickup(NamedTuple):
     number: int
 
 
+_LOCKED: Final = select(pickups).order_by(pickups.c.id).with_for_update()
+_ALL_OF_ROTATION: Final = _LOCKED.where(pickups.c.rotation_id == bindparam("rotation"))
+_KEPT: Final = _LOCKED.where(pickups.c.ended_at.is_(None))
+_KEPT_OF_ROTATION: Final = _ALL_OF_ROTATION.where(pickups.c.ended_at.is_(None))
+_KEPT_OF_KEY: Final = _KEPT.where(
+    pickups.c.item_id == bindparam("item"), pickups.c.number == bindparam("number")
+)
+_KEPT_OF_PAGE: Final = _KEPT.where(pickups.c.id.in_(bindparam("page", expanding=True)))
+
+
 def add(connection: Connection, pickup_id: str, **values: Any) -> None:  # noqa: ANN401  # columns
     connection.execute(insert(pickups).values(id=pickup_id, **values))
 
 
 def find(connection: Connection, pickup_id: str) -> Pickup | None:
     """`TamperedError`, here and below, if none of us wrote it so."""
-    return _one(connection, _select().where(pickups.c.id == pickup_id))
+    return _one(connection, _BY_ID, pickup_id)
 
 
 def of_rotation(connection: Connection, rotation_id: str) -> Pickup | None:
@@ -55,13 +64,13 @@ def of_rotation(connection: Connection, rotation_id: str) -> Pickup | None:
         connection,
         ("pickup", rotation_id),
         (pickups.name, items.name),
-        lambda: _one(connection, _OF_ROTATION.params(rotation=rotation_id)),
+        lambda: _one(connection, _OF_ROTATION, rotation_id),
     )
 
 
 def of_first_key(connection: Connection, item: str) -> Pickup | None:
     """The one of the key with which the item of that name was created, if it had one."""
-    return _one(connection, _select().where(items.c.name == item, pickups.c.rotation_id.is_(None)))
+    return _one(connection, _OF_FIRST_KEY, item)
 
 
 def take(connection: Connection, pickup_id: str, *, by: str, at: datetime) -> bool:
@@ -89,14 +98,13 @@ def arrive(connection: Connection, pickup_id: str, *, at: datetime) -> bool:
 
 def wait_on(connection: Connection, rotation_id: str) -> None:
     """It is taken back no more, since there is no key before it."""
-    for row in _ours(connection, pickups.c.rotation_id == rotation_id):
+    for row in _ours(connection, _ALL_OF_ROTATION, {"rotation": rotation_id}):
         _set(connection, row.id, expires_at=None)
 
 
 def end_used(connection: Connection, item_id: str, number: int, *, at: datetime) -> list[str]:
     """A caller presented the key: it has arrived, and is not kept any longer. Which pickups ended by that."""
-    of_key = and_(pickups.c.item_id == item_id, pickups.c.number == number, pickups.c.ended_at.is_(None))
-    ended = _ours(connection, of_key)
+    ended = _ours(connection, _KEPT_OF_KEY, {"item": item_id, "number": number})
     for row in ended:
         _set(connection, row.id, arrived_at=row.arrived_at or at, ended_at=at)
     return [row.id for row in ended]
@@ -121,8 +129,7 @@ def find_arrived(connection: Connection, *, arrived_by: datetime, after: str, li
 
 def end_arrived(connection: Connection, page: Sequence[tuple[str]], *, at: datetime) -> list[EndedPickup]:
     """These are not kept any longer: those that ended by that."""
-    of_page = pickups.c.id.in_([pickup_id for (pickup_id,) in page])
-    ended = _ours(connection, and_(of_page, pickups.c.ended_at.is_(None)))
+    ended = _ours(connection, _KEPT_OF_PAGE, {"page": [pickup_id for (pickup_id,) in page]})
     for row in ended:
         _set(connection, row.id, ended_at=at)
     return [EndedPickup(row.item_id, row.number) for row in ended]
@@ -130,7 +137,7 @@ def end_arrived(connection: Connection, page: Sequence[tuple[str]], *, at: datet
 
 def take_back(connection: Connection, rotation_id: str, *, at: datetime) -> list[str]:
     """The key goes: who has seen it stays on record, and what nobody saw is gone. Which of them ended."""
-    ended = _ours(connection, and_(pickups.c.rotation_id == rotation_id, pickups.c.ended_at.is_(None)))
+    ended = _ours(connection, _KEPT_OF_ROTATION, {"rotation": rotation_id})
     for row in ended:
         if row.taken_at is None:
             connection.execute(delete(pickups).where(pickups.c.id == row.id))
@@ -164,10 +171,11 @@ def overdue(connection: Connection, now: datetime) -> list[Pickup]:
     return read_all(rows, partial(_pickup, connection))[0]  # of others the scan makes a finding
 
 
-def _ours(connection: Connection, where: ColumnElement[bool]) -> list[Row[*tuple[Any, ...]]]:
+def _ours(
+    connection: Connection, query: Select[*tuple[Any, ...]], given: Mapping[str, Any]
+) -> list[Row[*tuple[Any, ...]]]:
     """Those that one of us wrote so, locked."""
-    found = connection.execute(select(pickups).where(where).order_by(pickups.c.id).with_for_update())
-    return [row for row in found if is_ours(connection, pickups, row)]
+    return [row for row in connection.execute(query, given) if is_ours(connection, pickups, row)]
 
 
 def _set(connection: Connection, pickup_id: str, **values: datetime | None) -> None:
@@ -199,11 +207,14 @@ def _select() -> Select[*tuple[Any, ...]]:
     )
 
 
-_OF_ROTATION = _select().where(pickups.c.rotation_id == bindparam("rotation"))
+_LATEST = _select().order_by(pickups.c.id.desc()).limit(1)
+_BY_ID = _LATEST.where(pickups.c.id == bindparam("of"))
+_OF_ROTATION = _LATEST.where(pickups.c.rotation_id == bindparam("of"))
+_OF_FIRST_KEY = _LATEST.where(items.c.name == bindparam("of"), pickups.c.rotation_id.is_(None))
 
 
-def _one(connection: Connection, query: Select[*tuple[Any, ...]]) -> Pickup | None:
-    row = connection.execute(query.order_by(pickups.c.id.desc()).limit(1)).one_or_none()
+def _one(connection: Connection, query: Select[*tuple[Any, ...]], of: str) -> Pickup | None:
+    row = connection.execute(query, {"of": of}).one_or_none()
     return None if row is None else _pickup(connection, row)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 
 from vaultcore.errors import Cause, ConflictError
 from vaultcore.upserts import upsert_for
@@ -13,6 +13,10 @@ from worker.domain.reasons import Reason, store_reason, store_reasons
 from worker.domain.rotation import Rotation
 from worker.rows.rotations import find_open_rotation
 from worker.rows.tables import rotations
+
+_ONE: Final = update(rotations).where(rotations.c.id == bindparam("rotation"))
+_PUT_OFF: Final = _ONE.values(next_at=bindparam("until"))
+_SET_TOLD: Final = _ONE.values(told_night=bindparam("told"))
 
 
 def insert_rotation(connection: Connection, rotation: Rotation) -> None:
@@ -66,9 +70,9 @@ def _store_one(name: str, value: Any) -> Any:  # noqa: ANN401  # fields
 
 def put_off(connection: Connection, rotation_id: str, until: datetime) -> None:
     """Nobody looks at it before that."""
-    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(next_at=until))
+    connection.execute(_PUT_OFF, {"rotation": rotation_id, "until": until})
 
 
 def set_told(connection: Connection, rotation_id: str, night: datetime | None) -> None:
     """Its owners have heard of it: no digest has to tell it any more."""
-    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(told_night=night))
+    connection.execute(_SET_TOLD, {"rotation": rotation_id, "told": night})

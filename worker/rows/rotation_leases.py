@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Update, bindparam, case, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from vaultcore.errors import ConflictError, RefusedError
@@ -105,14 +105,8 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
 
 def renew_lease(connection: Connection, leased: Rotation, *, now: datetime, lease: timedelta) -> bool:
     """Holds on to the rotation; False for who lost it, or let its lease lapse."""
-    dialect = connection.dialect.name
-    renewed = connection.execute(
-        update(rotations)
-        .where(rotations.c.id == leased.id, *_still_held(dialect))
-        .values(lease_until=lease_times(dialect).end),
-        {**_held_by(leased), **given_times(connection, now, lease)},
-    )
-    return renewed.rowcount == 1
+    given = {"rotation": leased.id, **_held_by(leased), **given_times(connection, now, lease)}
+    return connection.execute(_renew_held(connection.dialect.name), given).rowcount == 1
 
 
 def is_held(connection: Connection, leased: Rotation, *, now: datetime) -> bool:
@@ -182,7 +176,7 @@ def lock_held(connection: Connection, leased: Rotation, *, now: datetime) -> Non
     if connection.dialect.name == "sqlite":
         return
     given = {"rotation": leased.id, **_held_by(leased), **given_times(connection, now)}
-    if connection.execute(_select_held(connection.dialect.name).with_for_update(), given).first() is None:
+    if connection.execute(_select_held(connection.dialect.name, lock=True), given).first() is None:
         raise ConflictError(f"rotation {leased.id} was taken over by another worker")
 
 
@@ -213,5 +207,12 @@ def _step_by_holder(dialect: str, *, renews: bool, adds: bool) -> RowChange:
 
 
 @cache
-def _select_held(dialect: str) -> Select[str]:
-    return select(rotations.c.id).where(rotations.c.id == bindparam("rotation"), *_still_held(dialect))
+def _renew_held(dialect: str) -> Update:
+    its = rotations.c.id == bindparam("rotation")
+    return update(rotations).where(its, *_still_held(dialect)).values(lease_until=lease_times(dialect).end)
+
+
+@cache
+def _select_held(dialect: str, *, lock: bool = False) -> Select[str]:
+    query = select(rotations.c.id).where(rotations.c.id == bindparam("rotation"), *_still_held(dialect))
+    return query.with_for_update() if lock else query

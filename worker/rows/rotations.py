@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from functools import cache, partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -40,6 +40,22 @@ from worker.rows.tables import rotations
 _STATES = frozenset(State)
 _CAUSES = frozenset(Cause)
 _PAGE = 100
+_ONE: Final = select(rotations).where(rotations.c.id == bindparam("rotation"))
+_NEWEST: Final = select(rotations).order_by(rotations.c.id.desc()).limit(bindparam("most", type_=Integer))
+_OF_ITEMS: Final = rotations.c.item_id.in_(bindparam("items", expanding=True))
+_OPEN: Final = (
+    select(rotations).where(_OF_ITEMS, rotations.c.finished_at.is_(None)).order_by(rotations.c.item_id)
+)
+_OPEN_LOCKED: Final = _OPEN.with_for_update()
+_WAKE_WATCHING: Final = (
+    update(rotations)
+    .where(
+        _OF_ITEMS,
+        rotations.c.finished_at.is_(None),
+        rotations.c.state.in_([state.value for state in WATCHED]),
+    )
+    .values(next_at=bindparam("at"))
+)
 
 
 def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
@@ -72,7 +88,7 @@ def _read_reasons(stored: dict[str, Any], what: str) -> dict[str, Any]:
 
 
 def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
-    row = connection.execute(select(rotations).where(rotations.c.id == rotation_id)).one_or_none()
+    row = connection.execute(_ONE, {"rotation": rotation_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"no rotation {rotation_id[:60]!r}: `nightkey rotation list` shows them all")
     return rotation_from_row(row)
@@ -87,12 +103,7 @@ def find_open_rotations(
     connection: Connection, item_ids: Collection[str], *, lock: bool = False
 ) -> dict[str, Rotation]:
     """By item, those of these items, locked in the order of the items."""
-    query = (
-        select(rotations)
-        .where(rotations.c.item_id.in_(list(item_ids)), rotations.c.finished_at.is_(None))
-        .order_by(rotations.c.item_id)
-    )
-    rows = connection.execute(query.with_for_update() if lock else query)
+    rows = connection.execute(_OPEN_LOCKED if lock else _OPEN, {"items": list(item_ids)})
     return {row.item_id: rotation_from_row(row) for row in rows}
 
 
@@ -103,7 +114,7 @@ def list_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotatio
 
 def walk_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation | UnreadableError]:
     """Newest first; in the place of one that cannot be read, or was edited, the error that says so."""
-    rows = connection.execute(select(rotations).order_by(rotations.c.id.desc()).limit(limit))
+    rows = connection.execute(_NEWEST, {"most": limit})
     found = [(row, read_apart(row, rotation_from_row)) for row in rows]
     return [
         one.explain(f"rotation {row.id}")
@@ -206,15 +217,7 @@ def _rests(connection: Connection, now: datetime) -> ColumnElement[bool]:
 
 def wake_watching(connection: Connection, item_ids: Iterable[str], now: datetime) -> None:
     """A run ended that used these items: who watches them looks again."""
-    connection.execute(
-        update(rotations)
-        .where(
-            rotations.c.item_id.in_(sorted(item_ids)),
-            rotations.c.finished_at.is_(None),
-            rotations.c.state.in_([state.value for state in WATCHED]),
-        )
-        .values(next_at=now)
-    )
+    connection.execute(_WAKE_WATCHING, {"items": sorted(item_ids), "at": now})
 
 
 def wake_watching_at_rest(connection: Connection, item_ids: Collection[str], now: datetime) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, insert, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.errors import Cause
@@ -24,6 +24,15 @@ _WAIT: Final = frozenset({RunTrigger.SCHEDULE, RunTrigger.WORKFLOW, RunTrigger.B
 """What opens a run for whoever comes next to begin it."""
 _PURPOSES: Final = frozenset(RunPurpose)
 _STILL_OPEN: Final = RowChange(where=(runs.c.completed_at.is_(None),))
+_ADD: Final = insert(runs)
+_ADD_LOGS: Final = insert(run_logs)
+_ADD_VERSIONS: Final = insert(run_versions)
+_ENDS: Final = ("status", "completed_at", "error_message", "error_node", "error_cause")
+_END: Final = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"), runs.c.completed_at.is_(None))
+    .values({name: bindparam(f"new_{name}") for name in _ENDS})
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ def open_run(
         "status": RunStatus.PENDING.value if pending else RunStatus.RUNNING.value,
         "started_at": None if pending else at,
     }
-    connection.execute(insert(runs), row)
+    connection.execute(_ADD, row)
     decides = {name: row.get(name) for name in columns_of(runs)}
     return OpenedRun(run_id, digested(connection, runs, decides))
 
@@ -136,8 +145,8 @@ def end_run(
         "error_cause": None if result.cause is None else result.cause.value,
     }
     if opened is None or update_known(connection, runs, opened.row, ends, _STILL_OPEN) is None:
-        still_open = (runs.c.id == run_id, runs.c.completed_at.is_(None))
-        if connection.execute(update(runs).where(*still_open).values(**ends)).rowcount != 1:
+        given = {"run": run_id} | {f"new_{name}": value for name, value in ends.items()}
+        if connection.execute(_END, given).rowcount != 1:
             return False
         state_rows.forget(connection, [run_id])
     logs = [
@@ -153,12 +162,12 @@ def end_run(
         for log in result.logs
     ]
     if logs:
-        connection.execute(insert(run_logs), logs)
+        connection.execute(_ADD_LOGS, logs)
     numbers = [
         {"run_id": run_id, "item_id": item_id, "number": number} for item_id, number in sorted(used.items())
     ]
     if numbers:
-        connection.execute(insert(run_versions), numbers)
+        connection.execute(_ADD_VERSIONS, numbers)
     return True
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from vaultcore.crypto.envelope import Sealed
 from vaultcore.damage import is_whole
@@ -11,6 +12,7 @@ from vaultcore.stored import check_row
 from worker.rows.tables import run_states, runs
 
 _AT_ONCE = 500
+_FORGET: Final = delete(run_states).where(run_states.c.run_id.in_(bindparam("runs", expanding=True)))
 
 
 def keep(connection: Connection, run_id: str, sealed: Sealed, *, at: datetime, resume_at: datetime) -> None:
@@ -56,4 +58,4 @@ def due(connection: Connection, now: datetime, *, limit: int = 500) -> list[str]
 def forget(connection: Connection, run_ids: Iterable[str]) -> None:
     ids = list(run_ids)
     for start in range(0, len(ids), _AT_ONCE):
-        connection.execute(delete(run_states).where(run_states.c.run_id.in_(ids[start : start + _AT_ONCE])))
+        connection.execute(_FORGET, {"runs": ids[start : start + _AT_ONCE]})

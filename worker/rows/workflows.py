@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, false, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.errors import UnreadableError
@@ -91,6 +91,15 @@ def read_workflow(stored: StoredWorkflow) -> Workflow:
 
 # Found and listed
 
+_ALL: Final = select(workflows).order_by(workflows.c.name)
+_ONE: Final = select(workflows).where(workflows.c.id == bindparam("workflow"))
+_HAS_ID: Final = or_(workflows.c.id == bindparam("it"), workflows.c.given_id == bindparam("it"))
+_BY_ID: Final = select(workflows).where(_HAS_ID)
+_IS_SPELT: Final = workflows.c.name.in_(bindparam("spellings", expanding=True))
+_BY_NAME: Final = select(workflows).where(_IS_SPELT)
+_IS_MEANT: Final = or_(_IS_SPELT, _HAS_ID)
+_MEANT: Final = select(workflows).where(_IS_MEANT)
+_MEANT_IDS: Final = select(workflows.c.id).where(_IS_MEANT).limit(1)
 READ_FROM = (workflows.name,)
 """The tables that one is read from."""
 _WORKFLOW: "ItemPart[Workflow | None]" = ItemPart(
@@ -103,7 +112,7 @@ def find_workflow(connection: Connection, name_or_id: str) -> Workflow | None:
     """By name, by our id, by the id that its document has, or by the only id of ours that begins so;
     `TamperedError` if none of us wrote it so.
     """
-    rows = connection.execute(select(workflows).where(_is_meant(name_or_id))).all()
+    rows = connection.execute(_MEANT, _given(name_or_id)).all()
     row = min(rows, key=lambda row: (row.id != name_or_id, row.given_id == name_or_id), default=None)
     if row is None and find_prefix(name_or_id) == ID_PREFIX:
         whole = find_whole(connection, workflows.c.id, name_or_id)
@@ -130,15 +139,14 @@ def know_workflow(connection: Connection, name_or_id: str) -> Workflow | None:
 
 
 def _read_known(connection: Connection, workflow_id: str) -> KnownPart[Workflow | None]:
-    row = connection.execute(select(workflows).where(workflows.c.id == workflow_id)).one_or_none()
+    row = connection.execute(_ONE, {"workflow": workflow_id}).one_or_none()
     if row is None:
         return KnownPart(None, ())
     return KnownPart(_read_checked(connection, row), (row.mac,))
 
 
 def is_known(connection: Connection, name_or_id: str) -> bool:
-    found = connection.execute(select(workflows.c.id).where(_is_meant(name_or_id)).limit(1))
-    return found.first() is not None
+    return connection.execute(_MEANT_IDS, _given(name_or_id)).first() is not None
 
 
 def walk_workflows(
@@ -160,22 +168,20 @@ def walk_workflows(
 
 def walk_stored(connection: Connection) -> Iterator[tuple[StoredWorkflow, bool]]:
     """By name, each with whether one of us wrote it so."""
-    for row in connection.execute(select(workflows).order_by(workflows.c.name)):
+    for row in connection.execute(_ALL):
         yield _stored(row), is_ours(connection, workflows, row)
 
 
 def find_by_id(connection: Connection, given: str) -> StoredWorkflow | None:
     """By our id, or else by the one that its document has."""
-    rows = connection.execute(
-        select(workflows).where(or_(workflows.c.id == given, workflows.c.given_id == given))
-    ).all()
+    rows = connection.execute(_BY_ID, {"it": given}).all()
     row = min(rows, key=lambda row: row.id != given, default=None)
     return None if row is None else _stored(row)
 
 
 def find_by_name(connection: Connection, name: str) -> StoredWorkflow | None:
     """In whatever spelling, as it is written first of all."""
-    rows = connection.execute(select(workflows).where(workflows.c.name.in_(spellings(name)))).all()
+    rows = connection.execute(_BY_NAME, {"spellings": list(spellings(name))}).all()
     row = min(rows, key=lambda row: row.name != name, default=None)
     return None if row is None else _stored(row)
 
@@ -247,8 +253,8 @@ def _stored(row: Row[*tuple[Any, ...]]) -> StoredWorkflow:
     )
 
 
-def _is_meant(name_or_id: str) -> ColumnElement[bool]:
-    c = workflows.c
-    if "\x00" in name_or_id:  # no database takes it
-        return false()
-    return or_(c.name.in_(spellings(name_or_id)), c.id == name_or_id, c.given_id == name_or_id)
+def _given(name_or_id: str) -> dict[str, Any]:
+    """For what is meant by that; by what no database takes, nothing is."""
+    if "\x00" in name_or_id:
+        return {"it": None, "spellings": []}
+    return {"it": name_or_id, "spellings": list(spellings(name_or_id))}
