@@ -63,6 +63,31 @@ def test_nothing_is_revoked_while_a_use_is_lost(staged: Staged, clock: Any, how:
     assert service.calls("DELETE") == 1
 
 
+def test_a_second_rotation_waits_for_a_workflow_whose_document_and_use_were_changed_after_the_first(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    services = organisation.services
+    organisation.add_token(TOKEN, "support")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    organisation.add_workflow("second", TOKEN)
+    for is_first in (True, False):
+        rotation_id = begin_by_hand(organisation, TOKEN)
+        step_to(organisation, clock, rotation_id, State.WATCHING)
+        services.runs.runs.start("ticket-sync", actor="test")
+        services.runs.runs.start("second", actor="test")
+        if not is_first:
+            with behind(services) as connection:
+                connection.execute(delete(references).where(SECOND))
+                connection.execute(update(workflows).where(workflows.c.name == "second").values(document="{}"))
+        clock.advance(timedelta(days=2))
+        organisation.drive()
+        assert (get_rotation(organisation, rotation_id).state is State.DONE) is is_first
+    waits_for = say_each(get_rotation(organisation, rotation_id).waits_for)
+    assert any("workflow second, which was changed behind the vault's back" in str(why) for why in waits_for)
+    assert service.calls("DELETE") == 1
+
+
 @pytest.mark.parametrize("how", EDITS)
 def test_what_an_owner_replaced_is_kept_while_a_use_is_lost(staged: Staged, clock: Any, how: str) -> None:
     organisation, _ = staged

@@ -1,11 +1,11 @@
 """Workflows as rows: found, listed, written. Nothing is decided here, and nothing committed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, insert, or_, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.errors import UnreadableError
@@ -91,7 +91,19 @@ def read_workflow(stored: StoredWorkflow) -> Workflow:
 
 # Found and listed
 
-_ALL: Final = select(workflows).order_by(workflows.c.name)
+_AT_ONCE: Final = 200
+_SOME: Final = (
+    select(workflows)
+    .where(workflows.c.id.in_(bindparam("workflows", expanding=True)))
+    .order_by(workflows.c.name)
+)
+_DIGESTS_AT_ONCE: Final = 5000
+_DIGESTS: Final = (
+    select(workflows.c.id, workflows.c.mac)
+    .where(workflows.c.id > bindparam("last"))
+    .order_by(workflows.c.id)
+    .limit(bindparam("size", type_=Integer))
+)
 _ONE: Final = select(workflows).where(workflows.c.id == bindparam("workflow"))
 _HAS_ID: Final = or_(workflows.c.id == bindparam("it"), workflows.c.given_id == bindparam("it"))
 _BY_ID: Final = select(workflows).where(_HAS_ID)
@@ -166,10 +178,20 @@ def walk_workflows(
             yield find_edited(connection, workflows, row, what) or workflow
 
 
-def walk_stored(connection: Connection) -> Iterator[tuple[StoredWorkflow, bool]]:
-    """By name, each with whether one of us wrote it so."""
-    for row in connection.execute(_ALL):
-        yield _stored(row), is_ours(connection, workflows, row)
+def walk_digests(connection: Connection) -> Iterator[dict[str, bytes | None]]:
+    """The digests of the rows of all workflows, by their ids, a few thousand at a time."""
+    last = ""
+    while page := connection.execute(_DIGESTS, {"last": last, "size": _DIGESTS_AT_ONCE}).all():
+        yield {row.id: row.mac for row in page}
+        last = page[-1].id
+
+
+def list_stored(connection: Connection, workflow_ids: Collection[str]) -> Iterator[tuple[StoredWorkflow, bool]]:
+    """Those of them that there are, some hundred of them by name, each with whether one of us wrote it so."""
+    wanted = sorted(workflow_ids)
+    for start in range(0, len(wanted), _AT_ONCE):
+        for row in connection.execute(_SOME, {"workflows": wanted[start : start + _AT_ONCE]}).all():
+            yield _stored(row), is_ours(connection, workflows, row)
 
 
 def find_by_id(connection: Connection, given: str) -> StoredWorkflow | None:

@@ -315,6 +315,7 @@ class RotationDriver:
         if unready is not None:
             return partial(self._conclusions.call_off, leased, unready)
         if step is Step.WATCH:
+            self._conclusions.prepare_look(leased, item)
             return partial(self._conclusions.look, leased, self._tests.show(leased))
         gated = step is Step.ACTIVATE and not leased.one_way  # who has no value that works waits for no window
         held = self._admission.hold_for_window(leased, item) if gated else None

@@ -147,6 +147,10 @@ class Conclusions:
         stopped = to.waits_for[0] if to.state is State.CANCELLED and to.waits_for else None
         return Ending(to=to, result=StepResult.DONE, values={"last_error": stopped} if stopped else {})
 
+    def prepare_look(self, leased: Rotation, item: Item) -> None:
+        """What a look may need that takes its time, outside of its transaction."""
+        self._proofs.prepare(leased, item)
+
     def look(self, leased: Rotation, shown_by: str | None, connection: Connection) -> Ending:
         """A look at the consumers, and what follows from it, in one transaction. `shown_by`: the check that has
         accepted the new value and could have refused it.

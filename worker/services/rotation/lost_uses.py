@@ -16,33 +16,28 @@ from worker.domain.commands import quote_word
 from worker.domain.reasons import Code, Reason
 from worker.rows import workflows as workflow_rows
 from worker.rows.workflows import read_workflow
+from worker.services.rotation.document_uses import DocumentUses
 from worker.workflows.workflow import Workflow
 
 
-def find_lost_uses(connection: Connection, item: Item) -> list[Reason]:
+def find_lost_uses(connection: Connection, item: Item, document_uses: DocumentUses) -> list[Reason]:
     """Whom to wait for: active workflows that use the item and have no reference to it of ours, and
     those of which nobody can say what they use, since they were edited themselves.
 
-    It reads all documents: for when everything else says that nobody needs the old value.
+    For when everything else says that nobody needs the old value.
     """
-    return list(_find(connection, item))
+    return list(_find(connection, item, document_uses.find_naming(connection, item)))
 
 
-def _find(connection: Connection, item: Item) -> Iterator[Reason]:
-    for stored, is_ours in workflow_rows.walk_stored(connection):
+def _find(connection: Connection, item: Item, workflow_ids: frozenset[str]) -> Iterator[Reason]:
+    for stored, is_ours in workflow_rows.list_stored(connection, workflow_ids):
         if not is_ours:
             yield Reason.of(Code.EDITED_WORKFLOW, workflow=str(stored.name))
-        elif stored.active is True and _may_name(stored.document, item):
+        elif stored.active is True:
             workflow = read_apart(stored, read_workflow)
             if not isinstance(workflow, Unread) and not _has_all(connection, workflow, item):
                 command = f"nightkey workflow show {quote_word(workflow.name)}"
                 yield Reason.of(Code.LOST_USE, workflow=workflow.name, item=item.name, command=command)
-
-
-def _may_name(document: object, item: Item) -> bool:
-    """Whether it is worth to be read in full: letters may be escaped, ids in capitals."""
-    text = str(document).lower()
-    return not item.name.isascii() or item.name.lower() in text or item.id.lower() in text or "\\u" in text
 
 
 def _has_all(connection: Connection, workflow: Workflow, item: Item) -> bool:
@@ -50,7 +45,7 @@ def _has_all(connection: Connection, workflow: Workflow, item: Item) -> bool:
     wanted = {
         (use.node_id, written)
         for use in workflow.definition.uses(here=workflow.runs_here)
-        if not use.mentioned and _is_meant(written := use.use.name or use.use.item_id or "", item)
+        if not use.mentioned and _is_meant(written := use.use.written, item)
     }
     if not wanted:
         return True

@@ -34,6 +34,7 @@ from worker.rows import consumers as consumer_rows
 from worker.rows import judging_runs as judging_rows
 from worker.rows import pickups as pickup_rows
 from worker.rows.judging_runs import JudgingRun
+from worker.services.rotation.document_uses import DocumentUses
 from worker.services.rotation.lost_uses import find_lost_uses
 from worker.services.rotation.reasoned import ReasonedError
 
@@ -51,6 +52,7 @@ class ConsumerProofs:
         vault: Vault,
         versions: Versions,
         audit: AuditLog,
+        document_uses: DocumentUses,
         freezes: Sequence[Window],
         clock: Callable[[], datetime],
     ) -> None:
@@ -58,8 +60,15 @@ class ConsumerProofs:
         self._vault = vault
         self._versions = versions
         self._audit = audit
+        self._document_uses = document_uses
         self._freezes = tuple(freezes)
         self._clock = clock
+
+    def prepare(self, rotation: Rotation, item: Item) -> None:
+        """Before a look: what it may need that takes its time, outside of its transaction."""
+        ends = _moved_at(rotation) + overlap_of(item.policy, item.life)
+        if not rotation.emergency and ends <= self._clock():
+            self._document_uses.look_ahead(self._database)
 
     def look(self, connection: Connection, rotation: Rotation, *, shown: bool) -> Verdict:
         """What follows from the consumers as they are now. `shown`: a check that can fail has accepted the new
@@ -92,7 +101,7 @@ class ConsumerProofs:
             )
         verdict = judge(overlap, found, now=now)
         if verdict.state is State.RETIRING:
-            lost = find_lost_uses(connection, item)
+            lost = find_lost_uses(connection, item, self._document_uses)
             if lost:
                 return judge(replace(overlap, others=(*overlap.others, *lost)), found, now=now)
         return verdict
@@ -191,8 +200,7 @@ class ConsumerProofs:
         found: Sequence[Consumer],
         now: datetime,
     ) -> Overlap:
-        activated_at = rotation.activated_at or rotation.created_at
-        moved_at = rotation.widened_at or activated_at
+        moved_at = _moved_at(rotation)
         others = [
             Reason.of(Code.RUN_WITH_OLD, workflow=name)
             for name in consumer_rows.running_since(connection, item.id, None, moved_at)
@@ -256,6 +264,11 @@ class ConsumerProofs:
 def _pickup_of(connection: Connection, rotation: Rotation, item: Item) -> Pickup | None:
     """Nothing but a key of ours is collected."""
     return pickup_rows.of_rotation(connection, rotation.id) if item.kind is Kind.API_KEY else None
+
+
+def _moved_at(rotation: Rotation) -> datetime:
+    """When the last of its consumers was given the new value."""
+    return rotation.widened_at or rotation.activated_at or rotation.created_at
 
 
 def _runs_with_new(connection: Connection, rotation: Rotation) -> list[JudgingRun]:

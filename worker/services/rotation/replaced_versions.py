@@ -19,6 +19,7 @@ from worker.rotators.catalog import load_rotator
 from worker.rows.consumers import consumers_of
 from worker.rows.replaced_versions import ReplacedVersion, UnreadVersion, list_replaced
 from worker.services.rotation.comparison import Comparison
+from worker.services.rotation.document_uses import DocumentUses
 from worker.services.rotation.lost_uses import find_lost_uses
 from worker.services.rotation.opening import Opening
 from worker.wording.reasons import say
@@ -35,6 +36,7 @@ class ReplacedVersions:
         opening: Opening,
         versions: Versions,
         comparison: Comparison,
+        document_uses: DocumentUses,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -42,6 +44,7 @@ class ReplacedVersions:
         self._opening = opening
         self._versions = versions
         self._comparison = comparison
+        self._document_uses = document_uses
         self._clock = clock
 
     def retire(self, *, actor: str, page_size: int) -> tuple[int, list[Finding]]:
@@ -85,7 +88,7 @@ class ReplacedVersions:
             overlap = Overlap(number=version.current, ends=ends, opens=now, canary_id=None, unread=unread)
             if judge(overlap, consumers_of(connection, version.item_id), now=now).state is not State.RETIRING:
                 return False
-            lost = find_lost_uses(connection, item)
+            lost = find_lost_uses(connection, item, self._document_uses)
             if lost:
                 raise UnreadableError(f"what uses {item.name}", f"it is kept for {say(lost[0])}")
             if _is_outside(item):

@@ -12,6 +12,7 @@ from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.credential_checks import CredentialChecks
 from worker.services.rotation.credential_question import CredentialQuestion
 from worker.services.rotation.decisions import Decisions
+from worker.services.rotation.document_uses import DocumentUses
 from worker.services.rotation.end_on_new import EndOnNew
 from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.jobs import Jobs
@@ -81,11 +82,13 @@ def build_rotation(
         network=ways_out.network,
         clock=clock,
     )
+    document_uses = DocumentUses(clock=clock)
     proofs = ConsumerProofs(
         database=database,
         vault=vault,
         versions=versions,
         audit=audit,
+        document_uses=document_uses,
         freezes=settings.freeze_windows,
         clock=clock,
     )
@@ -252,6 +255,7 @@ def build_rotation(
             opening=opening,
             versions=versions,
             comparison=comparison,
+            document_uses=document_uses,
             clock=clock,
         ),
     )

@@ -1,0 +1,93 @@
+"""Which workflows name an item in their documents: read once, and again where one has changed."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from tests.counting import Counted, count_on
+from tests.services.staging import TOKEN, Staged
+from tests.services.test_tampered import behind
+from vaultcore.model import Item
+from worker.rows.tables import workflows
+from worker.services.rotation.document_uses import DocumentUses
+
+A_WHILE = timedelta(hours=1)
+OTHER = "prod-other-token"
+
+
+def name_uses(staged: Staged, kept: DocumentUses, name: str = TOKEN) -> tuple[list[str], Counted]:
+    """The names of the workflows, and what they cost."""
+    services = staged[0].services
+    with services.database.read() as connection:
+        item: Item = services.vault.get(connection, name)
+        with count_on(services.database.engine) as counted:
+            found = kept.find_naming(connection, item)
+        query = select(workflows.c.name).where(workflows.c.id.in_(found)).order_by(workflows.c.name)
+        return list(connection.execute(query).scalars()), counted
+
+
+@pytest.fixture
+def kept(staged: Staged, clock: Any) -> DocumentUses:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "support")
+    organisation.add_token(OTHER, "others")
+    with organisation.services.database.read() as connection:
+        item_id = organisation.services.vault.get(connection, TOKEN).id
+    organisation.add_workflow("by-name", TOKEN)
+    organisation.add_workflow("by-id", item_id)
+    organisation.add_workflow("of-another", OTHER)
+    organisation.add_workflow("stands-still", TOKEN, is_active=False)
+    organisation.add_workflow("of-both", TOKEN, description=f"{{{{ vault.{OTHER} }}}}")
+    return DocumentUses(clock=clock)
+
+
+def test_active_workflows_that_use_the_item_are_found_by_its_name_and_its_id(
+    staged: Staged, kept: DocumentUses
+) -> None:
+    assert name_uses(staged, kept)[0] == ["by-id", "by-name", "of-both"]
+    assert name_uses(staged, kept, OTHER)[0] == ["of-another"]
+
+
+def test_documents_are_read_again_where_they_have_changed_alone(
+    staged: Staged, kept: DocumentUses, clock: Any
+) -> None:
+    organisation, _ = staged
+    assert len(name_uses(staged, kept)[1].statements) == 3  # the digests to their end, and the documents
+    assert name_uses(staged, kept)[1].statements == []
+    clock.advance(A_WHILE)
+    assert len(name_uses(staged, kept)[1].statements) == 2
+    organisation.add_workflow("by-name", OTHER)
+    organisation.add_workflow("of-another", TOKEN, is_active=False)
+    organisation.add_workflow("stands-still", TOKEN)
+    organisation.add_workflow("new", TOKEN)
+    clock.advance(A_WHILE)
+    found, counted = name_uses(staged, kept)
+    assert found == ["by-id", "new", "of-both", "stands-still"]
+    assert len(counted.statements) == 3
+    assert name_uses(staged, kept, OTHER)[0] == ["by-name"]
+
+
+def test_a_clock_that_was_set_back_keeps_nothing(staged: Staged, kept: DocumentUses, clock: Any) -> None:
+    organisation, _ = staged
+    name_uses(staged, kept)
+    organisation.add_workflow("by-name", OTHER)
+    clock.advance(-A_WHILE)
+    assert name_uses(staged, kept)[0] == ["by-id", "of-both"]
+
+
+def test_a_workflow_that_none_of_us_wrote_so_may_use_every_item_until_it_is_put_right(
+    staged: Staged, kept: DocumentUses, clock: Any
+) -> None:
+    organisation, _ = staged
+    its, by_name = ({"name": one} for one in ("of-another", "by-name"))
+    document = select(workflows.c.document)
+    with behind(organisation.services) as connection:
+        was, others = (connection.execute(document.filter_by(**one)).scalar_one() for one in (its, by_name))
+        connection.execute(update(workflows).filter_by(**its).values(document=others))
+    assert name_uses(staged, kept)[0] == ["by-id", "by-name", "of-another", "of-both"]
+    with behind(organisation.services) as connection:
+        connection.execute(update(workflows).filter_by(**its).values(document=was))
+    clock.advance(A_WHILE)
+    assert name_uses(staged, kept)[0] == ["by-id", "by-name", "of-both"]
