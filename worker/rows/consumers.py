@@ -55,11 +55,9 @@ _USERS: Final = (
     .distinct()
     .order_by(references.c.consumer_name)
 )
-_LET_GO: Final = (
-    update(references)
-    .where(references.c.item_id == _ITEM, references.c.held_by == bindparam("by"))
-    .values(pinned=None, held_by=None)
-)
+_IS_HELD: Final = and_(references.c.item_id == _ITEM, references.c.held_by == bindparam("by"))
+_HELD: Final = select(references.c.consumer_id).where(_IS_HELD).limit(1)
+_LET_GO: Final = update(references).where(_IS_HELD).values(pinned=None, held_by=None)
 _UNDER_WAY_OF: Final = select(runs).where(
     runs.c.workflow_id == bindparam("workflow"), runs.c.completed_at.is_(None)
 )
@@ -202,7 +200,10 @@ def unpin_from(connection: Connection, item_id: str, number: int) -> list[str]:
 
 
 def let_go(connection: Connection, item_id: str, *, by: str) -> None:
-    connection.execute(_LET_GO, {"item": item_id, "by": by})
+    """Mostly it holds nobody."""
+    given = {"item": item_id, "by": by}
+    if connection.execute(_HELD, given).first() is not None:
+        connection.execute(_LET_GO, given)
 
 
 def waive(
