@@ -66,6 +66,21 @@ def test_one_with_a_target_and_a_workflow_commits_around_what_leaves(staged: Sta
         drive_on(organisation, clock, until=lambda: all(one.finished_at for one in organisation.rotations()))
 
 
+def test_one_that_retires_commits_its_lease_its_look_and_its_end(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", overlap="1h")
+    organisation.add_workflow("tickets", TOKEN)
+    rotation, _, _ = _drive(organisation, TOKEN)
+    organisation.services.runs.runs.start("tickets", actor="test")
+    organisation.drive()
+    clock.advance(timedelta(hours=2))
+    with count_on(organisation.services.database.engine) as counted:
+        organisation.services.rotation.rotations.drive(rotation.id)
+    ended = get_rotation(organisation, rotation.id)
+    assert (ended.state, ended.lease_until) == (State.DONE, None)
+    assert counted.commits == 3
+
+
 def test_every_statement_of_a_rotation_is_made_once_for_all_of_them(staged: Staged, clock: Any) -> None:
     """From its plan to its end, with the runs that prove it."""
     organisation, _ = staged

@@ -154,22 +154,28 @@ class Drive:
     def is_ahead(self) -> bool:
         return self.rotation is not self.stored or self._gives_back
 
+    @property
+    def _is_last(self) -> bool:
+        """With this commit it is given back: nobody goes on with one that is over."""
+        return self._gives_back or self.rotation.finished_at is not None
+
     def begin(self, connection: Connection) -> None:
         lease_rows.lock_held(connection, self.stored, now=self._clock())
 
     def store(self, connection: Connection) -> None:
         """`ConflictError` for who lost the rotation, or let its lease lapse: nothing of all this stands."""
-        lease = None if self._gives_back else self._lease
+        lease = None if self._is_last else self._lease
         now = self._storing_at = self._clock()  # and not when it is committed, which may take a while
         lease_rows.store_rotation(connection, self.stored, self.rotation, self._steps, now=now, lease=lease)
 
     def end(self, *, kept: bool) -> None:
         if kept:
-            if self._gives_back:
+            is_last = self._is_last
+            if is_last:
                 self.change(lease_until=None)
             self.stored = self.rotation
             self._untold += self._reached
-            self._stored_at = None if self._gives_back else self._storing_at
+            self._stored_at = None if is_last else self._storing_at
             self._is_first = True
         else:
             self._stored_at = None
