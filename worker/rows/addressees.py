@@ -10,6 +10,7 @@ from vaultcore.names import spellings
 from vaultcore.row_macs import is_ours
 from vaultcore.stored import UNREADABLE
 from vaultcore.tables import item_owners, items, owners, routes
+from vaultcore.unit_of_work import remember
 from worker.domain.reach import Person
 
 _IDS = bindparam("ids", type_=owners.c.id.type, expanding=True)
@@ -85,7 +86,9 @@ def list_called(connection: Connection, name: str) -> list[NamedAddressee]:
 
 def get_owner(connection: Connection, owner_id: str) -> StoredOwner:
     """`NotFoundError` for one who was deleted."""
-    found = list_owners(connection, [owner_id])
+    found = remember(
+        connection, ("owner", owner_id), (owners.name,), lambda: list_owners(connection, [owner_id])
+    )
     if not found:
         raise NotFoundError(f"the owner {owner_id} was deleted: `nightkey owner list` shows who there is")
     return found[0]
@@ -132,7 +135,12 @@ def list_people(connection: Connection) -> list[Person]:
 
 def list_routes(connection: Connection, owner_id: str) -> list[StoredRoute]:
     """In the order in which they were added."""
-    return list_routes_of_each(connection, [owner_id])[owner_id]
+    return remember(
+        connection,
+        ("routes", owner_id),
+        (routes.name,),
+        lambda: list_routes_of_each(connection, [owner_id])[owner_id],
+    )
 
 
 def list_routes_of_each(connection: Connection, owner_ids: Collection[str]) -> dict[str, list[StoredRoute]]:
