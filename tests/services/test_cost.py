@@ -66,6 +66,23 @@ def test_one_with_a_target_and_a_workflow_commits_around_what_leaves(staged: Sta
         drive_on(organisation, clock, until=lambda: all(one.finished_at for one in organisation.rotations()))
 
 
+def test_a_night_opens_each_rotation_by_two_statements(staged: Staged, clock: Any) -> None:
+    """Whether it was compared since a restore, and its row: items and findings of a page are read and written
+    together.
+    """
+    organisation, _ = staged
+    spent = []
+    for number in (10, 40):
+        for one in range(number):
+            _add(organisation, f"password-{number}-{one}")
+        with count_on(organisation.services.database.engine) as counted:
+            opened = organisation.services.night.nights.begin(clock())
+        assert len(opened or ()) == number
+        spent.append(len(counted.statements))
+        clock.advance(timedelta(days=1))
+    assert (spent[1] - spent[0]) // 30 == 2
+
+
 def test_one_that_retires_commits_its_lease_its_look_and_its_end(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     organisation.add_token(TOKEN, "ticketing", overlap="1h")

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +27,7 @@ from vaultcore.known_items import ItemPart, is_absent, tell_some
 from vaultcore.paging import walk_keyset
 from vaultcore.stored import check_row, read_all
 from vaultcore.tables import UtcDateTime, item_owners, owners
-from vaultcore.upserts import upsert_into
+from vaultcore.upserts import upsert_for, upsert_into
 from worker.domain.audience import DEPUTY_LEVEL
 from worker.domain.clocks import SKEW
 from worker.domain.findings import Finding, FindingKind, topic_of
@@ -70,10 +71,42 @@ class ListedFinding:
     quiet: str | None
 
 
+_SEEN = ("level", "detail", "does", "command", "deadline", "item", "workflow", "seen_at")
+"""What each look says of it anew."""
+
+
 def record(connection: Connection, finding: Finding, now: datetime) -> str:
     """Opens the finding, or brings the open one up to date: its topic."""
+    row = _row_of(finding, now)
+    statement = _record(connection.dialect.name, has_topic=_has_topic(finding), returns=True)
+    return str(connection.execute(statement, row).scalar_one())
+
+
+def record_all(connection: Connection, seen: Sequence[Finding], now: datetime) -> None:
+    """As `record`, of many together."""
+    for has_topic in (True, False):
+        rows = [_row_of(one, now) for one in seen if _has_topic(one) is has_topic]
+        if rows:
+            connection.execute(_record(connection.dialect.name, has_topic=has_topic, returns=False), rows)
+
+
+def _has_topic(finding: Finding) -> bool:
+    return finding.item_id is not None and finding.deadline is not None
+
+
+def _row_of(finding: Finding, now: datetime) -> dict[str, Any]:
+    """What is found of no expiry is a topic of its own."""
     finding_id = new_id("fnd", now)
-    seen: dict[str, Any] = {
+    topic = finding_id
+    if finding.item_id is not None and finding.deadline is not None:
+        topic = topic_of(finding.item_id, finding.deadline)
+    return {
+        "id": finding_id,
+        "kind": finding.kind.value,
+        "subject": finding.subject,
+        "item_id": finding.item_id,
+        "topic": topic,
+        "opened_at": now,
         "level": finding.level,
         "detail": store_reason(finding.detail),
         "does": None if finding.does is None else store_reason(finding.does),
@@ -83,37 +116,25 @@ def record(connection: Connection, finding: Finding, now: datetime) -> str:
         "workflow": finding.workflow,
         "seen_at": now,
     }
-    if finding.item_id is not None and finding.deadline is not None:
-        seen["topic"] = topic_of(finding.item_id, finding.deadline)
-    topic: str = connection.execute(
-        upsert_into(connection, findings)
-        .values(
-            {
-                "id": finding_id,
-                "kind": finding.kind.value,
-                "subject": finding.subject,
-                "item_id": finding.item_id,
-                "topic": finding_id,
-                "opened_at": now,
-                **seen,
-            }
-        )
-        .on_conflict_do_update(
-            index_elements=["kind", "subject"],
-            index_where=findings.c.resolved_at.is_(None),
-            set_=seen | _keep_quiet(seen.get("topic")),
-        )
-        .returning(findings.c.topic)
-    ).scalar_one()
-    return topic
 
 
-def _keep_quiet(topic: str | None) -> dict[str, Any]:
+@cache
+def _record(dialect: str, *, has_topic: bool, returns: bool) -> Any:  # noqa: ANN401  # two dialects, one API
+    new = upsert_for(dialect, findings)
+    seen = {name: new.excluded[name] for name in _SEEN}
+    made = new.on_conflict_do_update(
+        index_elements=["kind", "subject"],
+        index_where=findings.c.resolved_at.is_(None),
+        set_=seen | (_change_topic(new.excluded.topic) if has_topic else {}),
+    )
+    return made.returning(findings.c.topic) if returns else made
+
+
+def _change_topic(topic: ColumnElement[str]) -> dict[str, ColumnElement[Any]]:
     """What a person knows of is one expiry; of another one they know nothing yet."""
-    if topic is None:
-        return {}
     columns = (findings.c.quiet_until, findings.c.quiet_level, findings.c.quiet_by, findings.c.quiet_why)
-    return {column.name: case((findings.c.topic == topic, column), else_=None) for column in columns}
+    quiet = {column.name: case((findings.c.topic == topic, column), else_=None) for column in columns}
+    return {"topic": topic, **quiet}
 
 
 def touch(connection: Connection, item_id: str, now: datetime) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError, UnreadableError
+from vaultcore.model import Item
 from vaultcore.vault import Vault
 from worker.domain.findings import Finding, FindingKind, find_unreadable
 from worker.domain.notice_kinds import NoticeKind
@@ -44,6 +45,7 @@ _log = get_logger(__name__)
 _SCAN_TRIES = 8
 """How often one night's scan is begun before it is given up: two hours of tries."""
 _SAME_NIGHT = timedelta(hours=12)
+_OPENS = frozenset({PlannedAction.ROTATE, PlannedAction.REQUEST})
 _SCAN_LEASE = timedelta(minutes=15)
 """How long a scan may take before another process begins it again."""
 
@@ -270,19 +272,13 @@ class Nights:
                 due += len(page)
                 see_due(page)
                 with self._database.write() as connection:
-                    for seen in page:
-                        found += self._record_item(connection, seen, now, damaged)
-                        if night is not None:
-                            opened += self._open_rotation(connection, seen, night, damaged)
+                    found += _record_items(connection, page, now, damaged)
+                    if night is not None:
+                        opened += self._open_rotations(connection, page, night, damaged)
             for findings_page in self._scans.walk_found(reading, now, unreadable=unreadable):
                 see_found(findings_page)
                 with self._database.write() as connection:
-                    for finding in findings_page:
-                        if finding.kind is FindingKind.UNREADABLE:
-                            damaged.add(finding)
-                            continue
-                        found += 1
-                        finding_rows.record(connection, finding, now)
+                    found += _record_whole(connection, findings_page, now, damaged)
         # What a night finds beside its scan, a scan by hand did not look for.
         kinds = SCANNED_KINDS if night is not None else SCANNED_KINDS - {FindingKind.UNREADABLE}
         with self._database.write() as connection:
@@ -296,30 +292,42 @@ class Nights:
         counts = Counts(due=due, rotations=len(opened), findings=found, unreadable=len(damaged.findings))
         return opened, counts
 
-    def _record_item(self, connection: Connection, seen: SeenItem, now: datetime, damaged: "_Damaged") -> int:
-        if seen.finding is None:
-            return 0
-        if seen.decision is None:
-            damaged.add(seen.finding)
-            return 0
-        finding_rows.record(connection, seen.finding, now)
-        return 1
+    def _open_rotations(
+        self, connection: Connection, page: Sequence[SeenItem], night: datetime, damaged: "_Damaged"
+    ) -> list[str]:
+        """Of the items of a page, which are read together; the ids of those that were opened."""
+        decided = [(seen, seen.decision) for seen in page if seen.decision is not None]
+        to_open = [(seen, decision) for seen, decision in decided if decision.action in _OPENS]
+        found = self._vault.get_all(connection, [seen.item_id for seen, _ in to_open])
+        return [
+            rotation_id
+            for seen, decision in to_open
+            for rotation_id in self._open_rotation(
+                connection, seen, decision, found[seen.item_id], night=night, damaged=damaged
+            )
+        ]
 
     def _open_rotation(
-        self, connection: Connection, seen: SeenItem, night: datetime, damaged: "_Damaged"
+        self,
+        connection: Connection,
+        seen: SeenItem,
+        decision: Decision,
+        item: Item | NotFoundError | UnreadableError,
+        *,
+        night: datetime,
+        damaged: "_Damaged",
     ) -> list[str]:
-        if seen.decision is None or seen.decision.action not in (PlannedAction.ROTATE, PlannedAction.REQUEST):
-            return []
         try:
-            item = self._vault.get(connection, seen.item_id)
+            if not isinstance(item, Item):
+                raise item
             rotation = self._opening.open(
                 connection,
                 item,
-                state=_first_state(seen.decision, self._clock()),
-                reason=seen.decision.why,
+                state=_first_state(decision, self._clock()),
+                reason=decision.why,
                 asked_by=ACTOR,
                 night=night,
-                begins_at=seen.decision.begins_at,
+                begins_at=decision.begins_at,
             )
         except (NotFoundError, RefusedError):  # opened by hand, changed or deleted since the page was read
             return []
@@ -330,6 +338,28 @@ class Nights:
             damaged.add(find_unreadable(seen.item_id, error.problem, item_id=seen.item_id, item=seen.name))
             return []
         return [rotation.id]
+
+
+def _record_items(connection: Connection, page: Sequence[SeenItem], now: datetime, damaged: "_Damaged") -> int:
+    """How many findings there are of items that can be read; what cannot be is for later."""
+    for seen in page:
+        if seen.decision is None and seen.finding is not None:
+            damaged.add(seen.finding)
+    found = [seen.finding for seen in page if seen.decision is not None and seen.finding is not None]
+    finding_rows.record_all(connection, found, now)
+    return len(found)
+
+
+def _record_whole(connection: Connection, page: Sequence[Finding], now: datetime, damaged: "_Damaged") -> int:
+    """As `_record_items`, of what was found beside what is due."""
+    found = []
+    for finding in page:
+        if finding.kind is FindingKind.UNREADABLE:
+            damaged.add(finding)
+        else:
+            found.append(finding)
+    finding_rows.record_all(connection, found, now)
+    return len(found)
 
 
 def _is_news(night: Night, before: Night | None, problems: list[Problem]) -> bool:
