@@ -7,7 +7,7 @@ from typing import Any
 
 from vaultcore.errors import Cause, TargetError
 from worker.domain.json_paths import take_path
-from worker.outbound import Response
+from worker.outbound import Response, only_looking
 from worker.rotators import base
 from worker.rotators.http_answers import IdReader, say_missing, take
 from worker.rotators.http_pages import NextPage, add_parameter, explain_partial, find_next
@@ -58,7 +58,8 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
         if (url, step.cursor) in seen:
             return Listing(entries=entries, partial="it leads back to a page that was read")
         seen.add((url, step.cursor))
-        answer = ask(request, job, what=what, cursor=step.cursor, at=url)
+        with only_looking():
+            answer = ask(request, job, what=what, cursor=step.cursor, at=url)
         if none_is_empty and answer.status in (404, 410):
             return Listing(entries=entries, partial=None)
         check_good(answer, request, what)

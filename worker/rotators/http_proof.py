@@ -6,7 +6,7 @@ from typing import Any
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.domain.made_up import make_up
-from worker.outbound import Response, nothing_shared
+from worker.outbound import Response, nothing_shared, only_looking
 from worker.rotators import base
 from worker.rotators.http_answers import NoIdError, read_id
 from worker.rotators.http_requests import check_good, send, settings_of
@@ -55,7 +55,7 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
 
 def _show(job: base.Job, value: Secret) -> Response:
     """By a connection of its own: so often as it is shown, another machine of the service may be asked."""
-    with nothing_shared():
+    with nothing_shared(), only_looking():
         return send(settings_of(job).verify, job, what="verify", value=value)
 
 

@@ -54,8 +54,8 @@ class Drive:
         self._reached: list[Rotation] = []
         self._untold: list[Rotation] = []
         self._undone = False
-        self._stored_at: datetime | None = None
-        """When it was last stored under its fence, as far as that is committed: it was held then."""
+        self._held_at: datetime | None = None
+        """When it was last held for certain: stored under its fence, and committed, or asked for."""
         self._storing_at: datetime | None = None
         self._is_first = False
         """Whether the next call is the first one since then."""
@@ -101,12 +101,12 @@ class Drive:
 
     def check(self) -> None:
         """Before a call to the outside: what was written is committed. `ConflictError` for who no longer holds
-        the rotation. For a moment after it was stored under the fence, its first call need not ask that, nor
-        those that only look.
+        the rotation. For a moment after it was stored under the fence, or that was asked, calls that only look
+        need not ask it; nor need the first call after it was stored, whatever that does.
         """
         self.refuse_undone()
         with self._database.apart():
-            if not (self._was_just_stored() and (self._is_first or is_only_looking())):
+            if not (self._was_just_held() and (self._is_first or is_only_looking())):
                 self._ask_whether_held()
         self._is_first = False
         with self._letting_out:
@@ -122,15 +122,17 @@ class Drive:
             self._is_abandoned = True
             return not self.has_acted
 
-    def _was_just_stored(self) -> bool:
-        at, now = self._stored_at, self._clock()
+    def _was_just_held(self) -> bool:
+        at, now = self._held_at, self._clock()
         return at is not None and at <= now < at + _MOMENT
 
     def _ask_whether_held(self) -> None:
+        now = self._clock()
         with self._database.read() as connection:
-            held = lease_rows.is_held(connection, self.stored, now=self._clock())
+            held = lease_rows.is_held(connection, self.stored, now=now)
         if not held:
             raise ConflictError(f"rotation {self.stored.id} was taken over by another worker")
+        self._held_at = now
 
     def give_back(self) -> None:
         """The last commit: whoever comes next goes on from there. Once is enough."""
@@ -175,10 +177,10 @@ class Drive:
                 self.change(lease_until=None)
             self.stored = self.rotation
             self._untold += self._reached
-            self._stored_at = None if is_last else self._storing_at
+            self._held_at = None if is_last else self._storing_at
             self._is_first = True
         else:
-            self._stored_at = None
+            self._held_at = None
             self.rotation = self.stored
             self._undone = True
         self._steps, self._reached = [], []
