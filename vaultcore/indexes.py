@@ -6,14 +6,16 @@ from `vaultcore.tables`, which every command loads: for who makes a schema of it
 
 from typing import Any, Final
 
-from sqlalchemy import Index, text
+from sqlalchemy import ColumnElement, Index, text
 
+from vaultcore.external_ids import HAS_ID, STORED_ID
 from vaultcore.tables import LISTED, audit, item_labels, items, references, versions
 
 
-def only_where(condition: str) -> dict[str, Any]:
+def only_where(condition: str | ColumnElement[bool]) -> dict[str, Any]:
     """Says of an index, to both databases, which rows it has."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+    those = text(condition) if isinstance(condition, str) else condition
+    return {"sqlite_where": those, "postgresql_where": those}
 
 
 _ORDERS: Final = {
@@ -43,6 +45,7 @@ VAULT_INDEXES: Final = (
         Index(f"uq_versions_one_{stage}", versions.c.item_id, unique=True, **only_where(f"stage = '{stage}'"))
         for stage in ("pending", "current")
     ),
+    Index("ix_versions_external_id", STORED_ID, **only_where(HAS_ID)),
     Index("ix_versions_previous", versions.c.item_id, **only_where("stage = 'previous'")),
     Index("ix_item_references_missing", references.c.written, **only_where("item_id IS NULL")),
     Index(

@@ -7,10 +7,12 @@ from sqlalchemy import Executable, event
 
 from tests.counting import Counted, count_on
 from tests.organisation import Organisation
+from tests.plans import explaining, find_walks
 from tests.services.staging import TOKEN, Staged, begin_by_hand, drive_on, get_rotation
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import rotation_steps as step_rows
+from worker.rows.judging_runs import runs_with
 
 STEPS = ["create", "install", "verify", "node test", "workflow test", "activate", "watch"]
 NOTHING_OUTSIDE = {"sqlite": (2, 15), "postgresql": (2, 17)}
@@ -155,3 +157,33 @@ def test_steps_that_one_after_them_undid_are_done_again_one_by_one(on_file: Stag
     assert [step.step for step in steps] == STEPS
     assert organisation.stages("random-password") == ["previous", "current"]
     assert organisation.services.upkeep.anchors.verify().whole
+
+
+GROWS_SLOWLY = {"audit_head", "workflows"}
+"""One has one row; all workflows are read, with their documents, before a value goes (`find_lost_uses`)."""
+
+
+def test_no_statement_of_a_rotation_walks_a_table_that_grows(on_file: Staged, clock: Any) -> None:
+    """From its plan to its end, with the runs that prove it."""
+    organisation, _ = on_file
+    organisation.add_token(TOKEN, "ticketing", overlap="1h")
+    organisation.add_workflow("tickets", TOKEN)
+    for is_first in (True, False):
+        with explaining(organisation.services.database.engine) as plans:
+            rotation_id = begin_by_hand(organisation, TOKEN)
+            organisation.drive()
+            organisation.services.runs.runs.start("tickets", actor="test")
+            clock.advance(timedelta(hours=2))
+            organisation.drive()
+        assert get_rotation(organisation, rotation_id).state is State.DONE, is_first
+        assert find_walks(plans, but=GROWS_SLOWLY) == []
+
+
+def test_runs_that_used_a_version_are_found_by_index(staged: Staged) -> None:
+    organisation, _ = staged
+    database = organisation.services.database
+    with explaining(database.engine) as plans, database.read() as connection:
+        assert runs_with(connection, item_id="vlt_1", number=2, since=organisation.services.clock()) == []
+    (plan,) = plans.values()
+    assert "ix_run_versions_item" in str(plan)
+    assert find_walks(plans) == []

@@ -1,15 +1,14 @@
 """A sweep costs what is due, not what is open: with nothing due it asks once, by index, and misses nothing."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Table, event, insert, text
+from sqlalchemy import Table, insert, text
 
 from tests.benchmarks.sweeps import add_watching
 from tests.counting import count_on
+from tests.plans import explaining, find_walks
 from tests.services.conftest import Moves
 from vaultcore.ids import new_id
 from vaultcore.tables import metadata, owners, routes
@@ -30,15 +29,12 @@ from worker.rows.tables import (
     taken_messages,
     workflows,
 )
-from worker.rows.tables.indexes import INDEXES
 from worker.services.upkeep.clock_repair import ClockRepair
 
 WATCHING = 300
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SEALED: dict[str, Any] = {"key_id": "key", "wrapped_key": b"wrapped", "record": b"sealed"}
 TENTH = 600.0
-OF_FEW = {index.name for index in INDEXES if index.dialect_options["sqlite"]["where"] is not None}
-"""Indexes of some of the rows of their table."""
 
 
 def test_with_nothing_due_it_is_one_select_however_much_is_open(services: Services, clock: Any) -> None:
@@ -52,46 +48,13 @@ def test_with_nothing_due_it_is_one_select_however_much_is_open(services: Servic
 
 def test_that_select_scans_no_table(services: Services, clock: Any) -> None:
     _come_to_rest(services, clock())
-    with _explaining(services.database.engine) as plan:
+    with explaining(services.database.engine) as plans:
         services.night.resume_sweep.find_work()
-    words = {word for line in plan for word in line.split()}
+    words = {word for plan in plans.values() for line in plan for word in line.split()}
     asked = {table.name for table in metadata.sorted_tables} & words
     assert "ix_rotations_next" in words  # that of what is due, and not any in which all that is open stands
     assert {"rotations", "deliveries", "heartbeats", "runs", "sweeps", "pickups", "audit"} <= asked
-    assert [line for line in plan if _scans_a_table(line)] == []
-
-
-@contextmanager
-def _explaining(engine: Engine) -> Iterator[list[str]]:
-    """The plans of what is asked for until the block ends, of tables so large that a scan is no choice."""
-    plan: list[str] = []
-
-    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if not statement.lstrip().startswith("SELECT"):
-            return
-        cursor = connection.connection.cursor()
-        if engine.dialect.name == "sqlite":
-            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            plan.extend(row[3] for row in cursor.fetchall())
-        else:
-            cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute(f"EXPLAIN {statement}", parameters)
-            plan.extend(row[0] for row in cursor.fetchall())
-        cursor.close()
-
-    event.listen(engine, "before_cursor_execute", explain)
-    try:
-        yield plan
-    finally:
-        event.remove(engine, "before_cursor_execute", explain)
-
-
-def _scans_a_table(line: str) -> bool:
-    """Also where it goes through a whole index, unless it is one of few rows: those that wait."""
-    if "Seq Scan" in line:
-        return True
-    scanned = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", line)
-    return scanned is not None and scanned[1] != "CONSTANT" and scanned[2] not in OF_FEW
+    assert find_walks(plans) == []
 
 
 def _come_to_rest(services: Services, now: datetime) -> None:

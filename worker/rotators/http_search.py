@@ -112,7 +112,7 @@ def list_working(job: base.Job) -> tuple[list[base.Outside], str | None]:
         if not is_theirs and entry.tells(settings.inventory_gone) is not True:
             shown = label if isinstance(label, str) else job.label if by_label else None
             found.append(base.Outside(id=entry.read_id(), label=shown))
-    held = frozenset(one.id for one in found) & job.held  # asked once: each asking reads the whole vault
+    held = frozenset(one.id for one in found) & job.held  # asked once for all
     found = [one for one in found if one.id not in held]
     if found and by_label and doubt_filter(job) is not None:
         return [], None

@@ -15,6 +15,7 @@ from worker.rows.tables import (
     notices,
     pickups,
     rotations,
+    run_versions,
     runs,
     sweeps,
     tellings,
@@ -94,6 +95,7 @@ _OF_RUNS: Final = (
         "ix_runs_of_workflow",
         *(runs.c[part] for part in ("workflow_id", "created_at", "id", "status", "purpose")),
     ),
+    Index("ix_run_versions_item", run_versions.c.item_id, run_versions.c.number),
     Index("uq_runs_external", runs.c.external_id, unique=True, **only_where("external_id IS NOT NULL")),
 )
 _OF_UPKEEP: Final = (Index("ix_comparisons_open", comparisons.c.next_at, **_UNRESOLVED),)

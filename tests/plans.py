@@ -1,0 +1,60 @@
+"""How a database would find the rows that a statement asks for: by an index, or by a walk over a table."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from worker.rows.tables.indexes import INDEXES
+
+OF_FEW = {index.name for index in INDEXES if index.dialect_options["sqlite"]["where"] is not None}
+"""Indexes of some of the rows of their table."""
+OF_FEW -= {"ix_versions_external_id"}  # of most
+
+
+@contextmanager
+def explaining(engine: Engine) -> Iterator[dict[str, list[str]]]:
+    """The plan of each statement that is sent until the block ends, by lines, as for tables so large that a
+    walk is no choice.
+    """
+    plans: dict[str, list[str]] = {}
+
+    def explain(connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, many: bool) -> None:
+        if not statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE")):
+            return
+        cursor, one = connection.connection.cursor(), given[0] if many else given
+        if engine.dialect.name == "sqlite":
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", one)
+            plans[statement] = [row[3] for row in cursor.fetchall()]
+        else:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {statement}", one)
+            plans[statement] = [row[0] for row in cursor.fetchall()]
+        cursor.close()
+
+    event.listen(engine, "before_cursor_execute", explain)
+    try:
+        yield plans
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+
+
+def find_walks(plans: Mapping[str, Sequence[str]], *, but: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Statement and line of each walk over a table, but for these; also where it goes through a whole index,
+    unless that is one of few rows, such as those that wait.
+    """
+    lines = ((statement, line) for statement, plan in plans.items() for line in plan)
+    return [
+        (statement, line)
+        for statement, line in lines
+        if _walks_a_table(line, {*but, "CONSTANT"}) and "WHERE 0 = 1" not in statement
+    ]
+
+
+def _walks_a_table(line: str, others: Collection[str]) -> bool:
+    if "Seq Scan" in line:
+        return True
+    scanned = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", line)
+    return scanned is not None and scanned[1] not in others and scanned[2] not in OF_FEW
