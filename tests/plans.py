@@ -54,7 +54,8 @@ def find_walks(plans: Mapping[str, Sequence[str]], *, but: Collection[str] = ())
 
 
 def _walks_a_table(line: str, others: Collection[str]) -> bool:
-    if "Seq Scan" in line:
-        return True
+    scanned = re.search(r"Seq Scan on (\w+)", line)
+    if scanned is not None:
+        return scanned[1] not in others
     scanned = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", line)
     return scanned is not None and scanned[1] not in others and scanned[2] not in OF_FEW
