@@ -157,9 +157,11 @@ def resolve_unseen(
     return _resolve(connection, now, of_these, earlier)
 
 
-def resolve_of(connection: Connection, kind: FindingKind, item_id: str, now: datetime) -> None:
+def resolve_of(connection: Connection, kinds: Iterable[FindingKind], item_id: str, now: datetime) -> None:
+    """Of these kinds, whatever is open of the item."""
     if not is_absent(connection, item_id, OPEN_FINDINGS):
-        _resolve(connection, now, findings.c.kind == kind.value, findings.c.item_id == item_id)
+        given = {"kinds": [kind.value for kind in kinds], "of_item": item_id, "now": now}
+        connection.execute(_RESOLVE_OF_ITEM, given)
 
 
 def resolve_item(connection: Connection, item_id: str, now: datetime) -> None:
@@ -187,14 +189,16 @@ def resolve_each(connection: Connection, kind: FindingKind, subjects: Collection
     return connection.execute(_RESOLVE, given).rowcount > 0
 
 
-_RESOLVE = (
+_RESOLVE_OPEN = (
     update(findings)
-    .where(
-        findings.c.resolved_at.is_(None),
-        findings.c.kind == bindparam("of_kind"),
-        findings.c.subject.in_(bindparam("about", expanding=True)),
-    )
+    .where(findings.c.resolved_at.is_(None))
     .values(resolved_at=bindparam("now", type_=UtcDateTime))
+)
+_RESOLVE = _RESOLVE_OPEN.where(
+    findings.c.kind == bindparam("of_kind"), findings.c.subject.in_(bindparam("about", expanding=True))
+)
+_RESOLVE_OF_ITEM = _RESOLVE_OPEN.where(
+    findings.c.kind.in_(bindparam("kinds", expanding=True)), findings.c.item_id == bindparam("of_item")
 )
 
 

@@ -37,7 +37,7 @@ class RotationNotices:
 
         Nobody is waited for to prove its new value any more.
         """
-        finding_rows.resolve_of(connection, FindingKind.UNPROVEN, rotation.item_id, self._clock())
+        finding_rows.resolve_of(connection, [FindingKind.UNPROVEN], rotation.item_id, self._clock())
         kind = FindingKind.STUCK if state is State.STUCK else FindingKind.ROTATION_FAILED
         number = rotation.fence if state is State.STUCK else 1  # it may get stuck more than once
         told = self._outbox.tell_owners(
@@ -183,8 +183,8 @@ class RotationNotices:
 
     def resolve(self, connection: Connection, item_id: str) -> None:
         """Success: what earlier failures left open is over."""
-        for kind in (FindingKind.ROTATION_FAILED, FindingKind.STUCK, FindingKind.UNPROVEN):
-            finding_rows.resolve_of(connection, kind, item_id, self._clock())
+        kinds = (FindingKind.ROTATION_FAILED, FindingKind.STUCK, FindingKind.UNPROVEN)
+        finding_rows.resolve_of(connection, kinds, item_id, self._clock())
 
     def resolve_refused(self, connection: Connection, item_id: str) -> None:
         """It has another value than the one that was refused: the next night may ask of that."""
