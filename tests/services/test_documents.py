@@ -319,9 +319,9 @@ def test_what_runs_elsewhere_is_neither_run_nor_called_nor_scheduled_here(
     with services.database.read() as connection:
         workflow = services.runs.definitions.get(connection, "away")
     with pytest.raises(RefusedError, match="runs elsewhere"):
-        services.runs.runs.test_workflow(workflow, overrides={}, actor="test")
+        services.runs.workflow_tests.test_workflow(workflow, overrides={}, actor="test")
     with pytest.raises(RefusedError, match="cannot be tested here: component mikrotik_script"):
-        services.runs.runs.test_node(workflow, "script", overrides={}, actor="test")
+        services.runs.workflow_tests.test_node(workflow, "script", overrides={}, actor="test")
 
 
 def call(organisation: Organisation, **more: Any) -> dict[str, Any]:

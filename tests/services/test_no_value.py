@@ -331,10 +331,10 @@ def test_a_workflow_that_uses_it_fails_with_the_command_that_gives_it(
     assert (run.status, run.error_message) == ("failed", expected)
     with services.database.read() as connection:
         workflow = services.runs.definitions.get(connection, USER)
-    tested = services.runs.runs.test_workflow(workflow, overrides={}, actor="test")
+    tested = services.runs.workflow_tests.test_workflow(workflow, overrides={}, actor="test")
     assert (tested.status, tested.error_message) == ("failed", expected)
     with pytest.raises(RefusedError, match="waits for its value"):
-        services.runs.runs.test_node(workflow, "call", overrides={}, actor="test")
+        services.runs.workflow_tests.test_node(workflow, "call", overrides={}, actor="test")
     with pytest.raises(RefusedError, match="waits for its value"):
         services.runs.pins.pin(USER, NAME, 1, actor="test")
     services.runs.pins.unpin(USER, NAME, actor="test")

@@ -345,8 +345,8 @@ def test_a_test_that_is_refused_judges_no_value_that_is_in_use(on_file: Staged, 
     with organisation.services.database.read() as connection:
         workflow = organisation.services.runs.definitions.get(connection, "by-hand")
     service.fail_next("/v1/account", status=401)
-    tested = organisation.services.runs.runs.test_workflow(workflow, overrides={}, actor="user:ann")
+    tested = organisation.services.runs.workflow_tests.test_workflow(workflow, overrides={}, actor="user:ann")
     assert tested.status == "failed"
     assert look(organisation, rotation).state is State.WATCHING
-    organisation.services.runs.runs.test_workflow(workflow, overrides={}, actor="user:ann")
+    organisation.services.runs.workflow_tests.test_workflow(workflow, overrides={}, actor="user:ann")
     assert stands(organisation, rotation) == {"by-hand": Proof.UNPROVABLE}, "a good test proves no more"

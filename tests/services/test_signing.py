@@ -192,7 +192,7 @@ def test_the_token_that_a_workflow_signs_is_hidden_in_its_record_and_given_on(
     services = organisation.services
     with services.database.read() as connection:
         issue = services.runs.definitions.get(connection, "issue")
-    tested = services.runs.runs.test_workflow(issue, overrides={}, actor="test")
+    tested = services.runs.workflow_tests.test_workflow(issue, overrides={}, actor="test")
     assert tested.status == "completed"
     services.runs.documents.apply(
         [

@@ -33,7 +33,7 @@ def start(services: Services, name: str = "first", payload: Any = None) -> RunOu
 def test(services: Services, name: str = "first", **overrides: int) -> RunOutcome:
     with services.database.read() as connection:
         workflow = services.runs.definitions.get(connection, name)
-    return services.runs.runs.test_workflow(workflow, overrides=overrides, actor="test")
+    return services.runs.workflow_tests.test_workflow(workflow, overrides=overrides, actor="test")
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # it is a move
@@ -170,7 +170,7 @@ def test_in_a_test_nothing_is_started_and_its_output_says_so(here: Services) -> 
     )
     with here.database.read() as connection:
         workflow = here.runs.definitions.get(connection, "first")
-    node = here.runs.runs.test_node(workflow, "begin", overrides={}, actor="test")
+    node = here.runs.workflow_tests.test_node(workflow, "begin", overrides={}, actor="test")
     assert (node.status, node.error_message) == ("skipped", "it starts another workflow, which a test does not")
     assert [one.workflow_name for one in all_runs(here)] == ["first"]
 
@@ -369,7 +369,7 @@ def test_in_a_test_each_is_a_test_with_the_same_candidate(here: Services, sink: 
     assert moves.sql(select(references.c.proven_version)) == [(None,)]
     with here.database.read() as connection:
         workflow = here.runs.definitions.get(connection, "first")
-    node = here.runs.runs.test_node(workflow, "each", overrides={}, actor="test")
+    node = here.runs.workflow_tests.test_node(workflow, "each", overrides={}, actor="test")
     assert (node.status, node.error_message) == (
         "skipped",
         "it runs another workflow, which is tested by itself",
@@ -385,7 +385,7 @@ def test_a_controlled_run_controls_each(here: Services, sink: HttpSink) -> None:
     )
     with here.database.read() as connection:
         workflow = here.runs.definitions.get(connection, "first")
-    here.runs.runs.run_controlled(workflow, overrides={item.id: 1}, rotation_id="rot_x", actor="test")
+    here.runs.workflow_tests.run_controlled(workflow, overrides={item.id: 1}, rotation_id="rot_x", actor="test")
     assert [(one.purpose, one.rotation_id) for one in all_runs(here)] == [("controlled", "rot_x")] * 2
     assert Moves(here).sql(select(references.c.proven_version)) == [(1,)]
 

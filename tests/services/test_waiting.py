@@ -165,12 +165,14 @@ def test_its_time_is_skipped_in_a_test_and_in_a_controlled_run(here: Services, s
     apply(here, chain("sync", wait(15), post(sink.url)))
     with here.database.read() as connection:
         workflow = here.runs.definitions.get(connection, "sync")
-    tested = here.runs.runs.test_workflow(workflow, overrides={}, actor="test")
-    controlled = here.runs.runs.run_controlled(workflow, overrides={}, rotation_id="rot_x", actor="test")
+    tested = here.runs.workflow_tests.test_workflow(workflow, overrides={}, actor="test")
+    controlled = here.runs.workflow_tests.run_controlled(
+        workflow, overrides={}, rotation_id="rot_x", actor="test"
+    )
     for outcome in (tested, controlled):
         assert outcome.status == "completed"
         assert logs(here, outcome.run_id)["wait"] == {"skipped_seconds": 900}
-    node = here.runs.runs.test_node(workflow, "wait", overrides={}, actor="test")
+    node = here.runs.workflow_tests.test_node(workflow, "wait", overrides={}, actor="test")
     assert (node.status, node.output) == ("success", {"skipped_seconds": 900})
     assert kept(here) == []
 

@@ -254,9 +254,13 @@ def test(
     def test_here(services: "Services") -> Shape:
         workflow = services.lookup.views.view_workflow(name).workflow
         if node is None:
-            outcome = services.runs.runs.test_workflow(workflow, overrides={}, context=given, actor=who())
+            outcome = services.runs.workflow_tests.test_workflow(
+                workflow, overrides={}, context=given, actor=who()
+            )
             return describe_test(outcome)
-        result = services.runs.runs.test_node(workflow, node, overrides={}, context=given, actor=who())
+        result = services.runs.workflow_tests.test_node(
+            workflow, node, overrides={}, context=given, actor=who()
+        )
         return describe_test(result, node=node)
 
     tested = ask(

@@ -18,16 +18,18 @@ from worker.domain.states import NodeStatus
 from worker.rotators.base import Job, Rotator
 from worker.rows import checks as check_rows
 from worker.services.runs.calls import Calls
-from worker.services.runs.runs import Runs
+from worker.services.runs.workflow_tests import WorkflowTests
 from worker.workflows.workflow import Workflow
 
 _TELLING_MAX: Final = 10_000
 
 
 class CounterChecks:
-    def __init__(self, *, database: Database, runs: Runs, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, database: Database, workflow_tests: WorkflowTests, clock: Callable[[], datetime]
+    ) -> None:
         self._database = database
-        self._runs = runs
+        self._workflow_tests = workflow_tests
         self._clock = clock
         self._telling = set[str]()
         """Digests of checks that were read or made here and tell apart, as they do while they are the same."""
@@ -60,7 +62,7 @@ class CounterChecks:
         known, made = self._find(digest), make_up(value)
         if known is not None or made is None:
             return known or Sight.UNKNOWN
-        result = yield from self._runs.testing_node(
+        result = yield from self._workflow_tests.testing_node(
             workflow, node_id, overrides={item.id: number}, stand_ins={item.id: made}, actor=actor
         )
         found = Sight.BLIND if result.status == NodeStatus.SUCCESS else _sight_of(result.cause)

@@ -44,7 +44,7 @@ from worker.services.rotation.rollback import Rollback
 from worker.services.rotation.views import find_new
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.execution import RunOutcome
-from worker.services.runs.runs import Runs
+from worker.services.runs.workflow_tests import WorkflowTests
 from worker.wording.rotations import say_shown_by
 
 
@@ -62,7 +62,7 @@ class Decisions:
         versions: Versions,
         audit: AuditLog,
         definitions: Definitions,
-        runs: Runs,
+        workflow_tests: WorkflowTests,
         proofs: ConsumerProofs,
         rollback: Rollback,
         end_on_new: EndOnNew,
@@ -74,7 +74,7 @@ class Decisions:
         self._versions = versions
         self._audit = audit
         self._definitions = definitions
-        self._runs = runs
+        self._workflow_tests = workflow_tests
         self._proofs = proofs
         self._rollback = rollback
         self._end_on_new = end_on_new
@@ -270,7 +270,7 @@ class Decisions:
             if not has_consumers_to_wait_for(rotation) or rotation.new_number is None:
                 _refuse(rotation, "waits for no consumer")
             found = self._definitions.get(connection, self._find_consumer(connection, rotation, workflow))
-        return self._runs.run_controlled(
+        return self._workflow_tests.run_controlled(
             found,
             overrides={rotation.item_id: rotation.new_number},
             rotation_id=rotation.id,

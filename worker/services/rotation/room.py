@@ -92,13 +92,13 @@ def build_rotation(
         freezes=settings.freeze_windows,
         clock=clock,
     )
-    counter_checks = CounterChecks(database=database, runs=runs.runs, clock=clock)
+    counter_checks = CounterChecks(database=database, workflow_tests=runs.workflow_tests, clock=clock)
     value_tests = ValueTests(
         database=database,
         versions=versions,
         references=references,
         definitions=runs.definitions,
-        runs=runs.runs,
+        workflow_tests=runs.workflow_tests,
         counter_checks=counter_checks,
         jobs=jobs,
         target_at_once=settings.target_at_once,
@@ -230,7 +230,7 @@ def build_rotation(
             versions=versions,
             audit=audit,
             definitions=runs.definitions,
-            runs=runs.runs,
+            workflow_tests=runs.workflow_tests,
             proofs=proofs,
             rollback=rollback,
             end_on_new=end_on_new,

@@ -30,8 +30,8 @@ from worker.services.rotation.side_by_side_tests import AT_ONCE_MAX, CandidateTe
 from worker.services.rotation.value_end import ask_end, note_end
 from worker.services.runs.calls import Calls, do_alone
 from worker.services.runs.definitions import Definitions
-from worker.services.runs.runs import Runs
 from worker.services.runs.subworkflows import find_lanes
+from worker.services.runs.workflow_tests import WorkflowTests
 from worker.workflows.results import NodeResult
 from worker.workflows.workflow import Workflow
 
@@ -54,7 +54,7 @@ class ValueTests:
         versions: Versions,
         references: References,
         definitions: Definitions,
-        runs: Runs,
+        workflow_tests: WorkflowTests,
         counter_checks: CounterChecks,
         jobs: Jobs,
         target_at_once: int,
@@ -64,7 +64,7 @@ class ValueTests:
         self._versions = versions
         self._references = references
         self._definitions = definitions
-        self._runs = runs
+        self._workflow_tests = workflow_tests
         self._counter_checks = counter_checks
         self._jobs = jobs
         self._target_at_once = target_at_once
@@ -152,7 +152,7 @@ class ValueTests:
     def _testing_node(
         self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str
     ) -> Calls[NodeResult]:
-        return self._runs.testing_node(
+        return self._workflow_tests.testing_node(
             workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
         )
 
@@ -261,7 +261,7 @@ class ValueTests:
         self, rotation: Rotation, item: Item, workflow: Workflow, nodes: frozenset[tuple[str, str]]
     ) -> Calls[None]:
         """`nodes`: those that use the item, with their workflows."""
-        outcome = yield from self._runs.testing_workflow(
+        outcome = yield from self._workflow_tests.testing_workflow(
             workflow,
             overrides={item.id: rotation.new_number or 0},
             rotation_id=rotation.id,

@@ -84,6 +84,41 @@ class UnderWay:
         return self.overrides is not None
 
 
+def open_at_once(
+    connection: Connection,
+    workflow: Workflow,
+    purpose: RunPurpose,
+    trigger: RunTrigger,
+    *,
+    at: datetime,
+    actor: str,
+    caller: Number | None = None,
+    overrides: Mapping[str, int] | None = None,
+    rotation_id: str | None = None,
+) -> UnderWay:
+    """A run that begins at once."""
+    opened = run_rows.open_run(
+        connection,
+        workflow.id,
+        workflow.name,
+        purpose=purpose,
+        trigger=trigger,
+        at=at,
+        rotation_id=rotation_id,
+    )
+    return UnderWay(
+        run_id=opened.id,
+        opened=opened,
+        workflow=workflow,
+        purpose=purpose,
+        began_at=at,
+        actor=actor,
+        overrides=overrides,
+        rotation_id=rotation_id,
+        caller=caller,
+    )
+
+
 class RunExecution:
     def __init__(
         self,

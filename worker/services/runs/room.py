@@ -18,6 +18,7 @@ from worker.services.runs.runs import Runs
 from worker.services.runs.subworkflows import Subworkflows
 from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.services.runs.template_values import TemplateValues
+from worker.services.runs.workflow_tests import WorkflowTests
 from worker.workflows.runner import Runner
 
 
@@ -27,6 +28,7 @@ class RunsRoom:
     documents: Documents
     execution: RunExecution
     runs: Runs
+    workflow_tests: WorkflowTests
     repetitions: Repetitions
     node_tests: NodeTests
     caller_keys: CallerKeys
@@ -79,7 +81,6 @@ def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoo
         template_values=template_values,
         suspended_runs=suspended_runs,
         execution=execution,
-        runner=runner,
         caller_keys=caller_keys,
         clock=clock,
     )
@@ -94,6 +95,13 @@ def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoo
         ),
         execution=execution,
         runs=runs,
+        workflow_tests=WorkflowTests(
+            database=database,
+            template_values=template_values,
+            execution=execution,
+            runner=runner,
+            clock=clock,
+        ),
         caller_keys=caller_keys,
         inbound_calls=InboundCalls(
             database=database, caller_keys=caller_keys, definitions=definitions, runs=runs

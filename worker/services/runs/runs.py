@@ -1,4 +1,4 @@
-"""Runs of workflows: production runs, and the tests that prove a candidate; who begins them, and goes on."""
+"""Production runs of workflows: who begins them, and goes on with them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,17 +28,14 @@ from worker.rows import states as state_rows
 from worker.rows import workflows as workflow_rows
 from worker.rows.workflows import DueWorkflow, UnreadDue
 from worker.services.runs.caller_keys import CallerKeys
-from worker.services.runs.calls import Calls, do_alone
 from worker.services.runs.definitions import Definitions, refuse_elsewhere
-from worker.services.runs.execution import RUN_LIMIT, RunExecution, RunOutcome, UnderWay
+from worker.services.runs.execution import RUN_LIMIT, RunExecution, RunOutcome, UnderWay, open_at_once
 from worker.services.runs.subworkflows import explain_unfit
 from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.services.runs.template_values import Number, Resolved, TemplateValues, read_numbers
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.starting import WORKFLOW_TRIGGER
 from worker.workflows.others import Given, Resumption
-from worker.workflows.results import NodeResult
-from worker.workflows.runner import Runner
 from worker.workflows.schedule import next_run
 from worker.workflows.workflow import Workflow
 
@@ -60,7 +57,7 @@ class _Taken:
 
 
 class Runs:
-    """Starts, executes and tests workflows."""
+    """Opens, begins and goes on with runs."""
 
     def __init__(
         self,
@@ -71,7 +68,6 @@ class Runs:
         template_values: TemplateValues,
         suspended_runs: SuspendedRuns,
         execution: RunExecution,
-        runner: Runner,
         caller_keys: CallerKeys,
         clock: Callable[[], datetime],
     ) -> None:
@@ -81,11 +77,8 @@ class Runs:
         self._template_values = template_values
         self._suspended_runs = suspended_runs
         self._execution = execution
-        self._runner = runner
         self._caller_keys = caller_keys
         self._clock = clock
-
-    # Production
 
     def start(
         self,
@@ -99,9 +92,7 @@ class Runs:
         with self._database.write() as connection:
             workflow = self.find_active(connection, name)
             caller = self._template_values.check_caller(connection, workflow, key)
-            run = self._open(
-                connection, workflow, RunPurpose.PRODUCTION, RunTrigger.MANUAL, actor=actor, caller=caller
-            )
+            run = self._open(connection, workflow, RunTrigger.MANUAL, actor=actor, caller=caller)
         if caller is not None:
             self._caller_keys.note(caller)
         return self._execution.execute(run, _context(payload))
@@ -240,135 +231,8 @@ class Runs:
         principal's token, is masked, in case the caller sent it in the body, too.
         """
         with self._database.write() as connection:
-            run = self._open(connection, workflow, RunPurpose.PRODUCTION, trigger, actor=actor, caller=caller)
+            run = self._open(connection, workflow, trigger, actor=actor, caller=caller)
         return self._execution.execute(run, _context(payload), hidden=(key,))
-
-    # Tests
-
-    def test_node(
-        self,
-        workflow: Workflow,
-        node_id: str,
-        *,
-        overrides: Mapping[str, int],
-        stand_ins: Mapping[str, Secret] | None = None,
-        context: Mapping[str, Any] | None = None,
-        actor: str,
-    ) -> NodeResult:
-        """One node, really executed, alone, with its sample context and the overriding versions; `stand_ins`,
-        by the item's id, are given to it instead of what the vault holds.
-        """
-        return do_alone(
-            self._database,
-            self.testing_node(
-                workflow, node_id, overrides=overrides, stand_ins=stand_ins, context=context, actor=actor
-            ),
-        )
-
-    def testing_node(
-        self,
-        workflow: Workflow,
-        node_id: str,
-        *,
-        overrides: Mapping[str, int],
-        stand_ins: Mapping[str, Secret] | None = None,
-        context: Mapping[str, Any] | None = None,
-        actor: str,
-    ) -> Calls[NodeResult]:
-        """As `test_node`, in parts."""
-        workflow.check_has(node_id)
-        why = workflow.why_untested(node_id)
-        if why is not None:
-            raise RefusedError(f"node {node_id} of workflow {workflow.name} cannot be tested here: {why}")
-        values, beside = self._find_values(workflow, node_id, overrides, stand_ins or {}, actor)
-        result: NodeResult = yield lambda: self._runner.test_node(
-            workflow.definition,
-            node_id,
-            context=workflow.definition.sample_context if context is None else context,
-            values=values,
-            beside=beside,
-        )
-        return result
-
-    def _find_values(
-        self,
-        workflow: Workflow,
-        node_id: str,
-        overrides: Mapping[str, int],
-        stand_ins: Mapping[str, Secret],
-        actor: str,
-    ) -> tuple[Mapping[str, Secret], Mapping[str, tuple[Secret, ...]]]:
-        """What the node is given, and what it may read beside. A value that is not used is not revealed."""
-        if stand_ins:
-            with self._database.read() as connection:
-                made_up = self._template_values.stand_in_alone(connection, workflow, node_id, stand_ins)
-            if made_up is not None:
-                return made_up, {}
-        with self._database.write() as connection:
-            resolved = self._template_values.resolve(
-                connection, workflow, overrides, node_id=node_id, purpose=Purpose.TEST, actor=actor
-            )
-        return resolved.stand_in(stand_ins), resolved.beside
-
-    def test_workflow(
-        self,
-        workflow: Workflow,
-        *,
-        overrides: Mapping[str, int],
-        rotation_id: str | None = None,
-        context: Mapping[str, Any] | None = None,
-        actor: str,
-    ) -> RunOutcome:
-        """The whole workflow, really executed, with its sample context; it proves no production run."""
-        return do_alone(
-            self._database,
-            self.testing_workflow(
-                workflow, overrides=overrides, rotation_id=rotation_id, context=context, actor=actor
-            ),
-        )
-
-    def testing_workflow(
-        self,
-        workflow: Workflow,
-        *,
-        overrides: Mapping[str, int],
-        rotation_id: str | None = None,
-        context: Mapping[str, Any] | None = None,
-        actor: str,
-    ) -> Calls[RunOutcome]:
-        """As `test_workflow`, in parts."""
-        refuse_elsewhere(workflow)
-        with self._database.write() as connection:
-            run = self._open(
-                connection,
-                workflow,
-                RunPurpose.TEST,
-                RunTrigger.TEST,
-                actor=actor,
-                overrides=overrides,
-                rotation_id=rotation_id,
-            )
-        given = workflow.definition.sample_context if context is None else context
-        return (yield from self._execution.executing(run, given))
-
-    def run_controlled(
-        self, workflow: Workflow, *, overrides: Mapping[str, int], rotation_id: str, actor: str
-    ) -> RunOutcome:
-        """The whole workflow with its sample context, active or not, watched by a person: it proves as a
-        production run does.
-        """
-        refuse_elsewhere(workflow)
-        with self._database.write() as connection:
-            run = self._open(
-                connection,
-                workflow,
-                RunPurpose.CONTROLLED,
-                RunTrigger.MANUAL,
-                actor=actor,
-                overrides=overrides,
-                rotation_id=rotation_id,
-            )
-        return self._execution.execute(run, workflow.definition.sample_context)
 
     # Inside
 
@@ -376,34 +240,18 @@ class Runs:
         self,
         connection: Connection,
         workflow: Workflow,
-        purpose: RunPurpose,
         trigger: RunTrigger,
         *,
         actor: str,
-        caller: Number | None = None,
-        overrides: Mapping[str, int] | None = None,
-        rotation_id: str | None = None,
+        caller: Number | None,
     ) -> UnderWay:
-        """A run that begins at once."""
-        now = self._clock()
-        opened = run_rows.open_run(
+        return open_at_once(
             connection,
-            workflow.id,
-            workflow.name,
-            purpose=purpose,
-            trigger=trigger,
-            at=now,
-            rotation_id=rotation_id,
-        )
-        return UnderWay(
-            run_id=opened.id,
-            opened=opened,
-            workflow=workflow,
-            purpose=purpose,
-            began_at=now,
+            workflow,
+            RunPurpose.PRODUCTION,
+            trigger,
+            at=self._clock(),
             actor=actor,
-            overrides=overrides,
-            rotation_id=rotation_id,
             caller=caller,
         )
 

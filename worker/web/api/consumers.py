@@ -84,11 +84,11 @@ def test(request: Request, principal: Asker, workflow: str, wanted: WantedTest) 
     services = services_of(request)
     if wanted.context is not None:
         services.access.principals.check(principal, Action.WORKFLOW_APPLY)
-    found, runs = services.lookup.views.view_workflow(workflow).workflow, services.runs.runs
+    found, tests = services.lookup.views.view_workflow(workflow).workflow, services.runs.workflow_tests
     if wanted.node is None:
-        outcome = runs.test_workflow(found, overrides={}, context=wanted.context, actor=principal.actor)
+        outcome = tests.test_workflow(found, overrides={}, context=wanted.context, actor=principal.actor)
         return WorkflowTest(**describe_test(outcome))
-    result = runs.test_node(found, wanted.node, overrides={}, context=wanted.context, actor=principal.actor)
+    result = tests.test_node(found, wanted.node, overrides={}, context=wanted.context, actor=principal.actor)
     return WorkflowTest(**describe_test(result, node=wanted.node))
 
 
