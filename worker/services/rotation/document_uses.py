@@ -29,7 +29,7 @@ class _NamedItems(NamedTuple):
     """What a document names: by which names and ids an item may be meant. `mac`: the digest of its row."""
 
     mac: bytes
-    names: frozenset[str]
+    names: tuple[str, ...]
 
 
 class DocumentUses:
@@ -41,7 +41,7 @@ class DocumentUses:
         self._looked_at: datetime | None = None
         self._holds_for = _LOOKS_EVERY
         self._documents: dict[str, _NamedItems] = {}
-        self._naming: dict[str, list[str]] = {}
+        self._naming: dict[str, tuple[str, ...]] = {}
         self._edited: frozenset[str] = frozenset()
 
     def look_ahead(self, database: Database) -> None:
@@ -77,7 +77,7 @@ class DocumentUses:
                 for stored, is_ours in workflow_rows.list_stored(connection, others):
                     mac = digests[stored.id]
                     if is_ours and mac is not None:
-                        documents[stored.id] = _NamedItems(mac, frozenset(_find_names(stored)))
+                        documents[stored.id] = _NamedItems(mac, tuple(set(_find_names(stored))))
                     else:
                         edited.add(stored.id)
             self._documents, self._edited = documents, frozenset(edited)
@@ -97,9 +97,9 @@ def _find_names(stored: StoredWorkflow) -> Iterator[str]:
             yield use.use.written.lower()
 
 
-def _invert(documents: dict[str, _NamedItems]) -> dict[str, list[str]]:
+def _invert(documents: dict[str, _NamedItems]) -> dict[str, tuple[str, ...]]:
     naming: dict[str, list[str]] = {}
     for workflow_id, document in documents.items():
         for name in document.names:
             naming.setdefault(name, []).append(workflow_id)
-    return naming
+    return {name: tuple(workflow_ids) for name, workflow_ids in naming.items()}
