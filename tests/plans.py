@@ -7,11 +7,15 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
+from vaultcore.tables import metadata
 from worker.rows.tables.indexes import INDEXES
 
 OF_FEW = {index.name for index in INDEXES if index.dialect_options["sqlite"]["where"] is not None}
 """Indexes of some of the rows of their table."""
 OF_FEW -= {"ix_versions_external_id"}  # of most
+_INDEX = r"(?: USING (?:COVERING )?INDEX (?P<index>\w+))?"
+_OF_SQLITE = re.compile(rf"SCAN (?P<table>\w+?)(?:_\d+)?{_INDEX}(?: LEFT-JOIN)?$")
+_OF_POSTGRESQL = re.compile(r".*(?P<index>Seq) Scan on (?P<table>\w+)")
 
 
 @contextmanager
@@ -22,7 +26,7 @@ def explaining(engine: Engine) -> Iterator[dict[str, list[str]]]:
     plans: dict[str, list[str]] = {}
 
     def explain(connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, many: bool) -> None:
-        if not statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE")):
+        if not statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
             return
         cursor, one = connection.connection.cursor(), given[0] if many else given
         if engine.dialect.name == "sqlite":
@@ -49,13 +53,14 @@ def find_walks(plans: Mapping[str, Sequence[str]], *, but: Collection[str] = ())
     return [
         (statement, line)
         for statement, line in lines
-        if _walks_a_table(line, {*but, "CONSTANT"}) and "WHERE 0 = 1" not in statement
+        if _walks_a_table(line, but) and "WHERE 0 = 1" not in statement
     ]
 
 
 def _walks_a_table(line: str, others: Collection[str]) -> bool:
-    scanned = re.search(r"Seq Scan on (\w+)", line)
-    if scanned is not None:
-        return scanned[1] not in others
-    scanned = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", line)
-    return scanned is not None and scanned[1] not in others and scanned[2] not in OF_FEW
+    for walk in (_OF_SQLITE, _OF_POSTGRESQL):
+        found = walk.match(line)
+        if found is not None:
+            of_few = found["index"] in OF_FEW
+            return found["table"] in metadata.tables and found["table"] not in others and not of_few
+    return False

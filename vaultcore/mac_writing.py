@@ -107,7 +107,10 @@ def update_apart(
 def _select_apart(table: Table, where: ColumnElement[bool], dialect: str) -> Select[*tuple[Any, ...]]:
     keys = tuple(table.primary_key)
     sound = (is_sound(key, dialect) for key in keys)
-    return _select_decisive(table).where(where, *sound).order_by(*keys).with_for_update()
+    query = _select_decisive(table).where(where, *sound)
+    if dialect == "sqlite":  # where writers take turns, and an order would lead through all rows of a table
+        return query
+    return query.order_by(*keys).with_for_update()
 
 
 @cache

@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NullType, UserDefinedType
 
+from vaultcore.composite_keys import is_among
 from vaultcore.mac_writing import AS_IS
 from vaultcore.paging import select_page, walk_pages
 
@@ -72,7 +73,7 @@ def find_rows(connection: Connection, table: Table, keys: Collection[Key]) -> di
     """Those of the rows with these keys that are there."""
     columns = list(table.primary_key)
     among: ColumnElement[bool] = (
-        columns[0].in_([key[0] for key in keys]) if len(columns) == 1 else tuple_(*columns).in_(list(keys))
+        columns[0].in_([key[0] for key in keys]) if len(columns) == 1 else is_among(columns, keys)
     )
     rows = _read(connection, table, _select(table, connection.dialect.name).where(among))
     return {key_of_row(table, row): row for row in rows}

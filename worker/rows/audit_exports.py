@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, and_, func, or_, select
 
+from vaultcore.composite_keys import is_among
 from vaultcore.errors import UnreadableError
 from vaultcore.model import ConsumerKind
 from vaultcore.paging import walk_keyset
@@ -103,7 +104,7 @@ def _add_expiries(connection: Connection, page: Collection[PastRotation]) -> Non
     c = versions.c
     old = {(one.rotation.item_id, one.rotation.old_number) for one in page}
     rows = connection.execute(
-        select(versions).where(tuple_(c.item_id, c.number).in_(sorted(old)), c.expires_at.is_not(None))
+        select(versions).where(is_among((c.item_id, c.number), sorted(old)), c.expires_at.is_not(None))
     )
     known = {
         (row.item_id, row.number): row.expires_at
@@ -162,7 +163,7 @@ def _add_callers(connection: Connection, page: Collection[PastRotation]) -> None
         (one.rotation.item_id, one.rotation.new_number) for one in page if one.rotation.new_number is not None
     }
     rows = connection.execute(
-        select(versions).where(tuple_(c.item_id, c.number).in_(sorted(new)), c.used_at.is_not(None))
+        select(versions).where(is_among((c.item_id, c.number), sorted(new)), c.used_at.is_not(None))
     )
     used = {(row.item_id, row.number): row.used_at for row in rows if is_ours(connection, versions, row)}
     for one in page:

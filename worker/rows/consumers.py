@@ -2,18 +2,22 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
+    CompoundSelect,
     Connection,
+    Executable,
     Row,
     Select,
     and_,
     bindparam,
     delete,
-    or_,
     select,
+    union_all,
     update,
 )
 
@@ -22,6 +26,7 @@ from vaultcore.errors import UnreadableError
 from vaultcore.item_parts import COPIES, USERS
 from vaultcore.known_items import ItemPart, is_absent, tell_some
 from vaultcore.model import ConsumerKind, Stage
+from vaultcore.paging import without_index
 from vaultcore.row_macs import check_mac, find_edited, is_ours
 from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
@@ -58,18 +63,31 @@ _USERS: Final = (
 _IS_HELD: Final = and_(references.c.item_id == _ITEM, references.c.held_by == bindparam("by"))
 _HELD: Final = select(references.c.consumer_id).where(_IS_HELD).limit(1)
 _LET_GO: Final = update(references).where(_IS_HELD).values(pinned=None, held_by=None)
-_UNDER_WAY_OF: Final = select(runs).where(
-    runs.c.workflow_id == bindparam("workflow"), runs.c.completed_at.is_(None)
-)
-_UNDER_WAY_OF_USERS: Final = select(runs).where(
-    runs.c.workflow_id.in_(
-        select(references.c.consumer_id).where(references.c.item_id == _ITEM, ~references.c.mentioned)
-    ),
-    or_(runs.c.completed_at.is_(None), runs.c.started_at.between(bindparam("since"), bindparam("until"))),
-)
-"""Those that say they have ended are looked at, too, where they had begun so shortly before `until` that they
-may have been under way then: an end that was forged is no end.
-"""
+_USING: Final = select(references.c.consumer_id).where(references.c.item_id == _ITEM, ~references.c.mentioned)
+
+
+@cache
+def _under_way_of(dialect: str) -> Select[*tuple[Any, ...]]:
+    return select(runs).where(_workflow(dialect) == bindparam("workflow"), runs.c.completed_at.is_(None))
+
+
+@cache
+def _under_way_of_users(dialect: str) -> CompoundSelect[*tuple[Any, ...]]:
+    """Those that say they have ended are looked at, too, where they had begun so shortly before `until` that
+    they may have been under way then: an end that was forged is no end.
+    """
+    ended = runs.c.completed_at.is_not(None), runs.c.started_at.between(bindparam("since"), bindparam("until"))
+    return union_all(
+        select(runs).where(_workflow(dialect).in_(_USING), runs.c.completed_at.is_(None)),
+        select(runs).where(runs.c.workflow_id.in_(_USING), *ended),
+    )
+
+
+def _workflow(dialect: str) -> ColumnElement[str]:
+    """Of runs that have not ended: by that a database finds them. SQLite would go through all that the workflow
+    ever had.
+    """
+    return without_index(runs.c.workflow_id) if dialect == "sqlite" else runs.c.workflow_id
 
 
 def consumers_of(
@@ -314,7 +332,7 @@ def running_since(connection: Connection, item_id: str, since: datetime | None, 
     if is_absent(connection, item_id, USERS):
         return []
     given = {"item": item_id, "since": until - RUN_MAX, "until": until}
-    under_way = _under_way(connection, _UNDER_WAY_OF_USERS, given)
+    under_way = _under_way(connection, _under_way_of_users(connection.dialect.name), given)
     return sorted(
         {
             row.workflow_name
@@ -331,11 +349,11 @@ def is_running(connection: Connection, workflow_id: str) -> bool:
 
     `TamperedError` where none of us wrote so a run of it that may be one.
     """
-    return bool(_under_way(connection, _UNDER_WAY_OF, {"workflow": workflow_id}))
+    return bool(_under_way(connection, _under_way_of(connection.dialect.name), {"workflow": workflow_id}))
 
 
 def _under_way(
-    connection: Connection, may_be: Select[*tuple[Any, ...]], given: Mapping[str, Any]
+    connection: Connection, may_be: Executable, given: Mapping[str, Any]
 ) -> list[Row[*tuple[Any, ...]]]:
     """Production runs that have not ended."""
     found = connection.execute(may_be, given).all()

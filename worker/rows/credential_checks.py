@@ -7,14 +7,14 @@ tells of it.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, select, text, update
 
 from vaultcore.damage import is_sound, is_whole
 from vaultcore.mac_writing import update_apart
 from vaultcore.model import Policy, Stage
-from vaultcore.paging import walk_keyset
+from vaultcore.paging import walk_keyset, without_index
 from vaultcore.row_macs import MAC, is_ours
 from vaultcore.rows import policy_from_json
 from vaultcore.stored import Unread, check_row, read_apart
@@ -26,6 +26,8 @@ from worker.rows.comparisons import is_open
 from worker.rows.tables import credential_checks, rotations
 
 _C = credential_checks.c
+_WAITS: Final = and_(text("credential_checks.waits"), _C.waits)
+"""In words of the index of these: by others a database goes through all of which anything was asked."""
 _DECIDES = ("next_at", "number", "outcome", "checked_at")
 
 
@@ -142,7 +144,7 @@ def open_for(connection: Connection, night: datetime, chosen: Sequence[CheckCand
 
 def leave(connection: Connection, *which: ColumnElement[bool]) -> None:
     """What waits is asked in another night."""
-    connection.execute(update(credential_checks).where(_C.waits, *which).values(waits=False, begun=0))
+    connection.execute(update(credential_checks).where(_WAITS, *which).values(waits=False, begun=0))
 
 
 def leave_others(connection: Connection, night: datetime) -> None:
@@ -151,7 +153,7 @@ def leave_others(connection: Connection, night: datetime) -> None:
 
 
 def leave_night(connection: Connection, night: datetime) -> None:
-    leave(connection, _C.night == night)
+    leave(connection, _is_of(connection, night))
 
 
 def leave_target(connection: Connection, target: str) -> None:
@@ -166,7 +168,7 @@ def list_waiting(connection: Connection) -> list[CheckCandidate]:
     """What waits for its turn, by target, the one that is due longest first."""
     rows = connection.execute(
         select(_C.item_id, _C.target)
-        .where(_C.waits, _C.target.is_not(None), is_whole(connection, credential_checks))
+        .where(_WAITS, _C.target.is_not(None), is_whole(connection, credential_checks))
         .order_by(_C.target, _C.next_at, _C.item_id)
     )
     return [CheckCandidate(item_id=row.item_id, target=row.target) for row in rows]
@@ -174,13 +176,13 @@ def list_waiting(connection: Connection) -> list[CheckCandidate]:
 
 def find_next(connection: Connection, target: str) -> list[str]:
     """The item whose turn it is at a target, if any waits there."""
-    waiting = select(_C.item_id).where(_C.waits, _C.target == target, is_whole(connection, credential_checks))
+    waiting = select(_C.item_id).where(_WAITS, _C.target == target, is_whole(connection, credential_checks))
     return list(connection.execute(waiting.order_by(_C.next_at, _C.item_id).limit(1)).scalars())
 
 
 def is_waiting(connection: Connection, night: datetime) -> bool:
     """Whether anything waits that the night has chosen."""
-    query = select(_C.item_id).where(_C.night == night, _C.waits, is_whole(connection, credential_checks))
+    query = select(_C.item_id).where(_WAITS, _is_of(connection, night), is_whole(connection, credential_checks))
     return connection.execute(query.limit(1)).first() is not None
 
 
@@ -277,6 +279,11 @@ def count_outcomes(connection: Connection, night: datetime, *, since: datetime) 
         and_(_C.night == night, ~_C.waits, _C.checked_at >= since, _C.outcome.is_not(None))
     )
     return {str(row.outcome): row.number for row in connection.execute(query.group_by(_C.outcome))}
+
+
+def _is_of(connection: Connection, night: datetime) -> ColumnElement[bool]:
+    """Chosen by it. Asked of what waits, SQLite would go through all that the night has chosen."""
+    return (without_index(_C.night) if connection.dialect.name == "sqlite" else _C.night) == night
 
 
 def _read_check(row: Row[*tuple[Any, ...]]) -> LastCheck:

@@ -1,6 +1,6 @@
 """Deliveries that are due, as rows: found, leased, read to be sent, put off. It commits nothing."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,11 @@ from worker.rows.tables import deliveries, notices
 
 _ITS = "its_"
 _KEY = [deliveries.c[name] for name in Key._fields]
-_THESE = tuple_(*_KEY).in_(bindparam("keys", expanding=True))
+_THESE = and_(
+    deliveries.c.notice_id.in_(bindparam("notices", expanding=True)),
+    tuple_(*_KEY).in_(bindparam("keys", expanding=True)),
+)
+"""As `is_among` has it: by the notice alone, too."""
 _NOW = bindparam("now", type_=deliveries.c.next_at.type)
 _OUTGOING = (
     select(
@@ -108,11 +112,11 @@ def lease(connection: Connection, keys: Collection[Key], now: datetime, *, lease
     """Those of them that are due and that nobody else has, with how many tries each has had, this one included.
     They are locked in order, so that two who want the same wait for each other in turn.
     """
-    asked = {"keys": sorted(keys), "now": now}
+    asked = {**_given(sorted(keys)), "now": now}
     due = [Key(*row) for row in connection.execute(_LEASABLE, asked)]
     if not due:
         return {}
-    taken = connection.execute(_LEASE, {"keys": due, "until": now + lease, "now": now})
+    taken = connection.execute(_LEASE, {**_given(due), "until": now + lease, "now": now})
     tries = {Key(row.notice_id, row.route_id, row.recipient): row.attempts for row in taken}
     return {key: tries[key] for key in due}
 
@@ -120,7 +124,7 @@ def lease(connection: Connection, keys: Collection[Key], now: datetime, *, lease
 def read_outgoing(connection: Connection, keys: Collection[Key]) -> dict[Key, Outgoing]:
     """`TamperedError` if none of us wrote one of the deliveries, or its notice, so."""
     found = {}
-    for row in connection.execute(_OUTGOING, {"keys": list(keys)}):
+    for row in connection.execute(_OUTGOING, _given(list(keys))):
         key = Key(*(getattr(row, f"{_ITS}{name}") for name in Key._fields))
         check_mac(connection, notices, row, f"notice {key.notice_id}")
         check_mac(connection, deliveries, row, f"the delivery of notice {key.notice_id}", prefix=_ITS)
@@ -155,6 +159,11 @@ def count_try_of_route(connection: Connection, route_id: str, now: datetime) -> 
         .returning(deliveries.c.notice_id, deliveries.c.recipient, deliveries.c.attempts)
     ).all()
     return [(Key(row.notice_id, route_id, row.recipient), row.attempts) for row in rows]
+
+
+def _given(keys: Sequence[Key]) -> dict[str, Any]:
+    """The parameters of `_THESE`."""
+    return {"keys": keys, "notices": sorted({key.notice_id for key in keys})}
 
 
 def _is_due_by(route_id: str, now: datetime) -> ColumnElement[bool]:

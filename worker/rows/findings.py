@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from vaultcore.damage import is_sound
 from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.known_items import ItemPart, is_absent, tell_some
@@ -300,6 +301,7 @@ def walk_untold(
     query = (
         select(
             findings.c.id,
+            findings.c.opened_at,
             findings.c.level,
             findings.c.topic,
             owner,
@@ -312,6 +314,7 @@ def walk_untold(
         .outerjoin(tellings, and_(tellings.c.topic == findings.c.topic, tellings.c.owner_id == owner))
         .where(
             findings.c.resolved_at.is_(None),
+            is_sound(findings.c.opened_at, connection.dialect.name),
             not_(is_quiet(now)),
             or_(
                 tellings.c.level.is_(None),
@@ -320,7 +323,8 @@ def walk_untold(
             ),
         )
     )
-    return walk_keyset(connection, query, (findings.c.id, owner), size=page_size)
+    in_order = (findings.c.opened_at, findings.c.id, owner)  # by an index of those that are open
+    return walk_keyset(connection, query, in_order, size=page_size)
 
 
 def told_levels(connection: Connection, topics: Collection[str]) -> dict[tuple[str, str], int]:

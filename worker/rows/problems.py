@@ -6,8 +6,9 @@ Each function costs what is wrong, and not what is stored: all go by an index on
 from collections import Counter
 from datetime import datetime
 from functools import partial
+from itertools import chain
 
-from sqlalchemy import Connection, and_, exists, not_, or_, select
+from sqlalchemy import Connection, exists, not_, or_, select, union_all
 
 from vaultcore.model import ConsumerKind
 from vaultcore.names import spellings
@@ -59,11 +60,12 @@ def read_undelivered(connection: Connection, *, since: datetime, now: datetime) 
         Problem(kind=ProblemKind.UNREACHED, subject=row.owner, number=row.number)
         for row in notice_rows.count_unrouted(connection)
     ]
-    tried = connection.execute(
+    queries = [
         select(
             notices.c.id,
             notices.c.owner,
             notices.c.subject,
+            deliveries.c.route_id,
             deliveries.c.shown,
             deliveries.c.recipient,
             deliveries.c.state,
@@ -71,16 +73,15 @@ def read_undelivered(connection: Connection, *, since: datetime, now: datetime) 
             deliveries.c.next_at,
         )
         .join(deliveries, deliveries.c.notice_id == notices.c.id)
-        .where(
-            or_(
-                (deliveries.c.state == DeliveryState.FAILED.value) & (deliveries.c.tried_at >= since),
-                (deliveries.c.state == DeliveryState.WAITING.value)
-                & (deliveries.c.last_error.is_not(None) | (deliveries.c.next_at <= now - LATE)),
-            )
+        .where(which)
+        for which in (  # each by an index of its own: together they would have none
+            (deliveries.c.state == DeliveryState.FAILED.value) & (deliveries.c.tried_at >= since),
+            (deliveries.c.state == DeliveryState.WAITING.value)
+            & (deliveries.c.last_error.is_not(None) | (deliveries.c.next_at <= now - LATE)),
         )
-        .order_by(notices.c.id, deliveries.c.route_id)
-    )
-    for row in tried:
+    ]
+    tried = chain.from_iterable(connection.execute(query) for query in queries)
+    for row in sorted(tried, key=lambda row: (str(row.id), str(row.route_id))):
         failed = row.state == DeliveryState.FAILED.value
         found.append(
             Problem(
@@ -186,22 +187,15 @@ def _rotations(
         rotations.c.state.not_in([state.value for state in AT_REST]),
         rotations.c.state == State.STUCK.value,
         rotations.c.failing_since.is_not(None),
-        rotations.c.next_at < now - LATE,
     )
-    rows = connection.execute(
-        select(rotations)
-        .where(
-            or_(
-                and_(rotations.c.finished_at.is_(None), at_work),
-                and_(
-                    rotations.c.finished_at >= since,
-                    rotations.c.state.in_([State.ROLLED_BACK.value, State.CANCELLED.value]),
-                    not_(healed),
-                ),
-            )
-        )
-        .order_by(rotations.c.id)
+    is_open = rotations.c.finished_at.is_(None)
+    ended_badly = rotations.c.state.in_([State.ROLLED_BACK.value, State.CANCELLED.value])
+    each = union_all(  # each by an index of its own: together they would have none
+        select(rotations.c.id).where(is_open, at_work),
+        select(rotations.c.id).where(is_open, rotations.c.next_at < now - LATE),
+        select(rotations.c.id).where(rotations.c.finished_at >= since, ended_badly, not_(healed)),
     )
+    rows = connection.execute(select(rotations).where(rotations.c.id.in_(each)).order_by(rotations.c.id))
     found = []
     for one in read_all(rows, partial(read_whole, connection))[0]:  # of others the scan makes a finding
         kind = judge_rotation(

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, select
 
 from vaultcore.model import Stage
+from vaultcore.paging import without_index
 from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import items, versions
 from worker.rows.tables import rotations
@@ -38,6 +39,9 @@ def list_replaced(
     current = versions.alias("current")
     busy = exists().where(rotations.c.item_id == versions.c.item_id, rotations.c.finished_at.is_(None))
     item_id, number = after or ("", 0)
+    in_order: ColumnElement[int] = versions.c.number
+    if connection.dialect.name == "sqlite":  # which would go through all versions in the order of their key
+        in_order = without_index(in_order)
     rows = connection.execute(
         select(
             versions.c.item_id,
@@ -55,9 +59,10 @@ def list_replaced(
         .where(
             versions.c.stage == Stage.PREVIOUS.value,
             ~busy,
+            versions.c.item_id >= item_id,
             (versions.c.item_id > item_id) | and_(versions.c.item_id == item_id, versions.c.number > number),
         )
-        .order_by(versions.c.item_id, versions.c.number)
+        .order_by(versions.c.item_id, in_order)
         .limit(limit)
     ).all()
     return [_read_apart(row) for row in rows]

@@ -86,7 +86,7 @@ class ResumeSweep:
         if due.nights:
             self._close_nights()
         if due.old or mended:
-            self._forget_old(self._clock())
+            self._forget_old(self._clock(), mended=mended)
         if due.arrived or due.nights:  # what these have written may be due
             due = self._find_due()
         rotations = self._find_rotations() if due.rotations else []
@@ -141,10 +141,12 @@ class ResumeSweep:
             else:
                 todo.extend(() if outcome is None else outcome.begun)
 
-    def _forget_old(self, now: datetime) -> None:
-        """What runs began with, answers to requests, and messages that were taken, whose time is over."""
+    def _forget_old(self, now: datetime, *, mended: bool) -> None:
+        """What runs began with, answers to requests, and messages that were taken, whose time is over.
+        `mended`: it was time to look for what a clock has written that was ahead.
+        """
         with self._database.write() as connection:
-            payload_rows.forget_old(connection, now)
+            payload_rows.forget_old(connection, now, ahead=mended)
             request_rows.forget_old(connection, before=now - request_rows.ASKED_ONCE, now=now)
             taken_rows.forget_old(connection, now)
 
