@@ -84,7 +84,7 @@ def first_expiry(connection: Connection, *, after: datetime, seen_by: Seen) -> d
 
 
 def _requested(seen_by: Seen) -> list[ColumnElement[bool]]:
-    where = [rotations.c.state == State.REQUESTED.value]
+    where = [rotations.c.state == State.REQUESTED.value, rotations.c.finished_at.is_(None)]
     return where if seen_by is None else [*where, rotations.c.item_id.in_(owned_by(seen_by))]
 
 

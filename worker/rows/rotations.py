@@ -40,6 +40,9 @@ from worker.rows.tables import rotations
 _STATES = frozenset(State)
 _CAUSES = frozenset(Cause)
 _PAGE = 100
+_MOVES: Final = sorted(state.value for state in State if state not in AT_REST)
+_MAY_MOVE: Final = sorted({*_MOVES, *(state.value for state in WATCHED)})
+"""By their states: those at work, and what an emergency waits for."""
 _ONE: Final = select(rotations).where(rotations.c.id == bindparam("rotation"))
 _NEWEST: Final = select(rotations).order_by(rotations.c.id.desc()).limit(bindparam("most", type_=Integer))
 _OF_ITEMS: Final = rotations.c.item_id.in_(bindparam("items", expanding=True))
@@ -268,17 +271,15 @@ def rotations_of_night(connection: Connection, night: datetime) -> list[Rotation
 
 def walk_moving(connection: Connection, *, begun_by: datetime) -> Iterator[Rotation]:
     """Those for whose rest a night waits: opened by that time, in this night, another, or by hand. In pages, so
-    that who asks for one reads few.
+    that who asks for one reads few: by what is open, in the order of its index.
     """
     open_by_then = select(rotations).where(
         rotations.c.finished_at.is_(None),
         rotations.c.created_at <= begun_by,
-        or_(
-            rotations.c.state.not_in([state.value for state in AT_REST]),
-            rotations.c.emergency.is_(True),
-        ),
+        rotations.c.state.in_(_MAY_MOVE),
+        or_(rotations.c.state.in_(_MOVES), rotations.c.emergency.is_(True)),
     )
-    for page in walk_keyset(connection, open_by_then, (rotations.c.id,), size=_PAGE):
+    for page in walk_keyset(connection, open_by_then, (rotations.c.state, rotations.c.id), size=_PAGE):
         for one in read_all(page, partial(read_whole, connection))[0]:
             if is_moving(one.state, one.waits_for, emergency=one.emergency):
                 yield one

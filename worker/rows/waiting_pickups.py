@@ -41,6 +41,7 @@ def list_waiting(connection: Connection, now: datetime) -> list[WaitingPickup | 
         .join(versions, (versions.c.item_id == pickups.c.item_id) & (versions.c.number == pickups.c.number))
         .where(
             pickups.c.arrived_at.is_(None),
+            pickups.c.ended_at.is_(None),
             versions.c.record.is_not(None),  # else there is nothing to collect any more
             or_(pickups.c.expires_at.is_(None), pickups.c.expires_at > now),
         )
