@@ -13,15 +13,23 @@ from tests.services.staging import Staged
 from vaultcore.composite_keys import is_among
 from vaultcore.tables import versions
 from worker.rows import (
+    attention,
     comparisons,
     consumers,
     credential_checks,
+    digests,
     due_deliveries,
     findings,
+    item_notices,
+    metrics,
     outbox,
     payloads,
+    pickups,
+    problems,
     replaced_versions,
+    rotations,
     runs,
+    waiting_pickups,
 )
 from worker.rows import notices as notice_rows
 from worker.rows.deliveries import Key
@@ -77,15 +85,52 @@ BY_INDEX: dict[str, tuple[Ask, set[str]]] = {
         lambda connection, now: payloads.forget_old(connection, now, ahead=False),
         {"ix_run_payloads_ends_at"},
     ),
+    "what a digest says of rotations": (
+        lambda connection, now: digests.find_rotated(connection, ["own_1"], night=now, operators="own_2"),
+        {"ix_rotations_told"},
+    ),
+    "who gets a digest": (
+        lambda connection, now: digests.list_to_tell(connection, now, "own_2"),
+        {"ix_rotations_told", "ix_tellings_night"},
+    ),
+    "rotations that nobody was told of": (digests.set_down_rotations, {"ix_rotations_untold"}),
     "findings that nobody was told of": (
         lambda connection, now: list(
             findings.walk_untold(connection, operators="own_2", now=now, page_size=10)
         ),
         {"ix_findings_by_opened_at"},
     ),
+    "who was told of a topic": (
+        lambda connection, _: findings.told_levels(connection, ["topic", "other"]),
+        {"ix_tellings_topic"},
+    ),
+    "rotations that a night waits for": (
+        lambda connection, now: list(rotations.walk_moving(connection, begun_by=now)),
+        {"ix_rotations_open"},
+    ),
+    "what is wrong": (
+        lambda connection, now: problems.read_problems(connection, since=now, now=now),
+        {
+            "ix_rotations_next",
+            "ix_rotations_open",
+            "ix_rotations_ended",
+            "ix_deliveries_failed",
+            "ix_deliveries_next",
+            "ix_pickups_waiting",
+            "ix_comparisons_open",
+        },
+    ),
     "items that differ from their targets": (
         lambda connection, _: comparisons.list_differing(connection),
         {"ix_comparisons_open"},
+    ),
+    "how many rotations wait for an approval": (
+        lambda connection, _: attention.count_requested(connection, seen_by=None),
+        {"ix_rotations_open"},
+    ),
+    "rotations that wait for an approval": (
+        lambda connection, _: attention.list_requested(connection, limit=200, seen_by=None),
+        {"ix_rotations_open"},
     ),
     "whether a workflow runs": (
         lambda connection, _: consumers.is_running(connection, "fl_1"),
@@ -99,6 +144,15 @@ BY_INDEX: dict[str, tuple[Ask, set[str]]] = {
         lambda connection, now: runs.fail_lost_runs(connection, begun_before=now, at=now),
         {"ix_runs_begun"},
     ),
+    "notices of an item": (
+        lambda connection, _: item_notices.find_notices_of_item(connection, ITEM, limit=10),
+        {"sqlite_autoindex_notices_2", "ix_tellings_topic"},
+    ),
+    "keys that wait to be collected": (
+        waiting_pickups.list_waiting,
+        {"ix_pickups_waiting"},
+    ),
+    "keys that nobody has collected in time": (pickups.overdue, {"ix_pickups_waiting"}),
     "versions that were replaced": (
         lambda connection, _: replaced_versions.list_replaced(connection, after=None, limit=10),
         {"ix_versions_previous"},
@@ -106,6 +160,10 @@ BY_INDEX: dict[str, tuple[Ask, set[str]]] = {
     "more versions that were replaced": (
         lambda connection, _: replaced_versions.list_replaced(connection, after=(ITEM, 1), limit=10),
         {"ix_versions_previous"},
+    ),
+    "leases that were lost": (
+        lambda connection, _: metrics.count_leases_lost(connection),
+        {"ix_rotations_leases_lost"},
     ),
     "rows by keys of several columns": (
         lambda connection, _: connection.execute(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, text
 
 from vaultcore.tables import items
 from worker.domain.states import NightOutcome
@@ -33,8 +33,9 @@ def count_findings(connection: Connection) -> dict[str, int]:
 
 
 def count_leases_lost(connection: Connection) -> int:
-    """Since the vault was made."""
-    lost = connection.execute(select(func.sum(rotations.c.leases_lost))).scalar_one()
+    """Since the vault was made; by an index of the rotations that have lost any."""
+    lost_any = select(func.sum(rotations.c.leases_lost)).where(text("rotations.leases_lost > 0"))
+    lost = connection.execute(lost_any).scalar_one()
     return int(lost or 0)
 
 

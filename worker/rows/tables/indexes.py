@@ -25,6 +25,7 @@ from worker.rows.tables import (
 _UNFINISHED: Final = only_where("finished_at IS NULL")
 _UNRESOLVED: Final = only_where("resolved_at IS NULL")
 _WAITING: Final = only_where("state = 'waiting'")
+_OF_OPEN: Final = ("state", "id", "emergency", "failing_since", "item_id", "finished_at")
 _RUNNING: Final = only_where("completed_at IS NULL")
 
 _OF_CREDENTIALS: Final = (
@@ -46,6 +47,7 @@ _OF_NIGHTS: Final = (
         for key in ("opened_at", "kind", "item")
     ),
     Index("ix_tellings_night", tellings.c.night, tellings.c.owner_id),
+    Index("ix_tellings_topic", tellings.c.topic),
 )
 _OF_NOTICES: Final = (
     Index("ix_heartbeats_next", heartbeats.c.next_at, **_WAITING),
@@ -75,8 +77,27 @@ _OF_ROTATIONS: Final = (
         "ix_rotations_by_item",
         *(rotations.c[part] for part in ("item", "id", "item_id", "state", "created_at", "finished_at")),
     ),
+    Index(
+        "ix_rotations_open",
+        *(rotations.c[part] for part in _OF_OPEN),
+        **_UNFINISHED,
+    ),
+    Index(
+        "ix_rotations_ended",
+        rotations.c.finished_at,
+        rotations.c.state,
+        **only_where("finished_at IS NOT NULL"),
+    ),
+    Index("ix_rotations_told", rotations.c.told_night, **only_where("told_night IS NOT NULL")),
+    Index(
+        "ix_rotations_untold",
+        rotations.c.state,
+        **only_where("told_night IS NULL AND night IS NOT NULL"),
+    ),
+    Index("ix_rotations_leases_lost", rotations.c.leases_lost, **only_where("leases_lost > 0")),
     Index("uq_departures_open", departures.c.name, unique=True, **_UNFINISHED),
     Index("ix_pickups_version", pickups.c.item_id, pickups.c.number),
+    Index("ix_pickups_waiting", pickups.c.id, **only_where("arrived_at IS NULL AND ended_at IS NULL")),
     Index(
         "ix_pickups_ending",
         pickups.c.arrived_at,
