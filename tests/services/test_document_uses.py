@@ -1,16 +1,18 @@
 """Which workflows name an item in their documents: read once, and again where one has changed."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, text, update
 
 from tests.counting import Counted, count_on
 from tests.services.staging import TOKEN, Staged
 from tests.services.test_tampered import behind
 from vaultcore.model import Item
 from worker.rows.tables import workflows
+from worker.services.rotation import document_uses
 from worker.services.rotation.document_uses import DocumentUses
 
 A_WHILE = timedelta(hours=1)
@@ -91,3 +93,46 @@ def test_a_workflow_that_none_of_us_wrote_so_may_use_every_item_until_it_is_put_
         connection.execute(update(workflows).filter_by(**its).values(document=was))
     clock.advance(A_WHILE)
     assert name_uses(staged, kept)[0] == ["by-id", "by-name", "of-both"]
+
+
+def test_one_that_could_not_be_read_is_read_again_once_it_was_put_right(
+    staged: Staged, kept: DocumentUses, clock: Any
+) -> None:
+    """Its digest is the same all the while: a time that decides nothing was damaged."""
+    organisation, _ = staged
+    its = workflows.c.name == "by-name"
+    with organisation.services.database.read() as connection:
+        was = connection.execute(select(workflows.c.created_at).where(its)).scalar_one()
+    with behind(organisation.services) as connection:
+        connection.execute(text("UPDATE workflows SET created_at = 'infinity' WHERE name = 'by-name'"))
+    assert name_uses(staged, kept)[0] == ["by-id", "of-both"]
+    with behind(organisation.services) as connection:
+        connection.execute(update(workflows).where(its).values(created_at=was))
+    clock.advance(A_WHILE)
+    assert name_uses(staged, kept)[0] == ["by-id", "by-name", "of-both"]
+
+
+def test_a_row_whose_id_is_none_keeps_no_other_from_being_found(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    organisation.add_token(TOKEN, "support")
+    organisation.add_workflow("by-name", TOKEN)
+    with behind(organisation.services) as connection:
+        row = dict(connection.execute(select(workflows)).one()._mapping)
+        for one in (b"fl_", b"fm_"):
+            connection.execute(insert(workflows).values(row | {"id": one, "name": one.decode()}))
+    assert name_uses(on_file, DocumentUses(clock=clock))[0] == ["by-name"]
+
+
+def test_what_a_look_has_found_holds_for_ten_minutes_at_most_however_long_it_took(
+    staged: Staged, kept: DocumentUses, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have waited for a lock."""
+    hours = iter(range(0, 36_000_000, 3600))
+    monkeypatch.setattr(document_uses, "time", SimpleNamespace(monotonic=lambda: next(hours)))
+    organisation, _ = staged
+    name_uses(staged, kept)
+    organisation.add_workflow("new", TOKEN)
+    clock.advance(timedelta(minutes=2))
+    assert "new" not in name_uses(staged, kept)[0]
+    clock.advance(timedelta(minutes=8))
+    assert "new" in name_uses(staged, kept)[0]

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Integer, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Row, Select, bindparam, insert, or_, select, update
 
-from vaultcore.damage import is_whole
+from vaultcore.damage import is_sound, is_whole
 from vaultcore.errors import UnreadableError
 from vaultcore.ids import find_prefix, find_whole
 from vaultcore.known_items import ItemPart, KnownPart, know, list_digests
@@ -27,6 +28,7 @@ class StoredWorkflow:
     """Its columns, without what its document defines: see `read_workflow`.
 
     `damage`: which of its fields cannot be read, by name; empty: none. What it says is then not to be meant.
+    `mac` is the digest that its row has.
     """
 
     id: str
@@ -41,6 +43,7 @@ class StoredWorkflow:
     next_run_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    mac: bytes | None
     damage: str
 
 
@@ -98,12 +101,6 @@ _SOME: Final = (
     .order_by(workflows.c.name)
 )
 _DIGESTS_AT_ONCE: Final = 5000
-_DIGESTS: Final = (
-    select(workflows.c.id, workflows.c.mac)
-    .where(workflows.c.id > bindparam("last"))
-    .order_by(workflows.c.id)
-    .limit(bindparam("size", type_=Integer))
-)
 _ONE: Final = select(workflows).where(workflows.c.id == bindparam("workflow"))
 _HAS_ID: Final = or_(workflows.c.id == bindparam("it"), workflows.c.given_id == bindparam("it"))
 _BY_ID: Final = select(workflows).where(_HAS_ID)
@@ -179,11 +176,23 @@ def walk_workflows(
 
 
 def walk_digests(connection: Connection) -> Iterator[dict[str, bytes | None]]:
-    """The digests of the rows of all workflows, by their ids, a few thousand at a time."""
-    last = ""
-    while page := connection.execute(_DIGESTS, {"last": last, "size": _DIGESTS_AT_ONCE}).all():
+    """The digests of the rows of all workflows, by their ids, a few thousand at a time. A row whose id is none
+    is as one that was taken away: nothing leads to it.
+    """
+    last, query = "", _digests_after(connection.dialect.name)
+    while page := connection.execute(query, {"last": last, "size": _DIGESTS_AT_ONCE}).all():
         yield {row.id: row.mac for row in page}
         last = page[-1].id
+
+
+@cache
+def _digests_after(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(workflows.c.id, workflows.c.mac)
+        .where(workflows.c.id > bindparam("last"), is_sound(workflows.c.id, dialect))
+        .order_by(workflows.c.id)
+        .limit(bindparam("size", type_=Integer))
+    )
 
 
 def list_stored(connection: Connection, workflow_ids: Collection[str]) -> Iterator[tuple[StoredWorkflow, bool]]:
@@ -271,6 +280,7 @@ def _stored(row: Row[*tuple[Any, ...]]) -> StoredWorkflow:
         next_run_at=row.next_run_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        mac=row.mac,
         damage=", ".join(unreadable_fields(row)),
     )
 

@@ -6,7 +6,7 @@ nothing: whoever is found by it is read anew.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import NamedTuple
@@ -21,6 +21,8 @@ from worker.rows import workflows as workflow_rows
 from worker.rows.workflows import StoredWorkflow, read_workflow
 
 _LOOKS_EVERY = timedelta(minutes=1)
+_HOLDS_AT_MOST = timedelta(minutes=10)
+"""However long a look took: it may have waited for a lock that somebody keeps."""
 _OF_ITS_TIME = 30
 """A look is taken for at most one part in so many of a process's time: it takes longer where there are more."""
 
@@ -52,21 +54,23 @@ class DocumentUses:
 
     def find_naming(self, connection: Connection, item: Item) -> frozenset[str]:
         """The ids of workflows that are active and name the item, and of those that none of us wrote so: as
-        they were up to a minute ago, in a vault of many thousands up to some minutes.
+        they were up to a minute ago, in a vault of many thousands up to some minutes. One that was edited after
+        it was read here is told by what it named then: its digest is still the one of that.
         """
-        self._look(connection)
+        edited, naming = self._look(connection)
         names = {item.name, item.id.lower()}
-        return self._edited.union(*(self._naming.get(name, ()) for name in names))
+        return edited.union(*(naming.get(name, ()) for name in names))
 
     def _holds(self) -> bool:
         if self._looked_at is None:
             return False
         return timedelta() <= self._clock() - self._looked_at < self._holds_for
 
-    def _look(self, connection: Connection) -> None:
+    def _look(self, connection: Connection) -> tuple[frozenset[str], Mapping[str, Sequence[str]]]:
+        """Those that none of us wrote so, and by each name those that name it."""
         with self._lock:
             if self._holds():
-                return
+                return self._edited, self._naming
             began, looked_at = time.monotonic(), self._clock()
             documents, edited = dict[str, _NamedItems](), set[str]()
             for digests in workflow_rows.walk_digests(connection):
@@ -75,26 +79,30 @@ class DocumentUses:
                 documents |= as_before
                 others = digests.keys() - as_before.keys()
                 for stored, is_ours in workflow_rows.list_stored(connection, others):
-                    mac = digests[stored.id]
-                    if is_ours and mac is not None:
-                        documents[stored.id] = _NamedItems(mac, tuple(set(_find_names(stored))))
-                    else:
+                    if not is_ours or stored.mac is None:
                         edited.add(stored.id)
+                    elif (names := _find_names(stored)) is not None:
+                        documents[stored.id] = _NamedItems(stored.mac, names)
             self._documents, self._edited = documents, frozenset(edited)
             self._naming = _invert(documents)
             self._looked_at = looked_at
-            self._holds_for = max(_LOOKS_EVERY, timedelta(seconds=_OF_ITS_TIME * (time.monotonic() - began)))
+            takes = timedelta(seconds=_OF_ITS_TIME * (time.monotonic() - began))
+            self._holds_for = min(max(_LOOKS_EVERY, takes), _HOLDS_AT_MOST)
+            return self._edited, self._naming
 
 
-def _find_names(stored: StoredWorkflow) -> Iterator[str]:
-    """What cannot be read names nothing: it cannot run, and the scan makes a finding of it."""
-    workflow = read_apart(stored, read_workflow) if stored.active is True else None
-    if workflow is None or isinstance(workflow, Unread):
-        return
-    for use in workflow.definition.uses(here=workflow.runs_here):
-        if not use.mentioned:
-            yield from spellings(use.use.written)
-            yield use.use.written.lower()
+def _find_names(stored: StoredWorkflow) -> tuple[str, ...] | None:
+    """None where it cannot be read: it cannot run, and the scan makes a finding of it. What is wrong may stand
+    beside what its digest is of, and be put right without a new one: so it is read again at the next look.
+    """
+    if stored.active is not True:
+        return ()
+    workflow = read_apart(stored, read_workflow)
+    if isinstance(workflow, Unread):
+        return None
+    uses = workflow.definition.uses(here=workflow.runs_here)
+    written = {use.use.written for use in uses if not use.mentioned}
+    return tuple({name for one in written for name in (*spellings(one), one.lower())})
 
 
 def _invert(documents: dict[str, _NamedItems]) -> dict[str, tuple[str, ...]]:
