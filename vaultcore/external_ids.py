@@ -18,14 +18,17 @@ _BEGINNING: Final = 200
 """Characters of an id by which the index finds it: that of PostgreSQL takes no text of any length."""
 _OTHER: Final = "other"
 """In the index, an id that cannot be told from its own. No JSON is written so."""
-_NUMBER: Final = re.compile(r"-?[0-9][-+.0-9e]*")
+_INTEGER: Final = re.compile(r"-?[0-9]+")
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 class id_as_stored(GenericFunction[str]):  # noqa: N801  # a function of SQL
-    r"""The beginning of a version's id as it stands in its JSON: with quotes, escapes, each digit of a number.
-    Null where there is none. `other` where it is neither text nor number, and where the database might fail to
-    read it: SQLite what is damaged, PostgreSQL what is written with `\u`. So it never raises, which would keep
-    the version from being written.
+    """The beginning of a version's id as it stands in its JSON: with quotes, and each digit of a number. Null
+    where there is none.
+
+    `other` where the same id may be written in several ways, which have one digest: where anything in it is
+    escaped, where there may be two ids, and where it is a fraction. Also where it is neither text nor number,
+    and where the database might fail to read it: an error would keep the version from being written.
     """
 
     type = Text()
@@ -40,8 +43,9 @@ def _on_sqlite(element: Any, compiler: Any, **kwargs: Any) -> str:  # noqa: ANN4
     external = compiler.process(element.clauses, **kwargs)
     kind = f"json_type({external}, '$.id')"
     return (
-        f"(CASE WHEN NOT json_valid({external}) THEN '{_OTHER}' "
-        f"WHEN {kind} IN ('text', 'integer', 'real') "
+        f"(CASE WHEN NOT json_valid({external}) OR instr({external}, '\\') > 0 "
+        f"OR length(replace({external}, '\"id\"', '')) < length({external}) - 4 THEN '{_OTHER}' "
+        f"WHEN {kind} IN ('text', 'integer') "
         f"THEN substr(json_extract({external}, '$.id', '$.id'), 1, {_BEGINNING}) "
         f"WHEN {kind} <> 'null' THEN '{_OTHER}' END)"
     )
@@ -50,10 +54,12 @@ def _on_sqlite(element: Any, compiler: Any, **kwargs: Any) -> str:  # noqa: ANN4
 @compiles(id_as_stored, "postgresql")
 def _on_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:  # noqa: ANN401  # as above
     external = compiler.process(element.clauses, **kwargs)
-    kind = f"json_typeof({external} -> 'id')"
+    kind, its = f"json_typeof({external} -> 'id')", f"({external} -> 'id')::text"
     return (
-        f"(CASE WHEN strpos({external}::text, E'\\\\u') > 0 THEN '{_OTHER}' "
-        f"WHEN {kind} IN ('string', 'number') THEN left(({external} -> 'id')::text, {_BEGINNING}) "
+        f"(CASE WHEN strpos({external}::text, E'\\\\') > 0 "
+        f"OR length(replace({external}::text, '\"id\"', '')) < length({external}::text) - 4 THEN '{_OTHER}' "
+        f"WHEN {kind} = 'string' OR ({kind} = 'number' AND {its} ~ '^-?[0-9]+$') "
+        f"THEN left({its}, {_BEGINNING}) "
         f"WHEN {kind} <> 'null' THEN '{_OTHER}' END)"
     )
 
@@ -93,10 +99,13 @@ def pick_in_use(
 
 
 def _spell(external_id: str, dialect: str) -> Iterator[str]:
-    """How `id_as_stored` may have it: 5 and "5" are one id."""
-    texts = [json.dumps(external_id)]
-    if _NUMBER.fullmatch(external_id):
+    """How `id_as_stored` may have it, beside `other`: 5 and "5" are one id."""
+    text = json.dumps(external_id, ensure_ascii=False)
+    texts = [] if "\\" in text or _HALF.search(text) else [text]
+    if _INTEGER.fullmatch(external_id):
         texts.append(external_id)
+    if external_id == "0":
+        texts.append("-0")
     for text in texts:
         yield (f"[{text},{text}]" if dialect == "sqlite" else text)[:_BEGINNING]
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, select, text
 
 from tests.plans import explaining, find_walks
 from tests.services.conftest import Moves
+from tests.services.test_tampered import behind
 from vaultcore.external_ids import pick_in_use
 from vaultcore.model import Stage
 from vaultcore.tables import versions
@@ -32,6 +33,14 @@ TOLD: list[Any] = [
 ]
 DAMAGED = ["", "id", '{"id": "torn', '{"id": "x"} and more', '{"id": "beside NaN", "n": NaN}', '{"id": NaN}']
 """As text. PostgreSQL takes none of them."""
+RESPELT: list[tuple[Any, list[str]]] = [
+    ("outside-2", ['"\\u006futside-2"', '"outside-1", "id": "outside-2"', '"x", "i\\u0064": "outside-2"']),
+    ("é", ['"é"']),
+    ("a/b", ['"a\\/b"']),
+    (0, ["-0", " 0"]),
+    (5.5, ["5.50", "5.5e0", "55e-1"]),
+]
+"""What an id is, and other ways to write it, as JSON after `{"id": `: all have one digest."""
 SOUGHT = [
     *(str(one) for one in IDS),
     *(f"beside {what}" for what in ("a NUL", "half", "NaN", "nothing")),
@@ -86,6 +95,20 @@ def test_every_kind_of_id_is_found_as_by_who_reads_every_row(moves: Moves, item_
         assert {"5", "beside a NUL", "beside half", "outside", f"{LONG}1", "{'a': 1}"} < found
         assert pick_in_use(connection, SOUGHT, beside=None) == found
         assert {one for one in SOUGHT if pick_in_use(connection, [one], beside=None)} == found
+
+
+def test_who_spells_an_id_otherwise_behind_the_vaults_back_hides_none(moves: Moves, item_id: str) -> None:
+    """The digest holds as before: nothing else says that somebody was there."""
+    services = moves.services
+    for told, spellings in RESPELT:
+        with services.database.write() as connection:
+            put(moves, connection, item_id, [{"id": told}])
+        for spelling in spellings:
+            with behind(services) as connection:
+                damage(connection, f'{{"id": {spelling}}}')
+            with services.database.read() as connection:
+                assert pick_in_use(connection, [str(told)], beside=None) == {str(told)}, spelling
+            assert services.upkeep.row_verification.check_all().wrong == ()
 
 
 _ID = st.text(max_size=20) | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()

@@ -8,14 +8,18 @@ down_revision = "0039"
 
 _STORED_ID = {
     "sqlite": (
-        "(CASE WHEN NOT json_valid(external) THEN 'other' "
-        "WHEN json_type(external, '$.id') IN ('text', 'integer', 'real') "
+        "(CASE WHEN NOT json_valid(external) OR instr(external, '\\') > 0 "
+        "OR length(replace(external, '\"id\"', '')) < length(external) - 4 THEN 'other' "
+        "WHEN json_type(external, '$.id') IN ('text', 'integer') "
         "THEN substr(json_extract(external, '$.id', '$.id'), 1, 200) "
         "WHEN json_type(external, '$.id') <> 'null' THEN 'other' END)"
     ),
     "postgresql": (
-        "(CASE WHEN strpos(external::text, E'\\\\u') > 0 THEN 'other' "
-        "WHEN json_typeof(external -> 'id') IN ('string', 'number') THEN left((external -> 'id')::text, 200) "
+        "(CASE WHEN strpos(external::text, E'\\\\') > 0 "
+        "OR length(replace(external::text, '\"id\"', '')) < length(external::text) - 4 THEN 'other' "
+        "WHEN json_typeof(external -> 'id') = 'string' "
+        "OR (json_typeof(external -> 'id') = 'number' AND (external -> 'id')::text ~ '^-?[0-9]+$') "
+        "THEN left((external -> 'id')::text, 200) "
         "WHEN json_typeof(external -> 'id') <> 'null' THEN 'other' END)"
     ),
 }
