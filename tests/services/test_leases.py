@@ -45,6 +45,7 @@ from worker.services.rotation.lease import LeasedTurn, LeaseKeeper
 
 LEASE = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
+MOMENT = timedelta(seconds=1)
 TICK = timedelta(microseconds=1)
 WORKERS, ROWS = 6, 30
 PATIENCE = 120.0
@@ -337,6 +338,7 @@ def test_a_worker_that_lost_its_lease_calls_nobody_outside_again(
         if is_taken:
             organisation.drive()
         before, called = _all_rows(organisation, besides="lease_until"), len(service.requests)
+        clock.advance(MOMENT)
         gate.open()
         away.result(PATIENCE)
     assert len(service.requests) == called + 1  # the one that stood at the gate
@@ -346,6 +348,26 @@ def test_a_worker_that_lost_its_lease_calls_nobody_outside_again(
     assert get_rotation(organisation, rotation_id).state is State.DONE
     assert service.calls("DELETE") == 1
     assert not service.is_live(old)
+
+
+def test_who_lost_its_lease_a_moment_ago_may_look_and_changes_nothing(staged: Staged, clock: Any) -> None:
+    """Calls that only look ask once a second whether it is still held, all others each time."""
+    organisation, service = staged
+    old = organisation.add_token(TOKEN, "ticketing")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    clock.advance(timedelta(days=2))
+    step_to(organisation, clock, rotation_id, State.RETIRING)
+    gate = service.gate("/v1/account", method="GET")
+    with _worker(organisation, rotation_id) as away:
+        assert gate.reached.wait(PATIENCE)
+        let_leases_lapse(organisation.services)
+        before, called = _all_rows(organisation, besides="lease_until"), len(service.requests)
+        gate.open()
+        away.result(PATIENCE)
+    assert {one.method for one in service.requests[called:]} == {"GET"}
+    assert _all_rows(organisation, besides="lease_until") == before
+    assert service.is_live(old)
 
 
 def test_who_stalls_in_a_commit_until_the_lease_is_over_calls_nobody(on_file: Staged, clock: Any) -> None:
