@@ -235,6 +235,11 @@ class _Change:
         return (query if where is None else query.where(where)).with_for_update()
 
     @cached_property
+    def own(self) -> frozenset[str]:
+        """The names of parameters of `of_one` that are not the statement's."""
+        return frozenset({"made", *(f"its_{column.name}" for column in self.table.primary_key)})
+
+    @cached_property
     def of_none(self) -> Update:
         return self.statement.where(false())
 
@@ -282,6 +287,9 @@ def _sign_changed(
         return statement, many, one
     if many or named or not all(isinstance(value, BindParameter) for value in change.sets.values()):
         raise TypeError(f"a deciding column of {table.name} is changed by one statement, to plain values")
+    if not change.own.isdisjoint(one):
+        names = " or ".join(sorted(change.own))
+        raise TypeError(f"no parameter of an update of {table.name} may be called {names}: those are made here")
     rows = connection.execute(change.rows, one).all()
     if not rows:
         return change.of_none, [], one

@@ -99,6 +99,14 @@ def test_a_statement_whose_rows_cannot_be_known_before_is_refused(services: Serv
                 pytest.fail(name)
 
 
+@pytest.mark.parametrize("name", ["made", "its_id"])
+def test_a_parameter_with_the_name_of_one_of_ours_is_refused(services: Services, name: str) -> None:
+    """Of two by one name the database would be given one value."""
+    change = update(items).where(items.c.id == bindparam(name)).values(idle_seconds=6)
+    with services.database.write() as connection, pytest.raises(TypeError, match="called its_id or made"):
+        connection.execute(change, {name: "x"})
+
+
 def test_a_statement_that_is_made_once_changes_none_one_or_many_rows_by_its_parameters(
     services: Services, moves: Moves
 ) -> None:
