@@ -52,7 +52,7 @@ _PROVE = _OF_BOTH.where(
 
 @cache
 def _note_run(names: tuple[str, ...]) -> Update:
-    """These columns of the consumer's references to the item."""
+    """Sets these columns of the references of a consumer (`of`) to an `item`."""
     return _OF_BOTH.values({name: bindparam(f"new_{name}") for name in names})
 
 

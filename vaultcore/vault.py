@@ -360,7 +360,7 @@ class Vault:
 
 @cache
 def _select_meant(*, by_id: bool, lock: bool) -> Select[*tuple[Any, ...]]:
-    """Of these `spellings`."""
+    """The items whose name, or id, is one of the `spellings` that are given."""
     column = items.c.id if by_id else items.c.name
     query = select_items().where(column.in_(bindparam("spellings", expanding=True)))
     return query.with_for_update(of=items) if lock else query

@@ -218,7 +218,9 @@ def unpin_from(connection: Connection, item_id: str, number: int) -> list[str]:
 
 
 def let_go(connection: Connection, item_id: str, *, by: str) -> None:
-    """Mostly it holds nobody."""
+    """Whoever is pinned by this rotation (`by`) follows the current version again. Mostly that is nobody, and
+    nothing is written.
+    """
     given = {"item": item_id, "by": by}
     if connection.execute(_HELD, given).first() is not None:
         connection.execute(_LET_GO, given)

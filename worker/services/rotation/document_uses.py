@@ -1,8 +1,8 @@
 """Which workflows name an item in their documents: kept by a process, and looked after for what has changed.
 
 To read every document before each old value goes would cost by what is stored, and not by what moves. So each
-is read once, and again where the digest of its row is another. What is kept says where to look, and decides
-nothing: whoever is found by it is read anew.
+is read once, and again where the digest of its row is another. What is kept says where to look: a workflow that
+is found by it is read anew, and one that is not is taken not to name the item.
 """
 
 import time

@@ -22,7 +22,8 @@ from worker.workflows.workflow import Workflow
 
 def find_lost_uses(connection: Connection, item: Item, document_uses: DocumentUses) -> list[Reason]:
     """Whom to wait for: active workflows that use the item and have no reference to it of ours, and
-    those of which nobody can say what they use, since they were edited themselves.
+    those of which nobody can say what they use, since they were edited themselves. `DocumentUses.find_naming`
+    says of which moment that is.
 
     For when everything else says that nobody needs the old value.
     """
