@@ -8,10 +8,12 @@ process alone: what PostgreSQL takes is not among it. `--write PAGE` puts the ta
 """
 
 import argparse
+import gc
 import json
 import statistics
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -89,6 +91,18 @@ def measure_documents(name: str, database: Database) -> Iterator[BenchRow]:
             measure=cpu,
             unit="us",
         )
+    tracemalloc.start()
+    kept = DocumentUses(clock=_Hours().tell)
+    kept.look_ahead(database)
+    gc.collect()
+    memory, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    yield BenchRow(
+        work=f"{name}: documents of {_WORKFLOWS:,} workflows, kept by a process, of each: memory",
+        measure=memory / _WORKFLOWS / 1000,
+        unit="kB",
+    )
+    del kept
 
 
 class _Hours:

@@ -41,6 +41,8 @@ class DocumentUses:
         self._clock = clock
         self._lock = Lock()
         self._looked_at: datetime | None = None
+        self._began = 0.0
+        """The same moment by a clock that nobody sets."""
         self._holds_for = _LOOKS_EVERY
         self._documents: dict[str, _NamedItems] = {}
         self._naming: dict[str, tuple[str, ...]] = {}
@@ -62,7 +64,7 @@ class DocumentUses:
         return edited.union(*(naming.get(name, ()) for name in names))
 
     def _holds(self) -> bool:
-        if self._looked_at is None:
+        if self._looked_at is None or time.monotonic() - self._began >= self._holds_for.total_seconds():
             return False
         return timedelta() <= self._clock() - self._looked_at < self._holds_for
 
@@ -85,7 +87,7 @@ class DocumentUses:
                         documents[stored.id] = _NamedItems(stored.mac, names)
             self._documents, self._edited = documents, frozenset(edited)
             self._naming = _invert(documents)
-            self._looked_at = looked_at
+            self._looked_at, self._began = looked_at, began
             takes = timedelta(seconds=_OF_ITS_TIME * (time.monotonic() - began))
             self._holds_for = min(max(_LOOKS_EVERY, takes), _HOLDS_AT_MOST)
             return self._edited, self._naming
