@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     ColumnElement,
@@ -39,6 +40,8 @@ from vaultcore.tables import UtcDateTime
 
 _TIME = "[2-9]???-??-?? ??:??:??.[0-9][0-9][0-9][0-9][0-9][0-9]"
 """What else is no digit, or no time that there is, SQLite would write otherwise."""
+_INTEGER_MAX = 2**31 - 1
+"""As PostgreSQL has them: what SQLite would keep beyond leaves no room for the next."""
 _FOUND_MAX = 1000
 """How many damaged rows of a table are told one by one: where there are more, one restores the whole."""
 
@@ -152,7 +155,8 @@ def _of_sqlite(column: Column[Any], name: str) -> list[str]:
     if isinstance(column.type, Boolean):
         return [f"{kind} = 'integer'", f"{name} IN (0, 1)"]
     if isinstance(column.type, Integer):
-        return [f"{kind} = 'integer'", f"{name} >= 0"]
+        most = [] if isinstance(column.type, BigInteger) else [f"{name} <= {_INTEGER_MAX}"]
+        return [f"{kind} = 'integer'", f"{name} >= 0", *most]
     if isinstance(column.type, JSON):
         sound = _of_json(name, " AND ".join(_shape(column, f"json_type({name})")) or "true")
         return [f"({kind} IN ('integer', 'real') OR {sound})" if column.info.get("shape") == "any" else sound]

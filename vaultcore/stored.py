@@ -49,6 +49,12 @@ class Unreadable:
 
 UNREADABLE: Final = Unreadable()
 
+
+def is_readable(value: object) -> bool:
+    """Whether it came out of the database as what its column says."""
+    return value is not UNREADABLE
+
+
 _OF_THE_ROW = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What comes of a value that is not what it should be, or too large to reckon with."""
 

@@ -31,6 +31,9 @@ from worker.domain.findings import FindingKind
 VAULT_WIDE = {"deployment", "audit_head"}
 """What the whole vault hangs on: one clear error, and nothing is done."""
 
+KNOWN_TO_ANCHORS = {("audit", "seq"), ("audit", "hash")}
+"""Of the last row of the log: where it is another, the database counts as an older one."""
+
 RECORDS = {"audit", "run_logs", "run_versions", "rotation_steps", "tellings", "waivers", "departure_items"}
 """What was: no decision of a night is made of it. The audit log has a command of its own that looks at it."""
 
@@ -72,7 +75,7 @@ def check_night(whole: tuple[Path, Clock], sink: str, folder: Path, damage: Dama
     """It ends, replaces the healthy item, and is not good while the damage is there. What it wrote anew
     by the way is not damaged any more.
     """
-    if damage.table in VAULT_WIDE:
+    if damage.table in VAULT_WIDE or (damage.table, damage.column) in KNOWN_TO_ANCHORS:
         with suppress_one_line(NightkeyError):
             run_damaged(whole, sink, folder, damage)
         return

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, exists, select
 from vaultcore.errors import NotFoundError
 from vaultcore.names import spellings
 from vaultcore.row_macs import is_ours
-from vaultcore.stored import UNREADABLE
+from vaultcore.stored import UNREADABLE, is_readable
 from vaultcore.tables import item_owners, items, owners, routes
 from vaultcore.unit_of_work import remember
 from worker.domain.reach import Person
@@ -147,13 +147,15 @@ def list_routes_of_each(connection: Connection, owner_ids: Collection[str]) -> d
     """By the ids of these owners."""
     found: dict[str, list[StoredRoute]] = {one: [] for one in owner_ids}
     for row in connection.execute(_ROUTES, {"ids": list(owner_ids)}):
-        found[row.owner_id].append(StoredRoute(row.id, row.shown, row.recipients))
+        if is_readable(row.id):  # of others the scan makes a finding of it
+            found[row.owner_id].append(StoredRoute(row.id, str(row.shown), row.recipients))
     return found
 
 
 def find_route_owner(connection: Connection, route_id: str) -> str | None:
-    """The id of its owner; None: the route was taken away."""
-    return connection.execute(select(routes.c.owner_id).where(routes.c.id == route_id)).scalar_one_or_none()
+    """The id of its owner; None: the route was taken away, or nobody can say whose it is."""
+    found = connection.execute(select(routes.c.owner_id).where(routes.c.id == route_id)).scalar_one_or_none()
+    return found if is_readable(found) else None
 
 
 def find_policy(connection: Connection, item_id: str | None) -> StoredPolicy | None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from vaultcore.rows import owners_of
-from vaultcore.stored import check_row, fetch_sound, read_all
+from vaultcore.stored import check_row, fetch_sound, is_readable, read_all
 from vaultcore.tables import item_owners, items, owners, references
 from worker.domain.findings import FindingKind
 from worker.domain.notices import READ_OF_A_KIND, FoundLine, RotatedLine
@@ -244,13 +244,14 @@ def list_to_tell(connection: Connection, night: datetime, operators: str) -> lis
         connection.execute(select(tellings.c.owner_id).where(tellings.c.night == night).distinct()).scalars()
     )
     rotated = connection.execute(
-        select(func.coalesce(item_owners.c.owner_id, operators))
+        select(func.coalesce(owners.c.id, operators))
         .select_from(rotations)
         .outerjoin(item_owners, item_owners.c.item_id == rotations.c.item_id)
+        .outerjoin(owners, owners.c.id == item_owners.c.owner_id)
         .where(rotations.c.told_night == night)
         .distinct()
     ).scalars()
-    return sorted(told | set(rotated))
+    return sorted(filter(is_readable, told | set(rotated)))
 
 
 def is_to_come(connection: Connection, night: datetime) -> bool:

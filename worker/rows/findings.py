@@ -26,7 +26,7 @@ from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.known_items import ItemPart, is_absent, tell_some
 from vaultcore.paging import walk_keyset
-from vaultcore.stored import check_row, read_all
+from vaultcore.stored import check_row, is_readable, read_all
 from vaultcore.tables import UtcDateTime, item_owners, owners
 from vaultcore.upserts import upsert_for, upsert_into
 from worker.domain.audience import DEPUTY_LEVEL
@@ -92,20 +92,20 @@ def record_all(connection: Connection, seen: Sequence[Finding], now: datetime) -
 
 
 def _has_topic(finding: Finding) -> bool:
-    return finding.item_id is not None and finding.deadline is not None
+    return finding.item_id is not None and finding.deadline is not None and is_readable(finding.item_id)
 
 
 def _row_of(finding: Finding, now: datetime) -> dict[str, Any]:
-    """What is found of no expiry is a topic of its own."""
+    """What is found of no expiry is a topic of its own. Of a damaged row all is written that can be read."""
     finding_id = new_id("fnd", now)
     topic = finding_id
-    if finding.item_id is not None and finding.deadline is not None:
+    if finding.item_id is not None and finding.deadline is not None and _has_topic(finding):
         topic = topic_of(finding.item_id, finding.deadline)
     return {
         "id": finding_id,
         "kind": finding.kind.value,
-        "subject": finding.subject,
-        "item_id": finding.item_id,
+        "subject": str(finding.subject),
+        "item_id": _find_text(finding.item_id),
         "topic": topic,
         "opened_at": now,
         "level": finding.level,
@@ -113,10 +113,14 @@ def _row_of(finding: Finding, now: datetime) -> dict[str, Any]:
         "does": None if finding.does is None else store_reason(finding.does),
         "command": finding.command,
         "deadline": finding.deadline,
-        "item": finding.item,
-        "workflow": finding.workflow,
+        "item": _find_text(finding.item),
+        "workflow": _find_text(finding.workflow),
         "seen_at": now,
     }
+
+
+def _find_text(value: str | None) -> str | None:
+    return value if is_readable(value) else None
 
 
 @cache
@@ -297,7 +301,7 @@ def walk_untold(
 
     Of what has lapsed for days all are there: deputies and operators may not have heard of it yet.
     """
-    owner = func.coalesce(item_owners.c.owner_id, operators).label("key")
+    owner = func.coalesce(owners.c.id, operators).label("key")
     query = (
         select(
             findings.c.id,
@@ -305,7 +309,7 @@ def walk_untold(
             findings.c.level,
             findings.c.topic,
             owner,
-            item_owners.c.owner_id,
+            owners.c.id.label("owner_id"),
             owners.c.deputy_id,
         )
         .select_from(findings)

@@ -86,15 +86,15 @@ def read_undelivered(connection: Connection, *, since: datetime, now: datetime) 
         found.append(
             Problem(
                 kind=ProblemKind.NOTICE_FAILED if failed else ProblemKind.NOTICE_WAITING,
-                subject=row.owner,
-                id=row.id,
+                subject=str(row.owner),
+                id=str(row.id),
                 error=Reason.of(
                     Code.NOT_DELIVERED,
-                    subject=row.subject,
-                    place=notice_rows.show_place(row.shown, row.recipient),
+                    subject=str(row.subject),
+                    place=notice_rows.show_place(str(row.shown), str(row.recipient)),
                     text=row.last_error or None,
                 ),
-                at=row.next_at,
+                at=row.next_at or None,
             )
         )
     return found
@@ -114,9 +114,8 @@ def read_heartbeat(connection: Connection) -> list[Problem]:
     newest = connection.execute(select(heartbeats.c.slot).order_by(heartbeats.c.slot.desc()).limit(1)).scalar()
     if row is None or row.slot != newest:
         return []
-    return [
-        Problem(kind=ProblemKind.HEARTBEAT, subject=row.beat, at=row.slot, error=Reason.failed(row.last_error))
-    ]
+    error = Reason.failed(str(row.last_error))
+    return [Problem(kind=ProblemKind.HEARTBEAT, subject=str(row.beat), at=row.slot or None, error=error)]
 
 
 def read_operators(connection: Connection, name: str) -> list[Problem]:

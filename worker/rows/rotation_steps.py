@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     JSON,
     Connection,
+    Insert,
     Integer,
     String,
     bindparam,
@@ -20,18 +22,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningInsert
 
+from vaultcore.damage import is_sound
 from vaultcore.tables import UtcDateTime
 from worker.domain.reasons import Reason, read_reasons, store_reasons
 from worker.domain.states import StepResult
 from worker.domain.tracks import NewStep, StepRecord, TriedStep
 from worker.rows.tables import rotation_steps
-
-_LAST = (
-    select(func.coalesce(func.max(rotation_steps.c.number), 0))
-    .where(rotation_steps.c.rotation_id == bindparam("of_rotation"))
-    .scalar_subquery()
-)
-_ADD = insert(rotation_steps).values(number=_LAST + 1)
 
 
 def add_steps(connection: Connection, rotation_id: str, steps: Sequence[NewStep]) -> None:
@@ -41,7 +37,17 @@ def add_steps(connection: Connection, rotation_id: str, steps: Sequence[NewStep]
         for step in steps
     ]
     if added:
-        connection.execute(_ADD, added)
+        connection.execute(_add(connection.dialect.name), added)
+
+
+@cache
+def _add(dialect: str) -> Insert:
+    """Behind the last number that is one: a row that is damaged keeps no other from being added."""
+    number = rotation_steps.c.number
+    last = select(func.coalesce(func.max(number), 0)).where(
+        rotation_steps.c.rotation_id == bindparam("of_rotation"), is_sound(number, dialect)
+    )
+    return insert(rotation_steps).values(number=last.scalar_subquery() + 1)
 
 
 def add_steps_to(changed: CTE) -> ReturningInsert[str]:

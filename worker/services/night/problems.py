@@ -39,8 +39,8 @@ class Problems:
         night = night_rows.get_night(connection, slot)
         before = night_rows.last_night(connection, before=night.started_at, closed=True)
         since = night.started_at
-        if before is not None and before.done_at is not None:
-            since = min(since, before.done_at + _TICK)
+        if before is not None and before.done_at is not None and before.done_at < since:
+            since = before.done_at + _TICK
         found = problem_rows.read_problems(
             connection, since=since, now=self._clock(), waited_for=night.scanned_at or night.started_at
         )

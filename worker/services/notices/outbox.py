@@ -216,7 +216,7 @@ class Outbox:
             ],
         )
         posted = {new[one].id for one in added}
-        alone = [one for one in owner_ids if one not in posted]
+        alone = [one for one in owner_ids if one in hearers and one not in posted]  # nobody tells who is gone
         return len(posted) + sum(self.post_digest(connection, one, night) is not None for one in alone)
 
     def _add(self, connection: Connection, values: Mapping[str, Any]) -> str | None:

@@ -106,7 +106,8 @@ class Recipients:
         owner_id = addressee_rows.find_route_owner(connection, route_id)
         if owner_id is None:  # the route was taken away meanwhile
             return after
-        return self.find_hearer(connection, owner_id).may_be_told(after, urgent=urgent)
+        owner = self.find_hearers(connection, [owner_id]).get(owner_id)
+        return after if owner is None else owner.may_be_told(after, urgent=urgent)
 
 
 def _hearer(stored: StoredOwner) -> Hearer:

@@ -165,7 +165,7 @@ class CredentialChecks:
 
     def is_waiting(self, connection: Connection, night: datetime, *, since: datetime) -> bool:
         """Whether the night waits for its checks. What was not asked in hours is left to the next."""
-        if since + WAITED_FOR <= self._clock():
+        if self._clock() - since >= WAITED_FOR:
             check_rows.leave_night(connection, night)
         return check_rows.is_waiting(connection, night)
 
