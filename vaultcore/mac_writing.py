@@ -246,8 +246,7 @@ class _Change:
     @cached_property
     def of_one(self) -> Update:
         """Of the row with a key that is given, and its digest."""
-        its = (column == bindparam(f"its_{column.name}") for column in self.table.primary_key)
-        return self.statement.where(*its).values({MAC: bindparam("made")})
+        return self.statement.where(*_is_its(self.table)).values({MAC: bindparam("made")})
 
 
 _CHANGES: Final[WeakKeyDictionary[Update, _Change]] = WeakKeyDictionary()
@@ -337,11 +336,16 @@ def _write(
 
 @cache
 def _change_by_key(table: Table, names: tuple[str, ...], *, with_mac: bool) -> Update:
-    its = (column == bindparam(f"its_{column.name}") for column in table.primary_key)
     becomes: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
     if with_mac:
         becomes[MAC] = bindparam("made")
-    return update(table).where(*its).values(becomes)
+    return update(table).where(*_is_its(table)).values(becomes)
+
+
+@cache
+def _is_its(table: Table) -> tuple[ColumnElement[bool], ...]:
+    """The row with the key that is given."""
+    return tuple(column == bindparam(f"its_{column.name}") for column in table.primary_key)
 
 
 def _is_among(connection: Connection, keys: Sequence[Column[Any]], wanted: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401  # an expression

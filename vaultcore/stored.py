@@ -55,6 +55,11 @@ def is_readable(value: object) -> bool:
     return value is not UNREADABLE
 
 
+def take_readable(value: T | None) -> T | None:
+    """None also where it cannot be read."""
+    return value if is_readable(value) else None
+
+
 _OF_THE_ROW = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What comes of a value that is not what it should be, or too large to reckon with."""
 

@@ -321,16 +321,21 @@ def test_a_worker_that_lost_its_lease_commits_nothing(staged: Staged, clock: Any
     assert _all_rows(organisation) == before
 
 
+def _step_to_retiring(organisation: Organisation, clock: Any) -> str:
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    clock.advance(timedelta(days=2))
+    step_to(organisation, clock, rotation_id, State.RETIRING)
+    return rotation_id
+
+
 @pytest.mark.parametrize("is_taken", [False, True], ids=["nobody took over", "somebody took over"])
 def test_a_worker_that_lost_its_lease_calls_nobody_outside_again(
     staged: Staged, clock: Any, is_taken: bool
 ) -> None:
     organisation, service = staged
     old = organisation.add_token(TOKEN, "ticketing")
-    rotation_id = begin_by_hand(organisation, TOKEN)
-    step_to(organisation, clock, rotation_id, State.WATCHING)
-    clock.advance(timedelta(days=2))
-    step_to(organisation, clock, rotation_id, State.RETIRING)
+    rotation_id = _step_to_retiring(organisation, clock)
     gate = service.gate("/v1/account", method="GET")
     with _worker(organisation, rotation_id) as away:
         assert gate.reached.wait(PATIENCE)  # it asks after the new value, before it revokes the old one
@@ -354,10 +359,7 @@ def test_who_lost_its_lease_a_moment_ago_may_look_and_changes_nothing(staged: St
     """Calls that only look ask once a second whether it is still held, all others each time."""
     organisation, service = staged
     old = organisation.add_token(TOKEN, "ticketing")
-    rotation_id = begin_by_hand(organisation, TOKEN)
-    step_to(organisation, clock, rotation_id, State.WATCHING)
-    clock.advance(timedelta(days=2))
-    step_to(organisation, clock, rotation_id, State.RETIRING)
+    rotation_id = _step_to_retiring(organisation, clock)
     gate = service.gate("/v1/account", method="GET")
     with _worker(organisation, rotation_id) as away:
         assert gate.reached.wait(PATIENCE)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, exists, select
 from vaultcore.errors import NotFoundError
 from vaultcore.names import spellings
 from vaultcore.row_macs import is_ours
-from vaultcore.stored import UNREADABLE, is_readable
+from vaultcore.stored import is_readable, take_readable
 from vaultcore.tables import item_owners, items, owners, routes
 from vaultcore.unit_of_work import remember
 from worker.domain.reach import Person
@@ -99,10 +99,10 @@ def list_owners(connection: Connection, owner_ids: Collection[str]) -> list[Stor
     return [
         StoredOwner(
             id=row.id,
-            name=_read(row.name),
-            zone=_read(row.zone),
-            quiet=_read(row.quiet),
-            deputy_id=_read(row.deputy_id),
+            name=take_readable(row.name),
+            zone=take_readable(row.zone),
+            quiet=take_readable(row.quiet),
+            deputy_id=take_readable(row.deputy_id),
             is_ours=is_ours(connection, owners, row),
         )
         for row in connection.execute(_OWNERS, {"ids": list(owner_ids)})
@@ -155,13 +155,9 @@ def list_routes_of_each(connection: Connection, owner_ids: Collection[str]) -> d
 def find_route_owner(connection: Connection, route_id: str) -> str | None:
     """The id of its owner; None: the route was taken away, or nobody can say whose it is."""
     found = connection.execute(select(routes.c.owner_id).where(routes.c.id == route_id)).scalar_one_or_none()
-    return found if is_readable(found) else None
+    return take_readable(found)
 
 
 def find_policy(connection: Connection, item_id: str | None) -> StoredPolicy | None:
     row = connection.execute(_POLICY, {"item": item_id}).one_or_none()
     return None if row is None else StoredPolicy(row.policy)
-
-
-def _read(value: Any) -> str | None:  # noqa: ANN401  # a column
-    return None if value is UNREADABLE else value

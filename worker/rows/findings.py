@@ -26,7 +26,7 @@ from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.known_items import ItemPart, is_absent, tell_some
 from vaultcore.paging import walk_keyset
-from vaultcore.stored import check_row, is_readable, read_all
+from vaultcore.stored import check_row, is_readable, read_all, take_readable
 from vaultcore.tables import UtcDateTime, item_owners, owners
 from vaultcore.upserts import upsert_for, upsert_into
 from worker.domain.audience import DEPUTY_LEVEL
@@ -79,48 +79,44 @@ _SEEN = ("level", "detail", "does", "command", "deadline", "item", "workflow", "
 def record(connection: Connection, finding: Finding, now: datetime) -> str:
     """Opens the finding, or brings the open one up to date: its topic."""
     row = _row_of(finding, now)
-    statement = _record(connection.dialect.name, has_topic=_has_topic(finding), returns=True)
+    statement = _record(connection.dialect.name, has_topic=_find_topic(finding) is not None, returns=True)
     return str(connection.execute(statement, row).scalar_one())
 
 
 def record_all(connection: Connection, seen: Sequence[Finding], now: datetime) -> None:
     """As `record`, of many together."""
     for has_topic in (True, False):
-        rows = [_row_of(one, now) for one in seen if _has_topic(one) is has_topic]
+        rows = [_row_of(one, now) for one in seen if (_find_topic(one) is not None) is has_topic]
         if rows:
             connection.execute(_record(connection.dialect.name, has_topic=has_topic, returns=False), rows)
 
 
-def _has_topic(finding: Finding) -> bool:
-    return finding.item_id is not None and finding.deadline is not None and is_readable(finding.item_id)
+def _find_topic(finding: Finding) -> str | None:
+    """None: it is of no expiry of an item that can be told."""
+    if finding.item_id is None or finding.deadline is None or not is_readable(finding.item_id):
+        return None
+    return topic_of(finding.item_id, finding.deadline)
 
 
 def _row_of(finding: Finding, now: datetime) -> dict[str, Any]:
     """What is found of no expiry is a topic of its own. Of a damaged row all is written that can be read."""
     finding_id = new_id("fnd", now)
-    topic = finding_id
-    if finding.item_id is not None and finding.deadline is not None and _has_topic(finding):
-        topic = topic_of(finding.item_id, finding.deadline)
     return {
         "id": finding_id,
         "kind": finding.kind.value,
         "subject": str(finding.subject),
-        "item_id": _find_text(finding.item_id),
-        "topic": topic,
+        "item_id": take_readable(finding.item_id),
+        "topic": _find_topic(finding) or finding_id,
         "opened_at": now,
         "level": finding.level,
         "detail": store_reason(finding.detail),
         "does": None if finding.does is None else store_reason(finding.does),
         "command": finding.command,
         "deadline": finding.deadline,
-        "item": _find_text(finding.item),
-        "workflow": _find_text(finding.workflow),
+        "item": take_readable(finding.item),
+        "workflow": take_readable(finding.workflow),
         "seen_at": now,
     }
-
-
-def _find_text(value: str | None) -> str | None:
-    return value if is_readable(value) else None
 
 
 @cache

@@ -1,6 +1,6 @@
 """One night: opened once, scanned, closed when its rotations have come to rest, told in digests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -272,7 +272,8 @@ class Nights:
                 due += len(page)
                 see_due(page)
                 with self._database.write() as connection:
-                    found += _record_items(connection, page, now, damaged)
+                    of_due = (seen.finding for seen in page if seen.finding is not None)
+                    found += _record_whole(connection, of_due, now, damaged)
                     if night is not None:
                         opened += self._open_rotations(connection, page, night, damaged)
             for findings_page in self._scans.walk_found(reading, now, unreadable=unreadable):
@@ -340,18 +341,8 @@ class Nights:
         return [rotation.id]
 
 
-def _record_items(connection: Connection, page: Sequence[SeenItem], now: datetime, damaged: "_Damaged") -> int:
-    """How many findings there are of items that can be read; what cannot be is for later."""
-    for seen in page:
-        if seen.decision is None and seen.finding is not None:
-            damaged.add(seen.finding)
-    found = [seen.finding for seen in page if seen.decision is not None and seen.finding is not None]
-    finding_rows.record_all(connection, found, now)
-    return len(found)
-
-
-def _record_whole(connection: Connection, page: Sequence[Finding], now: datetime, damaged: "_Damaged") -> int:
-    """As `_record_items`, of what was found beside what is due."""
+def _record_whole(connection: Connection, page: Iterable[Finding], now: datetime, damaged: "_Damaged") -> int:
+    """How many findings there are of what can be read; what cannot be is for later."""
     found = []
     for finding in page:
         if finding.kind is FindingKind.UNREADABLE:

@@ -11,7 +11,7 @@ from vaultcore.versions import Purpose
 from worker.domain.states import RunPurpose, RunTrigger
 from worker.services.runs.calls import Calls, do_alone
 from worker.services.runs.definitions import refuse_elsewhere
-from worker.services.runs.execution import RunExecution, RunOutcome, open_at_once
+from worker.services.runs.execution import RunExecution, RunOutcome, UnderWay, open_at_once
 from worker.services.runs.template_values import TemplateValues
 from worker.workflows.results import NodeResult
 from worker.workflows.runner import Runner
@@ -129,17 +129,14 @@ class WorkflowTests:
     ) -> Calls[RunOutcome]:
         """As `test_workflow`, in parts."""
         refuse_elsewhere(workflow)
-        with self._database.write() as connection:
-            run = open_at_once(
-                connection,
-                workflow,
-                RunPurpose.TEST,
-                RunTrigger.TEST,
-                at=self._clock(),
-                actor=actor,
-                overrides=overrides,
-                rotation_id=rotation_id,
-            )
+        run = self._open(
+            workflow,
+            RunPurpose.TEST,
+            RunTrigger.TEST,
+            overrides=overrides,
+            rotation_id=rotation_id,
+            actor=actor,
+        )
         given = workflow.definition.sample_context if context is None else context
         return (yield from self._execution.executing(run, given))
 
@@ -150,15 +147,34 @@ class WorkflowTests:
         production run does.
         """
         refuse_elsewhere(workflow)
+        run = self._open(
+            workflow,
+            RunPurpose.CONTROLLED,
+            RunTrigger.MANUAL,
+            overrides=overrides,
+            rotation_id=rotation_id,
+            actor=actor,
+        )
+        return self._execution.execute(run, workflow.definition.sample_context)
+
+    def _open(
+        self,
+        workflow: Workflow,
+        purpose: RunPurpose,
+        trigger: RunTrigger,
+        *,
+        overrides: Mapping[str, int],
+        rotation_id: str | None,
+        actor: str,
+    ) -> UnderWay:
         with self._database.write() as connection:
-            run = open_at_once(
+            return open_at_once(
                 connection,
                 workflow,
-                RunPurpose.CONTROLLED,
-                RunTrigger.MANUAL,
+                purpose,
+                trigger,
                 at=self._clock(),
                 actor=actor,
                 overrides=overrides,
                 rotation_id=rotation_id,
             )
-        return self._execution.execute(run, workflow.definition.sample_context)
