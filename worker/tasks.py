@@ -13,15 +13,19 @@ from kombu.exceptions import OperationalError
 
 from vaultcore.troubles import explain
 from worker.broker.aside import Aside
-from worker.broker.reaching import explain_away
+from worker.broker.queues import count_waiting
+from worker.broker.reaching import explain_away, hear_broker
+from worker.domain.lines import Line
 from worker.domain.messages import MessageFault, fits, name_of
-from worker.domain.work import BELLS, Task, Work
+from worker.domain.work import BELLS, ENOUGH, Task, Work, find_room
 from worker.log import get_logger
 
 _log = get_logger(__name__)
 
-Do = Callable[[Work], list[Work]]
-"""Does a piece of work, and says what follows: `worker.services.night.dispatch`."""
+Do = Callable[[Work, Callable[[], int]], list[Work]]
+"""Does a piece of work, and says what follows: `worker.services.night.dispatch`. It may ask for how many more
+messages there is room.
+"""
 
 
 Take = Callable[[str], bool]
@@ -47,11 +51,23 @@ def register_tasks(app: Celery, do: Do, *, take: Take, aside: Aside) -> None:
             return False
         return True
 
+    def count_room() -> int:
+        """Where the broker cannot be asked, it is as good as empty: what is called for then tells of it."""
+        try:
+            with app.producer_or_acquire() as producer:
+                hear_broker(producer.connection)
+                return find_room(count_waiting(producer.connection, Line.TARGETS))
+        except Exception:  # noqa: BLE001  # whatever the broker's library raises
+            return ENOUGH
+
+    def do_now(work: Work) -> list[Work]:
+        return do(work, count_room)
+
     def call_at_start(**_: object) -> None:
         all(call_for(Work(task)) for task in BELLS)
 
     for task in Task:
-        act = take_once(task, make_task(task, do, call_for), take, aside)
+        act = take_once(task, make_task(task, do_now, call_for), take, aside)
         app.task(name=name_of(task), shared=False, bind=True)(act)
     worker_ready.connect(call_at_start, weak=False)
 
@@ -80,7 +96,9 @@ def take_once(task: Task, act: Callable[..., None], take: Take, aside: Aside) ->
     return receive
 
 
-def make_task(task: Task, do: Do, call_for: Callable[[Work], bool]) -> Callable[..., None]:
+def make_task(
+    task: Task, do: Callable[[Work], list[Work]], call_for: Callable[[Work], bool]
+) -> Callable[..., None]:
     """No exception leaves it: Celery would print its text and arguments."""
 
     def act(*ids: Any, **named: Any) -> None:  # noqa: ANN401  # whatever a message holds

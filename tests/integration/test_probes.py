@@ -110,7 +110,7 @@ def test_what_was_set_aside_at_the_broker_is_counted_by_what_was_wrong_with_it(m
     vault = Sealer(made.keyring, made.deployment_id)
     aside = aside_at(aside_folder(made.settings.home))
     app = make_app(made.settings, vault.seals())
-    register_tasks(app, lambda _: [], take=made.upkeep.taken_messages.take, aside=aside)
+    register_tasks(app, lambda *_: [], take=made.upkeep.taken_messages.take, aside=aside)
     again = json.dumps(genuine("nightkey.deliver", of=vault)).encode()
     wrong = ("two seals", "a seal of another vault", "of the day before", "of the year before")
     lying = [*(contents(vault)[one][1] for one in wrong), again, again, again]

@@ -102,7 +102,12 @@ def test_whoever_rings_for_what_follows_waits_for_no_memory(settings: Settings, 
     begin, end = ALARMS["memory"]
     app = make_app(settings, OURS.seals())
     aside = aside_at(aside_folder(settings.home))
-    register_tasks(app, lambda _: [Work(Task.RESUME)] * 3, take=lambda _: True, aside=aside)
+
+    def do(work: Work, find_room: Callable[[], int]) -> list[Work]:
+        find_room()
+        return [Work(Task.RESUME)] * 3
+
+    register_tasks(app, do, take=lambda _: True, aside=aside)
     work: Callable[[], None] = app.tasks[name_of(Task.NIGHT)]
     work()
     assert count(server) == 3

@@ -1,5 +1,6 @@
 """The tasks: one id of the right form, by a message that nobody has taken before, or nothing is touched."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ from celery import Celery
 from structlog.testing import capture_logs
 
 from tests.forged import OURS, ROTATION
+from tests.ports import choose_port
 from vaultcore.errors import ConflictError
 from worker.app import make_app
 from worker.broker.aside import Aside
 from worker.config import load_settings
 from worker.domain.messages import MessageFault
-from worker.domain.work import Task, Work
+from worker.domain.work import ENOUGH, Task, Work
 from worker.tasks import register_tasks
 
 RUN = "fl_run_01kb0000000000000000000000"
@@ -51,7 +53,7 @@ def taken() -> dict[str, bool | Exception]:
 
 @pytest.fixture
 def app(tmp_path: Path, done: list[Work], aside: Aside, taken: dict[str, bool | Exception]) -> Celery:
-    def do(work: Work) -> list[Work]:
+    def do(work: Work, _: Any) -> list[Work]:
         done.append(work)
         return []
 
@@ -110,6 +112,37 @@ def test_who_takes_no_id_takes_none(app: Celery, done: list[Work], task: str) ->
 def test_what_is_one_is_done(app: Celery, done: list[Work], task: str, ids: tuple[str, ...]) -> None:
     app.tasks[f"nightkey.{task}"](*ids)
     assert done == [Work(Task(task), *ids)]
+
+
+def test_who_does_a_piece_of_work_learns_for_how_many_calls_there_is_room(tmp_path: Path, aside: Aside) -> None:
+    rooms: list[int] = []
+
+    def do(_: Work, find_room: Callable[[], int]) -> list[Work]:
+        rooms.append(find_room())
+        return [Work(Task.ROTATE, ROTATION)] * (ENOUGH // 2) + [Work(Task.DELIVER)]
+
+    (tmp_path / "home").mkdir()
+    made = make_app(load_settings(tmp_path / "home"), OURS.seals())
+    register_tasks(made, do, take=lambda _: True, aside=aside)
+    for _ in range(4):
+        made.tasks["nightkey.resume"]()
+    assert rooms == [ENOUGH, ENOUGH // 2, 0, 0]
+
+
+def test_where_the_broker_cannot_be_asked_there_is_room_and_what_is_called_for_tells_of_it(
+    tmp_path: Path, aside: Aside
+) -> None:
+    def do(_: Work, find_room: Callable[[], int]) -> list[Work]:
+        return [Work(Task.ROTATE, ROTATION)] * find_room()
+
+    (tmp_path / "home").mkdir()
+    url = f"amqp://guest:guest@127.0.0.1:{choose_port()}//"
+    made = make_app(load_settings(tmp_path / "home", broker_url=url), OURS.seals())
+    made.conf.task_publish_retry = False
+    register_tasks(made, do, take=lambda _: True, aside=aside)
+    with capture_logs() as logs:
+        made.tasks["nightkey.resume"]()
+    assert [one["event"] for one in logs] == ["bell.not-rung"]
 
 
 def test_a_message_that_nobody_has_taken_is_done(

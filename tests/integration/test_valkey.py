@@ -103,7 +103,7 @@ def test_what_is_not_acknowledged_waits_sealed_and_comes_again_as_the_same(
     settings: Settings, server: Any
 ) -> None:
     app = make_app(settings, OURS.seals())
-    register_tasks(app, lambda _: [], take=lambda _: True, aside=aside_at(aside_folder(settings.home)))
+    register_tasks(app, lambda *_: [], take=lambda _: True, aside=aside_at(aside_folder(settings.home)))
     app.send_task("nightkey.rotate", args=[ROTATION])
     heard: list[tuple[str, bool]] = []
 

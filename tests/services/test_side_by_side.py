@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.faults.vault_copy import let_leases_lapse
 from tests.postgres import count_waiting
 from tests.services.staging import Staged, get_rotation, open_passwords, open_tokens, stage
 from worker.domain.saga import State
-from worker.domain.work import Task, Work
+from worker.domain.work import RESUME, Task, Work
 from worker.rows.tables import rotations
 from worker.services.rotation.advance import Advanced, RotationDriver
 
@@ -32,6 +33,11 @@ def staged(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Staged]:
 
 def ring(staged: Staged, rotation_id: str) -> list[Work]:
     return staged[0].services.night.dispatch.do(Work(Task.ROTATE, rotation_id))
+
+
+def turn_past_share(clock: Any) -> None:
+    """A worker begins with no more of them from then on, and goes on with those that it has."""
+    clock.now += timedelta(seconds=6)
 
 
 def states(staged: Staged, ids: list[str]) -> list[State]:
@@ -59,13 +65,42 @@ def test_their_calls_go_out_together(staged: Staged) -> None:
     assert states(staged, ids) == [State.WATCHING] * AT_ONCE
 
 
-def test_no_more_are_driven_than_the_setting_says_and_the_one_that_is_asked_for_is_among_them(
-    staged: Staged,
+def test_no_more_are_driven_at_a_time_than_the_setting_says_and_the_one_that_is_asked_for_is_among_the_first(
+    staged: Staged, clock: Any
 ) -> None:
+    """Their share of time is over before the first of them comes to rest."""
     ids = open_passwords(staged, AT_ONCE + 2)
-    ring(staged, ids[-1])
+    staged[0].services.rotation.side_by_side.drive(ids[-1], tell=lambda _: turn_past_share(clock))
     driven = [one for one in ids if get_rotation(staged[0], one).state is State.WATCHING]
     assert driven == [*ids[: AT_ONCE - 1], ids[-1]]
+
+
+@pytest.mark.both
+def test_where_one_comes_to_rest_the_next_begins_however_slow_another_is(staged: Staged) -> None:
+    ids = open_tokens(staged, AT_ONCE + 3)
+    last_has_come = threading.Event()
+
+    def serve(incoming: Incoming) -> Answer | None:
+        if incoming.method == "POST" and b'"account0"' in incoming.body:
+            assert last_has_come.wait(PATIENCE)
+        if incoming.method == "POST" and f'"account{AT_ONCE + 2}"'.encode() in incoming.body:
+            last_has_come.set()
+        return None
+
+    staged[1].script = serve
+    followed = ring(staged, ids[0])
+    assert states(staged, ids) == [State.WATCHING] * len(ids)
+    assert followed == [RESUME]
+
+
+def test_one_at_a_time_is_driven_while_there_is_time(tmp_path: Path, database_url: str, clock: Any) -> None:
+    with stage(tmp_path, database_url, clock, rotations_at_once=1) as staged:
+        ids = open_passwords(staged, 3)
+        assert ring(staged, ids[1]) == [RESUME]
+        assert states(staged, ids) == [State.WATCHING] * 3
+        late = open_passwords(staged, 2, after=3)
+        staged[0].services.rotation.side_by_side.drive(late[1], tell=lambda _: turn_past_share(clock))
+        assert states(staged, late) == [State.PLANNED, State.WATCHING]
 
 
 def test_they_are_taken_by_one_commit_and_what_they_write_is_committed_together(staged: Staged) -> None:
@@ -74,12 +109,12 @@ def test_they_are_taken_by_one_commit_and_what_they_write_is_committed_together(
     (alone,) = open_passwords(staged, 1)
     commits.clear()
     ring(staged, alone)
-    of_one = len(commits) - 1  # the first is what takes it
+    of_one = len(commits) - 2  # the first is what takes it, and the last what finds no other
     ids = open_passwords(staged, AT_ONCE, after=1)
     commits.clear()
     ring(staged, ids[0])
     assert states(staged, ids) == [State.WATCHING] * AT_ONCE
-    assert len(commits) <= 1 + AT_ONCE * of_one
+    assert len(commits) <= 1 + AT_ONCE * of_one + 1
 
 
 @pytest.mark.both

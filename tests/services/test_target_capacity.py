@@ -87,11 +87,11 @@ def test_who_ends_at_a_target_calls_for_the_next(narrow: Staged, clock: Any) -> 
     assert do(Work(Task.ROTATE, second)) == []
     assert do(Work(Task.ROTATE, third)) == []
     assert [work for work in do(Work(Task.RESUME)) if work.task is Task.ROTATE] == []
+    clock.now += timedelta(seconds=6)  # whoever drives it begins with no other from then on
     gate.open()
     thread.join(PATIENCE)
     assert [work.about for work in followed if work.task is Task.ROTATE] == [second]
-    assert [work.about for work in do(Work(Task.ROTATE, second)) if work.task is Task.ROTATE] == [third]
-    assert [work for work in do(Work(Task.ROTATE, third)) if work.task is Task.ROTATE] == []
+    assert [work for work in do(Work(Task.ROTATE, second)) if work.task is Task.ROTATE] == []
     assert {one.state for one in organisation.rotations()} == {State.WATCHING}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from worker.domain.saga import State
 from worker.domain.work import (
+    ENOUGH,
     RESUME,
     AtTarget,
     Task,
@@ -16,11 +17,17 @@ from worker.domain.work import (
     after_run,
     after_step,
     after_sweep,
+    call_next,
+    find_room,
 )
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)
 AGAIN = [Work(Task.ROTATE, "rot")]
+NOTHING: dict[str, Any] = {
+    "rotations": [], "checks": [], "runs": [], "heartbeats": [], "notices": False, "at_once": 1, "room": None,
+}  # fmt: skip
+"""What a sweep found due."""
 
 
 @pytest.mark.parametrize(
@@ -61,14 +68,42 @@ def test_whoever_is_called_takes_others_along() -> None:
     opened = [f"rot_{number}" for number in range(5)]
     rung = [work.about for work in after_night(opened, [], at_once=4)]
     assert rung == ["rot_0", "rot_4", ""]
-    sweep = after_sweep(rotations=opened, checks=[], runs=[], heartbeats=[], notices=False, at_once=2)
+    sweep = after_sweep(**NOTHING | {"rotations": opened, "at_once": 2})
     assert [work.about for work in sweep] == ["rot_0", "rot_2", "rot_4"]
+    following = call_next(AtTarget(rotations=tuple(opened)), at_once=3)
+    assert [work.about for work in following] == ["rot_0", "rot_3"]
+
+
+def test_however_many_a_night_opens_no_more_are_called_for_than_are_enough() -> None:
+    opened = [f"rot_{number}" for number in range(10_000)]
+    called = after_night(opened, [], at_once=4)
+    assert [work.about for work in called] == [*opened[: 4 * ENOUGH : 4], ""]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "room"), [(0, ENOUGH), (1, ENOUGH - 1), (ENOUGH - 1, 1), (ENOUGH, 0), (ENOUGH + 1, 0)]
+)
+def test_there_is_room_beside_what_waits_until_that_is_enough(waiting: int, room: int) -> None:
+    assert find_room(waiting) == room
+
+
+@pytest.mark.parametrize(("room", "called"), [(0, 0), (1, 1), (2, 2), (5, 3), (None, 3)])
+def test_a_sweep_calls_for_as_many_of_each_kind_as_there_is_room_for(room: int | None, called: int) -> None:
+    many = {
+        "rotations": ["rot_1", "rot_2", "rot_3"],
+        "checks": ["vlt_1", "vlt_2", "vlt_3"],
+        "runs": ["1", "2", "3"],
+    }
+    found = after_sweep(**NOTHING | many | {"room": room, "heartbeats": ["2026 start"], "notices": True})
+    tasks = [work.task for work in found]
+    assert [tasks.count(task) for task in (Task.ROTATE, Task.CHECK, Task.RUN)] == [called] * 3
+    assert tasks[-2:] == [Task.BEAT, Task.DELIVER]
 
 
 def test_a_check_is_followed_by_the_next_of_its_target_and_the_last_one_by_a_sweep() -> None:
-    assert after_check(AtTarget(checks=("vlt_2",))) == [Work(Task.CHECK, "vlt_2")]
-    assert after_check(AtTarget()) == [RESUME]
-    assert after_check(AtTarget(rotations=("rot_1",))) == [Work(Task.ROTATE, "rot_1"), RESUME]
+    assert after_check(AtTarget(checks=("vlt_2",)), at_once=1) == [Work(Task.CHECK, "vlt_2")]
+    assert after_check(AtTarget(), at_once=1) == [RESUME]
+    assert after_check(AtTarget(rotations=("rot_1",)), at_once=1) == [Work(Task.ROTATE, "rot_1"), RESUME]
 
 
 def test_a_run_is_followed_by_those_that_it_began() -> None:
@@ -76,9 +111,8 @@ def test_a_run_is_followed_by_those_that_it_began() -> None:
 
 
 def test_a_sweep_calls_for_each_row_once_and_for_the_notices_together() -> None:
-    found = after_sweep(
-        rotations=["rot"], checks=["vlt"], runs=["run"], heartbeats=["2026 start"], notices=True, at_once=1
-    )
+    one_each = {"rotations": ["rot"], "checks": ["vlt"], "runs": ["run"], "heartbeats": ["2026 start"]}
+    found = after_sweep(**NOTHING | one_each | {"notices": True})
     assert found == [
         Work(Task.ROTATE, "rot"),
         Work(Task.CHECK, "vlt"),
@@ -86,4 +120,4 @@ def test_a_sweep_calls_for_each_row_once_and_for_the_notices_together() -> None:
         Work(Task.BEAT, "2026 start"),
         Work(Task.DELIVER),
     ]
-    assert after_sweep(rotations=[], checks=[], runs=[], heartbeats=[], notices=False, at_once=1) == []
+    assert after_sweep(**NOTHING) == []

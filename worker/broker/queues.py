@@ -57,6 +57,17 @@ class _WithDeadLetters(_Queue):  # type: ignore[misc]  # as above
         return str(super().declare(nowait, channel))
 
 
+def count_waiting(connection: Any, line: Line) -> int:  # noqa: ANN401  # kombu's
+    """Messages in the line that nobody has taken yet; 0 where the broker does not say, or has no queue yet. It
+    raises whatever the broker's library does where that cannot be reached.
+    """
+    try:
+        with connection.channel() as channel:
+            return int(channel.queue_declare(QUEUES[line], passive=True).message_count)
+    except connection.channel_errors:
+        return 0
+
+
 def _declare_dead() -> Any:  # noqa: ANN401
     return _declare(_Queue, DEAD, _QUORUM)
 

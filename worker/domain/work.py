@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from worker.domain.reasons import Reason
 from worker.domain.saga import State, is_moving
@@ -54,12 +55,22 @@ BELLS = (Task.NIGHT, Task.RESUME, Task.SCHEDULE)
 
 RESUME = Work(Task.RESUME)
 
+ENOUGH: Final = 32
+"""So many calls for rotations that wait are enough. Whoever hears one takes along others that are due, and then
+calls for a sweep, which calls for those that are left. More of them would be heard when all is done.
+"""
+
+
+def find_room(waiting: int) -> int:
+    """For how many calls more there is room beside so many that wait."""
+    return max(ENOUGH - waiting, 0)
+
 
 def after_night(opened: Sequence[str], checks: Sequence[str], *, at_once: int) -> list[Work]:
     """A night was begun, and opened these rotations; `checks`: the items whose turn it is at their targets.
     What it found besides is the sweep's. `at_once`: how many rotations a worker drives together.
     """
-    return [*_rotate_all(opened, at_once), *(Work(Task.CHECK, one) for one in checks), RESUME]
+    return [*_rotate_all(opened, at_once)[:ENOUGH], *(Work(Task.CHECK, one) for one in checks), RESUME]
 
 
 def _rotate_all(due: Sequence[str], at_once: int) -> list[Work]:
@@ -67,15 +78,15 @@ def _rotate_all(due: Sequence[str], at_once: int) -> list[Work]:
     return [Work(Task.ROTATE, one) for one in due[::at_once]]
 
 
-def after_check(following: AtTarget) -> list[Work]:
+def after_check(following: AtTarget, *, at_once: int) -> list[Work]:
     """A credential was asked of: whose turn it is at that target now; and, after the last, nights may end."""
-    return [*call_next(following), *([] if following.checks else [RESUME])]
+    return [*call_next(following, at_once=at_once), *([] if following.checks else [RESUME])]
 
 
-def call_next(following: AtTarget) -> list[Work]:
-    """Somebody has come to an end at a target: those who waited for that."""
-    rotations = (Work(Task.ROTATE, one) for one in following.rotations)
-    return [*rotations, *(Work(Task.CHECK, one) for one in following.checks)]
+def call_next(following: AtTarget, *, at_once: int) -> list[Work]:
+    """Some have come to an end at a target: as many that waited for that. `at_once`: as in `after_night`."""
+    checks = (Work(Task.CHECK, one) for one in following.checks)
+    return [*_rotate_all(following.rotations, at_once), *checks]
 
 
 def after_sweep(
@@ -86,12 +97,15 @@ def after_sweep(
     heartbeats: Sequence[str],
     notices: bool,
     at_once: int,
+    room: int | None,
 ) -> list[Work]:
-    """What a sweep found due. `notices`: whether any could leave; `at_once`: as in `after_night`."""
+    """What a sweep found due. `notices`: whether any could leave; `at_once`: as in `after_night`; `room`: for
+    how many of each kind in the line of target systems, or None for all.
+    """
     return [
-        *_rotate_all(rotations, at_once),
-        *(Work(Task.CHECK, one) for one in checks),
-        *after_schedule(runs),
+        *_rotate_all(rotations, at_once)[:room],
+        *(Work(Task.CHECK, one) for one in checks[:room]),
+        *after_schedule(runs[:room]),
         *(Work(Task.BEAT, one) for one in heartbeats),
         *([Work(Task.DELIVER)] if notices else []),
     ]

@@ -11,7 +11,7 @@ from typing import Any
 from celery import beat
 
 from worker.broker.blocking import BlockedError, find_blocked
-from worker.broker.queues import QUEUES
+from worker.broker.queues import count_waiting
 from worker.broker.reaching import explain_away, hear_broker
 from worker.domain.broker_address import BrokerKind, kind_of_broker
 from worker.domain.lines import Line
@@ -79,7 +79,7 @@ class Bells(_Scheduler):  # type: ignore[misc]  # as above
         self._absence.begin(explain_away(self.app.conf.broker_url, error))
 
     def _ring_what_is_due(self) -> float:
-        waiting = {line: self._count_waiting(name) for line, name in QUEUES.items()}
+        waiting = {line: count_waiting(self.connection, line) for line in Line}
         self._pulse.say(_SIGNS[frozenset(line for line, number in waiting.items() if number)])
         for name, entry in self.schedule.items():
             if self._due.get(name, 0) <= time.monotonic():
@@ -88,14 +88,6 @@ class Bells(_Scheduler):  # type: ignore[misc]  # as above
                 self._pulse.say(Sign.RANG)
                 self._due[name] = time.monotonic() + entry.schedule.run_every.total_seconds()
         return max(min(min(self._due.values()) - time.monotonic(), LOOK_SECONDS), 0.0)
-
-    def _count_waiting(self, queue: str) -> int:
-        """Messages that nobody has taken yet; 0 where the broker does not say, or has no queue yet."""
-        try:
-            with self.connection.channel() as channel:
-                return int(channel.queue_declare(queue, passive=True).message_count)
-        except self.connection.channel_errors:
-            return 0
 
     def _begin_anew(self) -> None:
         """With a connection that the next tick makes. One that broke is never used again: at Redis it counts as

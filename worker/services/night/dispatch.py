@@ -1,5 +1,6 @@
 """Work is done here, whoever called for it: each task is one call of a service, and says what follows."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
@@ -19,7 +20,7 @@ from worker.domain.work import (
 from worker.log import get_logger
 from worker.services.night.night_schedule import NightSchedule
 from worker.services.night.nights import Nights
-from worker.services.night.resume_sweep import ResumeSweep
+from worker.services.night.resume_sweep import FindRoom, ResumeSweep
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.advance import Advanced, name_for_log
@@ -58,21 +59,28 @@ class Dispatch:
         self._heartbeat = heartbeat
         self._clock = clock
 
-    def do(self, work: Work) -> list[Work]:
-        """Does the piece of work, if it is due and nobody else is at it. What to call for next."""
+    @property
+    def _at_once(self) -> int:
+        """How many rotations a worker drives together."""
+        return self._side_by_side.at_once
+
+    def do(self, work: Work, find_room: FindRoom = lambda: None) -> list[Work]:
+        """Does the piece of work, if it is due and nobody else is at it. What to call for next. A sweep asks
+        `find_room`.
+        """
         match work.task:
             case Task.NIGHT:
                 slot = self._night_schedule.due_night()
                 return [] if slot is None else self.begin_night(slot)
             case Task.RESUME:
-                return self._resume_sweep.find_work()
+                return self._resume_sweep.find_work(find_room)
             case Task.SCHEDULE:
                 return after_schedule((*self._runs.open_due(), *self._runs.due_runs()))
             case Task.ROTATE:
                 return self._advance(work.about)
             case Task.CHECK:
                 following = self._credential_checks.run(work.about)
-                return [] if following is None else after_check(following)
+                return [] if following is None else after_check(following, at_once=self._at_once)
             case Task.RUN:
                 return self._run(work.about)
             case Task.DELIVER:
@@ -88,12 +96,16 @@ class Dispatch:
             return []
         _log.info("night.begun", night=slot.isoformat(), rotations=len(opened))
         checks = self._credential_checks.find_ready()
-        return after_night(opened, checks, at_once=self._side_by_side.at_once)
+        return after_night(opened, checks, at_once=self._at_once)
 
     def _advance(self, rotation_id: str) -> list[Work]:
         advanced = self._side_by_side.drive(rotation_id, tell=_tell_moved)
-        targets = dict.fromkeys(one.rotation.target for one in advanced if one.rotation.target is not None)
-        following = [work for target in targets for work in call_next(self._target_capacity.find_next(target))]
+        ended = Counter(one.rotation.target for one in advanced if one.rotation.target is not None)
+        following = [
+            work
+            for target, number in ended.items()
+            for work in call_next(self._target_capacity.find_next(target, ended=number), at_once=self._at_once)
+        ]
         now = self._clock()
         return list(dict.fromkeys([*(work for one in advanced for work in follow(one, now)), *following]))
 

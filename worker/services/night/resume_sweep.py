@@ -31,6 +31,12 @@ from worker.services.upkeep.clock_repair import ClockRepair
 _log = get_logger(__name__)
 ACTOR = "resume"
 _RUN_GRACE = timedelta(minutes=2)
+_MOST = 500
+"""Rotations that one sweep finds: after these have been driven, the next one looks."""
+
+
+FindRoom = Callable[[], int | None]
+"""For how many messages more there is room in the line of target systems; None: for any number."""
 
 
 class ResumeSweep:
@@ -64,15 +70,18 @@ class ResumeSweep:
         self._at_once = at_once
         self._clock = clock
 
-    def find_work(self) -> list[Work]:
+    def find_work(self, find_room: FindRoom = lambda: None) -> list[Work]:
         """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
         checks of credentials, deliveries, and runs that were opened a while ago and never begun. While another
         sweep is at it: nothing, and that one calls for one more.
+
+        What is due may have been called for before, and its message wait: so `find_room` says for how many more
+        there is room.
         """
         due, mended = self._look()
         if not (mended or due.is_any):
             return []
-        return self._sweep_lease.run_alone(lambda: self._sweep(due, mended=mended))
+        return self._sweep_lease.run_alone(lambda: self._sweep(due, mended=mended, room=find_room()))
 
     def _look(self) -> tuple[due_rows.DueWork, bool]:
         """What may be due; and whether it was time to mend what clocks have written that were ahead."""
@@ -80,7 +89,8 @@ class ResumeSweep:
         mended = self._clock_repair.mend_if_due(seen_ahead=due.ahead)
         return (self._find_due() if mended else due), mended
 
-    def _sweep(self, due: due_rows.DueWork, *, mended: bool) -> list[Work]:
+    def _sweep(self, due: due_rows.DueWork, *, mended: bool, room: int | None) -> list[Work]:
+        """`room`: for so many calls in the line of target systems, or None for any number."""
         if due.arrived:
             self._pickups.end_arrived(actor=ACTOR)
         if due.nights:
@@ -89,8 +99,8 @@ class ResumeSweep:
             self._forget_old(self._clock(), mended=mended)
         if due.arrived or due.nights:  # what these have written may be due
             due = self._find_due()
-        rotations = self._find_rotations() if due.rotations else []
-        checks = self._credential_checks.find_ready() if due.checks else []
+        rotations = self._find_rotations(room) if due.rotations and room != 0 else []
+        checks = self._credential_checks.find_ready() if due.checks and room != 0 else []
         if due.lost_runs:
             self._runs.end_lost()
         opened_before = self._clock() - _RUN_GRACE
@@ -101,6 +111,7 @@ class ResumeSweep:
             heartbeats=self._heartbeat.waiting() if due.heartbeats else [],
             notices=(due.deliveries or due.unrouted) and self._delivery.is_due(),
             at_once=self._at_once,
+            room=room,
         )
 
     def _find_due(self) -> due_rows.DueWork:
@@ -117,10 +128,12 @@ class ResumeSweep:
         with self._database.read() as connection:
             return due_rows.find_due(connection, moments)
 
-    def _find_rotations(self) -> list[str]:
-        now = self._clock()
+    def _find_rotations(self, room: int | None) -> list[str]:
+        most = _MOST if room is None else min(_MOST, room * self._at_once)
         with self._database.read() as connection:
-            return rotation_rows.due_rotations(connection, now, at_once=self._target_capacity.at_once)
+            return rotation_rows.due_rotations(
+                connection, self._clock(), limit=most, at_once=self._target_capacity.at_once
+            )
 
     def carry_on(self) -> None:
         """For who has no worker, before a night: the runs that a worker would do now, one after the other.
@@ -130,7 +143,7 @@ class ResumeSweep:
         a sweep under way: one that died there would not do it.
         """
         due, mended = self._look()
-        cut_off = [work.about for work in self._sweep(due, mended=mended) if work.task is Task.RUN]
+        cut_off = [work.about for work in self._sweep(due, mended=mended, room=None) if work.task is Task.RUN]
         todo = deque((*cut_off, *self._runs.open_due(), *self._runs.due_runs()))
         while todo:
             run_id = todo.popleft()

@@ -161,7 +161,7 @@ class CredentialChecks:
         except ConflictError as error:
             _log.warning("check.conflict", item_id=item_id, problem=str(error))
             return None
-        return self._target_capacity.find_next(turn.target)
+        return self._target_capacity.find_next(turn.target, ended=1)
 
     def is_waiting(self, connection: Connection, night: datetime, *, since: datetime) -> bool:
         """Whether the night waits for its checks. What was not asked in hours is left to the next."""

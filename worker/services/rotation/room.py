@@ -221,6 +221,7 @@ def build_rotation(
             taker=taker,
             rotations=rotations,
             at_once=settings.rotations_at_once,
+            clock=clock,
         ),
         target_capacity=target_capacity,
         views=RotationViews(database=database, vault=vault, versions=versions, proofs=proofs),

@@ -17,13 +17,16 @@ class TargetCapacity:
         self.at_once = at_once
         self._clock = clock
 
-    def find_next(self, target: str) -> AtTarget:
-        """Who waits there, as far as it has capacity: rotations first, then the check whose turn it is."""
+    def find_next(self, target: str, *, ended: int) -> AtTarget:
+        """Who waits there, as far as it has capacity, in the place of so many who came to an end: rotations
+        first, then the check whose turn it is.
+        """
         now = self._clock()
         with self._database.read() as connection:
             left = capacity_rows.count_left(connection, target, at_once=self.at_once, now=now)
-            if not left:
+            most = min(left, ended)
+            if not most:
                 return AtTarget()
-            rotations = capacity_rows.find_next(connection, target, most=left, now=now)
-            checks = check_rows.find_next(connection, target) if len(rotations) < left else []
+            rotations = capacity_rows.find_next(connection, target, most=most, now=now)
+            checks = check_rows.find_next(connection, target) if len(rotations) < most else []
         return AtTarget(rotations=tuple(rotations), checks=tuple(checks))
