@@ -11,7 +11,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError
 
-SCHEMA_REVISION = "0041"
+SCHEMA_REVISION = "0042"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 FIRST_REVISION = "0004"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.services.conftest import Moves
 from tests.services.staging import Staged, get_rotation, open_passwords, open_tokens, stage
 from worker.domain.lines import Line, line_of
 from worker.domain.saga import State
@@ -45,6 +46,21 @@ def test_they_are_no_more_than_there_is_to_do(staged: Staged, open_some: Open) -
     assert {get_rotation(staged[0], one).state for one in ids} == {State.WATCHING}
     assert heard[Task.ROTATE] <= NUMBER // AT_ONCE + ENOUGH
     assert heard[Task.RESUME] <= heard[Task.ROTATE] + 2
+
+
+def test_an_emergency_is_called_for_whatever_waits(moves: Moves, clock: Any) -> None:
+    """By its id, so that whoever hears it takes it first, and as one alone where its target has no room."""
+    ids = [moves.insert_due(clock() - timedelta(hours=1), None) for _ in range(3)]
+    sweep = moves.services.night.resume_sweep
+    assert sweep.find_work(lambda: 0) == []
+    urgent = moves.insert_due(clock(), None, emergency=True)
+    later = moves.insert_due(clock() + timedelta(hours=1), None, emergency=True)
+    assert sweep.find_work(lambda: 0) == [Work(Task.ROTATE, urgent)]
+    called = [work.about for work in sweep.find_work()]
+    assert called[0] == urgent
+    assert set(called[1:]) <= set(ids)
+    assert len(called) == len(set(called))
+    assert later not in called
 
 
 def hear_all(staged: Staged, called: list[Work]) -> Counter[Task]:

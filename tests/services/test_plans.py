@@ -128,6 +128,10 @@ BY_INDEX: dict[str, tuple[Ask, set[str]]] = {
         lambda connection, _: attention.count_requested(connection, seen_by=None),
         {"ix_rotations_open"},
     ),
+    "emergencies that are due": (
+        lambda connection, now: rotations.due_rotations(connection, now, at_once=2, emergencies=True),
+        {"ix_rotations_emergency", "ix_rotations_held"},
+    ),
     "rotations that wait for an approval": (
         lambda connection, _: attention.list_requested(connection, limit=200, seen_by=None),
         {"ix_rotations_open"},

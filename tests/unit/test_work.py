@@ -25,7 +25,8 @@ NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)
 AGAIN = [Work(Task.ROTATE, "rot")]
 NOTHING: dict[str, Any] = {
-    "rotations": [], "checks": [], "runs": [], "heartbeats": [], "notices": False, "at_once": 1, "room": None,
+    "emergencies": [], "rotations": [], "checks": [], "runs": [], "heartbeats": [], "notices": False,
+    "at_once": 1, "room": None,
 }  # fmt: skip
 """What a sweep found due."""
 
@@ -94,8 +95,10 @@ def test_a_sweep_calls_for_as_many_of_each_kind_as_there_is_room_for(room: int |
         "checks": ["vlt_1", "vlt_2", "vlt_3"],
         "runs": ["1", "2", "3"],
     }
-    found = after_sweep(**NOTHING | many | {"room": room, "heartbeats": ["2026 start"], "notices": True})
-    tasks = [work.task for work in found]
+    others = {"heartbeats": ["2026 start"], "notices": True, "emergencies": ["rot_8", "rot_9"], "at_once": 1}
+    found = after_sweep(**NOTHING | many | others | {"room": room})
+    assert found[:2] == [Work(Task.ROTATE, "rot_8"), Work(Task.ROTATE, "rot_9")]
+    tasks = [work.task for work in found[2:]]
     assert [tasks.count(task) for task in (Task.ROTATE, Task.CHECK, Task.RUN)] == [called] * 3
     assert tasks[-2:] == [Task.BEAT, Task.DELIVER]
 

@@ -91,6 +91,7 @@ def call_next(following: AtTarget, *, at_once: int) -> list[Work]:
 
 def after_sweep(
     *,
+    emergencies: Sequence[str],
     rotations: Sequence[str],
     checks: Sequence[str],
     runs: Sequence[str],
@@ -99,10 +100,12 @@ def after_sweep(
     at_once: int,
     room: int | None,
 ) -> list[Work]:
-    """What a sweep found due. `notices`: whether any could leave; `at_once`: as in `after_night`; `room`: for
-    how many of each kind in the line of target systems, or None for all.
+    """What a sweep found due. `emergencies`: rotations that wait for no room, each called for by its id;
+    `notices`: whether any could leave; `at_once`: as in `after_night`; `room`: for how many of each other kind
+    in the line of target systems, or None for all.
     """
     return [
+        *(Work(Task.ROTATE, one) for one in emergencies),
         *_rotate_all(rotations, at_once)[:room],
         *(Work(Task.CHECK, one) for one in checks[:room]),
         *after_schedule(runs[:room]),

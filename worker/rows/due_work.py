@@ -18,6 +18,7 @@ from vaultcore.tables import UtcDateTime, audit, routes
 from worker.domain.messages import beginning_of_ids
 from worker.domain.states import BeatState, DeliveryState, RunStatus
 from worker.rows.nights import NIGHT_JOB
+from worker.rows.rotations import IS_EMERGENCY
 from worker.rows.tables import (
     credential_checks,
     deliveries,
@@ -56,6 +57,7 @@ class DueWork:
     """
 
     rotations: bool
+    emergencies: bool
     checks: bool
     pending_runs: bool
     lost_runs: bool
@@ -87,6 +89,7 @@ def _select_due() -> Select[*tuple[Any, ...]]:
     pending = runs.c.status == _word(RunStatus.PENDING)
     parts: dict[str, ColumnElement[bool]] = {
         "rotations": _any(rotations.c.finished_at.is_(None), rotations.c.next_at <= now),
+        "emergencies": _any(IS_EMERGENCY, rotations.c.finished_at.is_(None), rotations.c.next_at <= now),
         "checks": _any(text("credential_checks.waits"), of=credential_checks),
         "pending_runs": _any(unfinished, pending, runs.c.created_at < _time("runs_opened")),
         "lost_runs": _any(unfinished, runs.c.started_at < _time("runs_begun")),

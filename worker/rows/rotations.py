@@ -20,6 +20,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    text,
     update,
 )
 
@@ -41,6 +42,8 @@ _STATES = frozenset(State)
 _CAUSES = frozenset(Cause)
 _PAGE = 100
 _MOVES: Final = sorted(state.value for state in State if state not in AT_REST)
+IS_EMERGENCY: Final = text("rotations.emergency")
+"""As the index of these names it."""
 _MAY_MOVE: Final = sorted({*_MOVES, *(state.value for state in WATCHED)})
 """By their states: those at work, and what an emergency waits for."""
 _ONE: Final = select(rotations).where(rotations.c.id == bindparam("rotation"))
@@ -135,18 +138,23 @@ def read_whole(connection: Connection, row: Row[*tuple[Any, ...]]) -> Rotation:
 
 
 def due_rotations(
-    connection: Connection, now: datetime, *, limit: int = 500, at_once: int | None = None
+    connection: Connection,
+    now: datetime,
+    *,
+    limit: int = 500,
+    at_once: int | None = None,
+    emergencies: bool = False,
 ) -> list[str]:
     """Open rotations whose next step is due and that nobody holds: also those that a killed worker held. With
     `at_once` no more of one target than may be worked on there, and none where there is no room.
 
     One that cannot be read is nobody's: it would be due for ever. The longest due come first, and those of one
-    moment in any order: no more of them are looked at than are asked for.
+    moment in any order: no more of them are looked at than are asked for. `emergencies`: these alone.
     """
     given = given_times(connection, now) | {"now": now, "most": limit}
     if at_once is not None:
         given |= target_capacity.given_capacity(connection, at_once=at_once, now=now)
-    rows = connection.execute(_list_due(connection.dialect.name, at_once is not None), given).all()
+    rows = connection.execute(_list_due(connection.dialect.name, at_once is not None, emergencies), given).all()
     taken = Counter[str]()
     found = []
     for row in rows:
@@ -157,7 +165,7 @@ def due_rotations(
 
 
 @cache
-def _list_due(dialect: str, bounded: bool) -> Select[str, str | None]:
+def _list_due(dialect: str, bounded: bool, emergencies: bool) -> Select[str, str | None]:
     """`bounded`: by the capacity of their targets."""
     return (
         select(rotations.c.id, rotations.c.target)
@@ -167,6 +175,7 @@ def _list_due(dialect: str, bounded: bool) -> Select[str, str | None]:
             or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_times(dialect).now),
             is_whole_for(dialect, rotations),
             *([target_capacity.has_capacity(dialect)] if bounded else []),
+            *([IS_EMERGENCY] if emergencies else []),
         )
         .order_by(rotations.c.next_at)
         .limit(bindparam("most", type_=Integer))

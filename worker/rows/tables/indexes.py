@@ -94,6 +94,7 @@ _OF_ROTATIONS: Final = (
         rotations.c.state,
         **only_where("told_night IS NULL AND night IS NOT NULL"),
     ),
+    Index("ix_rotations_emergency", rotations.c.next_at, **only_where("emergency AND finished_at IS NULL")),
     Index("ix_rotations_leases_lost", rotations.c.leases_lost, **only_where("leases_lost > 0")),
     Index("uq_departures_open", departures.c.name, unique=True, **_UNFINISHED),
     Index("ix_pickups_version", pickups.c.item_id, pickups.c.number),

@@ -33,6 +33,8 @@ ACTOR = "resume"
 _RUN_GRACE = timedelta(minutes=2)
 _MOST = 500
 """Rotations that one sweep finds: after these have been driven, the next one looks."""
+_URGENT_MOST = 8
+"""Emergencies that one sweep calls for, by their ids, whatever waits."""
 
 
 FindRoom = Callable[[], int | None]
@@ -99,13 +101,16 @@ class ResumeSweep:
             self._forget_old(self._clock(), mended=mended)
         if due.arrived or due.nights:  # what these have written may be due
             due = self._find_due()
-        rotations = self._find_rotations(room) if due.rotations and room != 0 else []
+        emergencies = self._find_rotations(_URGENT_MOST, emergencies=True) if due.emergencies else []
+        most = _MOST if room is None else min(_MOST, room * self._at_once)
+        rotations = self._find_rotations(most) if due.rotations and room != 0 else []
         checks = self._credential_checks.find_ready() if due.checks and room != 0 else []
         if due.lost_runs:
             self._runs.end_lost()
         opened_before = self._clock() - _RUN_GRACE
         return after_sweep(
-            rotations=rotations,
+            emergencies=emergencies,
+            rotations=[one for one in rotations if one not in emergencies],
             checks=checks,
             runs=self._runs.find_waiting(opened_before=opened_before) if due.pending_runs else [],
             heartbeats=self._heartbeat.waiting() if due.heartbeats else [],
@@ -128,11 +133,14 @@ class ResumeSweep:
         with self._database.read() as connection:
             return due_rows.find_due(connection, moments)
 
-    def _find_rotations(self, room: int | None) -> list[str]:
-        most = _MOST if room is None else min(_MOST, room * self._at_once)
+    def _find_rotations(self, most: int, *, emergencies: bool = False) -> list[str]:
         with self._database.read() as connection:
             return rotation_rows.due_rotations(
-                connection, self._clock(), limit=most, at_once=self._target_capacity.at_once
+                connection,
+                self._clock(),
+                limit=most,
+                at_once=self._target_capacity.at_once,
+                emergencies=emergencies,
             )
 
     def carry_on(self) -> None:
