@@ -51,8 +51,10 @@ class Machine:
         )
 
     def stop(self) -> None:
-        """As systemd does: SIGTERM, and it ends by itself. One that was just begun must hear signals first."""
-        wait_until(self._is_settled)
+        """As systemd does: SIGTERM, and it ends by itself. One that was just begun must hear signals first, and
+        one that ends before that, since its database is away, is not begun again.
+        """
+        wait_until(lambda: self._has_ended() or bool(self._children()))
         if self._process is None:
             return
         self._process.terminate()
@@ -70,12 +72,7 @@ class Machine:
         """Once it is up it never ends by itself. One that ended before that, since its database was away just
         then, is begun again, as by whatever keeps services running on its machine.
         """
-        if self._process is None or (status := self._process.poll()) is None:
-            return
-        self._forget()
-        if self._is_up():
-            self.wrongs.append(f"{self.name}: it ended by itself, with status {status}")
-        else:
+        if self._process is not None and self._has_ended() and not self._was_up():
             self.begin(**self._settings)
 
     def workers(self) -> list[int]:
@@ -100,13 +97,17 @@ class Machine:
         except OSError:
             return []
 
-    def _is_settled(self) -> bool:
-        """It has begun what it keeps at work, or is there no more."""
-        self.look()
-        return self._process is None or bool(self._children())
+    def _has_ended(self) -> bool:
+        """It is there no more; that is wrong by itself once it was up."""
+        if self._process is None or (status := self._process.poll()) is None:
+            return self._process is None
+        self._forget()
+        if self._was_up():
+            self.wrongs.append(f"{self.name}: it ended by itself, with status {status}")
+        return True
 
-    def _is_up(self) -> bool:
-        """Whether this life of it came so far that it said so."""
+    def _was_up(self) -> bool:
+        """Whether its last life came so far that it said so."""
         return _UP in self.log.read_bytes()[self._begun_at :]
 
     def _forget(self) -> None:
