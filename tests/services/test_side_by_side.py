@@ -103,6 +103,82 @@ def test_one_at_a_time_is_driven_while_there_is_time(tmp_path: Path, database_ur
         assert states(staged, late) == [State.PLANNED, State.WATCHING]
 
 
+@pytest.mark.both
+def test_places_that_those_of_a_full_target_cannot_take_are_given_to_others(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    """Four of a target with room for two are due longest: they keep no place from those behind them."""
+    with stage(tmp_path, database_url, clock, rotations_at_once=AT_ONCE, target_at_once=2) as staged:
+        slow = open_tokens(staged, AT_ONCE)
+        others = open_passwords(staged, 2)
+        others_have_been = threading.Event()
+
+        def serve(incoming: Incoming) -> None:
+            if incoming.method == "POST":
+                assert others_have_been.wait(PATIENCE)
+
+        def tell(_: Any) -> None:
+            if states(staged, others) == [State.WATCHING] * len(others):
+                others_have_been.set()
+
+        staged[1].script = serve
+        staged[0].services.rotation.side_by_side.drive(slow[0], tell=tell)
+        assert states(staged, [*slow, *others]) == [State.WATCHING] * (AT_ONCE + 2)
+
+
+def test_where_others_were_left_and_no_step_moved_a_sweep_is_called_for(staged: Staged, clock: Any) -> None:
+    ids = open_tokens(staged, AT_ONCE)
+    left = open_passwords(staged, 2)
+
+    def refuse(incoming: Incoming) -> Answer | None:
+        if incoming.method != "POST":
+            return None
+        meeting(incoming)
+        clock.now += timedelta(seconds=6)
+        return Answer(status=503, body={})
+
+    meeting = Meeting(AT_ONCE, "POST")
+    staged[1].script = refuse
+    followed = ring(staged, ids[0])
+    assert states(staged, [*ids, *left]) == [State.PLANNED] * (AT_ONCE + 2)
+    assert RESUME in followed
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_one_that_fails_later_takes_nothing_from_what_those_before_it_came_to(
+    tmp_path: Path, database_url: str, clock: Any, at_once: int
+) -> None:
+    """As where a worker's log cannot be written any more."""
+    with stage(tmp_path, database_url, clock, rotations_at_once=at_once) as staged:
+        ids = open_passwords(staged, 4)
+
+        def tell(rotation: Any) -> None:
+            if rotation.id not in ids[:2]:
+                raise OSError
+
+        driven = staged[0].services.rotation.side_by_side.drive(ids[0], tell=tell)
+        assert sorted(one.rotation.id for one in driven.advanced) == sorted(ids[:2])
+        assert driven.may_be_more
+
+
+def test_where_no_others_can_be_taken_what_those_before_came_to_follows(staged: Staged) -> None:
+    """As where the database is away for a moment: those under way go on to where they rest."""
+    ids = open_passwords(staged, AT_ONCE + 2)
+    main, taken = threading.current_thread(), list[str]()
+
+    def fail(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if threading.current_thread() is not main or "UPDATE rotations SET" not in statement:
+            return
+        if len(taken) == 2:  # the one that is asked for, and those that go with it
+            raise OSError
+        taken.append(statement)
+
+    event.listen(staged[0].services.database.engine, "before_cursor_execute", fail)
+    assert ring(staged, ids[0]) == [RESUME]
+    event.remove(staged[0].services.database.engine, "before_cursor_execute", fail)
+    assert states(staged, ids) == [State.WATCHING] * AT_ONCE + [State.PLANNED] * 2
+
+
 def test_they_are_taken_by_one_commit_and_what_they_write_is_committed_together(staged: Staged) -> None:
     commits: list[str] = []
     event.listen(staged[0].services.database.engine, "commit", lambda _: commits.append("commit"))
@@ -199,7 +275,7 @@ def test_what_was_cut_off_twice_is_driven_alone(staged: Staged) -> None:
 def test_one_that_another_worker_took_over_changes_nothing_and_the_others_go_on(
     staged: Staged, clock: Any
 ) -> None:
-    """Its lease lapses while all of them are called for."""
+    """While all of them are called for, it is held by that one."""
     organisation, service = staged
     ids = open_tokens(staged, AT_ONCE)
     meeting, taken = Meeting(AT_ONCE, "POST"), threading.Event()
@@ -207,7 +283,6 @@ def test_one_that_another_worker_took_over_changes_nothing_and_the_others_go_on(
     def take_over(incoming: Incoming) -> Answer | None:
         meeting(incoming)
         if incoming.method == "POST" and b'"account2"' in incoming.body:
-            let_leases_lapse(organisation.services, ids[2])
             with organisation.services.database.engine.begin() as connection:
                 connection.execute(
                     update(rotations).where(rotations.c.id == ids[2]).values(fence=rotations.c.fence + 1)

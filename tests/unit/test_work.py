@@ -13,6 +13,7 @@ from worker.domain.work import (
     Task,
     Work,
     after_check,
+    after_drive,
     after_night,
     after_run,
     after_step,
@@ -73,6 +74,14 @@ def test_whoever_is_called_takes_others_along() -> None:
     assert [work.about for work in sweep] == ["rot_0", "rot_2", "rot_4"]
     following = call_next(AtTarget(rotations=tuple(opened)), at_once=3)
     assert [work.about for work in following] == ["rot_0", "rot_3"]
+
+
+def test_whoever_comes_to_rest_calls_for_others_together_whatever_their_targets() -> None:
+    following = [AtTarget(rotations=("rot_1",)), AtTarget(rotations=("rot_2", "rot_3"), checks=("vlt_1",))]
+    called = [Work(Task.ROTATE, "rot_1"), Work(Task.ROTATE, "rot_3"), Work(Task.CHECK, "vlt_1")]
+    assert after_drive(following, at_once=2, may_be_more=False) == called
+    assert after_drive(following, at_once=2, may_be_more=True) == [*called, RESUME]
+    assert after_drive([], at_once=2, may_be_more=False) == []
 
 
 def test_however_many_a_night_opens_no_more_are_called_for_than_are_enough() -> None:

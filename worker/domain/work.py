@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Final
 
 from worker.domain.reasons import Reason
@@ -87,6 +88,17 @@ def call_next(following: AtTarget, *, at_once: int) -> list[Work]:
     """Some have come to an end at a target: as many that waited for that. `at_once`: as in `after_night`."""
     checks = (Work(Task.CHECK, one) for one in following.checks)
     return [*_rotate_all(following.rotations, at_once), *checks]
+
+
+def after_drive(following: Sequence[AtTarget], *, at_once: int, may_be_more: bool) -> list[Work]:
+    """Some rotations came to rest: whose turn it is at each of their targets. There may be others due that
+    their worker left: a sweep calls for these, as nothing else does where no step has moved.
+    """
+    together = AtTarget(
+        rotations=tuple(chain.from_iterable(one.rotations for one in following)),
+        checks=tuple(chain.from_iterable(one.checks for one in following)),
+    )
+    return [*call_next(together, at_once=at_once), *([RESUME] if may_be_more else [])]
 
 
 def after_sweep(

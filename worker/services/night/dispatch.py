@@ -11,11 +11,11 @@ from worker.domain.work import (
     Task,
     Work,
     after_check,
+    after_drive,
     after_night,
     after_run,
     after_schedule,
     after_step,
-    call_next,
 )
 from worker.log import get_logger
 from worker.services.night.night_schedule import NightSchedule
@@ -99,15 +99,13 @@ class Dispatch:
         return after_night(opened, checks, at_once=self._at_once)
 
     def _advance(self, rotation_id: str) -> list[Work]:
-        advanced = self._side_by_side.drive(rotation_id, tell=_tell_moved)
-        ended = Counter(one.rotation.target for one in advanced if one.rotation.target is not None)
-        following = [
-            work
-            for target, number in ended.items()
-            for work in call_next(self._target_capacity.find_next(target, ended=number), at_once=self._at_once)
-        ]
+        driven = self._side_by_side.drive(rotation_id, tell=_tell_moved)
+        ended = Counter(one.rotation.target for one in driven.advanced if one.rotation.target is not None)
+        found = [self._target_capacity.find_next(target, ended=number) for target, number in ended.items()]
         now = self._clock()
-        return list(dict.fromkeys([*(work for one in advanced for work in follow(one, now)), *following]))
+        steps = [work for one in driven.advanced for work in follow(one, now)]
+        following = after_drive(found, at_once=self._at_once, may_be_more=driven.may_be_more)
+        return list(dict.fromkeys([*steps, *following]))
 
     def _run(self, run_id: str) -> list[Work]:
         with bound_contextvars(run=run_id):

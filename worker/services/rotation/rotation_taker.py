@@ -74,11 +74,16 @@ class RotationTaker:
             self._anchors.refuse_older(connection)
             wanted = self._lease_due(connection, [] if first is None else [first], most=1)
             cut_off = any(one.cut_off > STEADY_CUT_OFFS for one in wanted.leased)
-            left = 0 if cut_off else most - len(wanted.leased)
-            others = self._lease_due(connection, None, most=left, steady=True)
-        for rotation_id, error in (wanted.refused | others.refused).items():
+            leased, refused = [*wanted.leased], dict(wanted.refused)
+            goes_on = not cut_off
+            while goes_on and len(leased) < most:  # those that are looked at first may be of one target
+                others = self._lease_due(connection, None, most=most - len(leased), steady=True)
+                leased += others.leased
+                refused |= others.refused
+                goes_on = bool(others.leased)
+        for rotation_id, error in refused.items():
             self._refuse(rotation_id, error)
-        return [*wanted.leased, *others.leased]
+        return leased
 
     def _lease_due(
         self, connection: Connection, ids: list[str] | None, *, most: int, steady: bool = False

@@ -9,9 +9,10 @@ The thread that a signal comes to drives none of them: what it raises, wherever 
 from the others nor forget to wake them. Once told to stop, each ends the step that it is at.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event
@@ -32,6 +33,19 @@ _SHARE = timedelta(seconds=5)
 """After how long a worker begins with no more of them, so that other messages have their turn."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class DrivenTogether:
+    """`advanced`: each that was driven, in the order in which they came to rest. `may_be_more`: its worker may
+    have left others that are due.
+    """
+
+    advanced: list[Advanced]
+    may_be_more: bool
+
+
+_Outcome = tuple[Rotation, Advanced | BaseException]
+
+
 class SideBySide:
     def __init__(
         self,
@@ -50,21 +64,16 @@ class SideBySide:
         self._clock = clock
         self._sessions = open_store()
 
-    def drive(self, rotation_id: str, *, tell: Tell) -> list[Advanced]:
-        """That one if it is due, and others that are, as many at a time as there is room for: each that was
-        driven.
-        """
+    def drive(self, rotation_id: str, *, tell: Tell) -> DrivenTogether:
+        """That one if it is due, and others that are, as many at a time as there is room for."""
         share = _Share(self._taker, self._clock)
-        leased, driven = share.take(self.at_once, first=rotation_id), list[Advanced]()
+        leased, outcomes = share.take(self.at_once, first=rotation_id), list[_Outcome]()
         with sessions_kept(self._sessions):
             while leased:
-                if len(leased) == 1:  # it needs no thread of its own
-                    driven.append(self._drive(leased[0], tell, None, lambda: False))
-                else:
-                    driven += self._drive_together(leased, tell, share)
-                leased = share.take(self.at_once)
+                outcomes += self._drive_some(leased, tell, share)
+                leased = share.take_more(self.at_once) if len(leased) == 1 else []  # others took all
         self._database.scrub_again()  # those side by side hold up each other's
-        return driven
+        return DrivenTogether(advanced=_collect(outcomes), may_be_more=share.may_be_more)
 
     def drive_all(self, *, tell: Tell, stopped: Callable[[], bool]) -> bool:
         """Whatever is due, as long as anything is: where one comes to rest, the next begins. Whether there was
@@ -84,25 +93,36 @@ class SideBySide:
         finally:
             self._database.scrub_again()
 
-    def _drive_together(self, leased: list[Rotation], tell: Tell, share: "_Share") -> list[Advanced]:
+    def _drive_some(self, leased: list[Rotation], tell: Tell, share: "_Share") -> list[_Outcome]:
+        if len(leased) > 1:
+            return self._drive_together(leased, tell, share)
+        alone = leased[0]  # it needs no thread of its own
+        try:
+            return [(alone, self._drive(alone, tell, None, lambda: False))]
+        except Exception as error:  # noqa: BLE001  # raised, or told, with what came of the others
+            share.end()
+            return [(alone, error)]
+
+    def _drive_together(self, leased: list[Rotation], tell: Tell, share: "_Share") -> list[_Outcome]:
         shared, stopping = self._database.share_commits(), Event()
         running: dict[Future[Advanced], Rotation] = {}
-        over: dict[Future[Advanced], Rotation] = {}
+        outcomes: list[_Outcome] = []
         with ThreadPoolExecutor(self.at_once, thread_name_prefix="rotation") as pool:
             try:
                 while leased or running:
                     for one in leased:
                         drive = partial(self._drive, one, tell, shared, stopping.is_set)
                         running[pool.submit(copy_context().run, drive)] = one
-                    ended = wait(running, return_when=FIRST_COMPLETED).done
-                    over |= {done: running.pop(done) for done in ended}
-                    if any(done.exception() is not None for done in ended):
-                        share.is_over = True
-                    leased = share.take(self.at_once - len(running))
+                    for done in wait(running, return_when=FIRST_COMPLETED).done:
+                        error = done.exception()
+                        outcomes.append((running.pop(done), done.result() if error is None else error))
+                        if error is not None:
+                            share.end()
+                    leased = share.take_more(self.at_once - len(running))
             except BaseException:  # this process is told to stop
                 stopping.set()
                 raise
-        return _collect(over)
+        return outcomes
 
     def _drive(
         self, leased: Rotation, tell: Tell, shared: SharedCommits | None, stopped: Callable[[], bool]
@@ -112,8 +132,8 @@ class SideBySide:
 
 
 class _Share:
-    """What a worker takes for one message. It is over when its time is, and when one comes that it had already:
-    what cannot go on keeps no worker busy.
+    """What a worker takes for one message. It is over when its time is, when one comes that it had already, as
+    what cannot go on keeps no worker busy, and where anything fails that is no step's.
     """
 
     def __init__(self, taker: RotationTaker, clock: Callable[[], datetime]) -> None:
@@ -121,23 +141,39 @@ class _Share:
         self._clock = clock
         self._until = clock() + _SHARE
         self._taken: set[str] = set()
-        self.is_over = False
+        self._is_over = False
+        self.may_be_more = False
+        """It was over before nothing else was due."""
+
+    def end(self) -> None:
+        self._is_over = self.may_be_more = True
 
     def take(self, most: int, *, first: str | None = None) -> list[Rotation]:
-        if self.is_over or self._clock() >= self._until:
+        if self._clock() >= self._until:
+            self.end()
+        if self._is_over:
             return []
         leased = self._taker.take_due(most=most, first=first)
         ids = {one.id for one in leased}
-        self.is_over = not ids.isdisjoint(self._taken)
+        self._is_over = not ids.isdisjoint(self._taken)
         self._taken |= ids
         return leased
 
+    def take_more(self, most: int) -> list[Rotation]:
+        """As `take`; where that fails, what those come to that were taken before follows all the same."""
+        try:
+            return self.take(most)
+        except Exception as error:  # noqa: BLE001  # whoever is called for next has it raised
+            _log.warning("rotations.not-taken", error=type(error).__name__)
+            self.end()
+            return []
 
-def _collect(driven: Mapping[Future[Advanced], Rotation]) -> list[Advanced]:
+
+def _collect(outcomes: list[_Outcome]) -> list[Advanced]:
     """What those came to that went well. An error is no step's: it is told, and raised where none went well."""
-    failed = {done: error for done in driven if (error := done.exception()) is not None}
-    if failed and len(failed) == len(driven):
-        raise next(iter(failed.values()))
-    for done, error in failed.items():
-        _log.error("rotation.failed", **name_for_log(driven[done]), error=type(error).__name__)
-    return [done.result() for done in driven if done not in failed]
+    failed = [(rotation, came) for rotation, came in outcomes if isinstance(came, BaseException)]
+    if failed and len(failed) == len(outcomes):
+        raise failed[0][1]
+    for rotation, error in failed:
+        _log.error("rotation.failed", **name_for_log(rotation), error=type(error).__name__)
+    return [came for _, came in outcomes if isinstance(came, Advanced)]
