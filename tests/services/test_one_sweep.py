@@ -73,6 +73,16 @@ def test_what_is_written_during_a_sweep_is_found_by_the_one_that_it_calls_for(
     assert Task.RUN in rung(other.night.resume_sweep.find_work())
 
 
+@pytest.mark.parametrize("kind", ["check", "pending run"])
+def test_a_line_full_of_checks_or_runs_keeps_no_rotation_waiting_for_their_end(
+    moves: Moves, due: Services, clock: Any, kind: str
+) -> None:
+    assert due.night.resume_sweep.find_work(lambda: 0) == []
+    _, add = KINDS[kind]
+    add(moves, clock())
+    assert [work.task for work in due.night.resume_sweep.find_work(lambda: 0)] == [Task.ROTATE]
+
+
 def test_of_many_at_once_whoever_is_refused_is_rung_for(due: Services) -> None:
     outcomes = race(WORKERS, lambda _: due.night.resume_sweep.find_work())
     found = [outcome for outcome in outcomes if isinstance(outcome, list)]

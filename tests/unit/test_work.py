@@ -20,6 +20,7 @@ from worker.domain.work import (
     after_sweep,
     call_next,
     find_room,
+    find_room_to_rotate,
 )
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -98,18 +99,21 @@ def test_there_is_room_beside_what_waits_until_that_is_enough(waiting: int, room
 
 
 @pytest.mark.parametrize(("room", "called"), [(0, 0), (1, 1), (2, 2), (5, 3), (None, 3)])
-def test_a_sweep_calls_for_as_many_of_each_kind_as_there_is_room_for(room: int | None, called: int) -> None:
-    many = {
-        "rotations": ["rot_1", "rot_2", "rot_3"],
-        "checks": ["vlt_1", "vlt_2", "vlt_3"],
-        "runs": ["1", "2", "3"],
-    }
-    others = {"heartbeats": ["2026 start"], "notices": True, "emergencies": ["rot_8", "rot_9"], "at_once": 1}
-    found = after_sweep(**NOTHING | many | others | {"room": room})
+def test_a_sweep_calls_for_as_many_checks_and_runs_as_there_is_room_for(room: int | None, called: int) -> None:
+    many = {"checks": ["vlt_1", "vlt_2", "vlt_3"], "runs": ["1", "2", "3"], "emergencies": ["rot_8", "rot_9"]}
+    found = after_sweep(**NOTHING | many | {"room": room, "heartbeats": ["2026 start"], "notices": True})
     assert found[:2] == [Work(Task.ROTATE, "rot_8"), Work(Task.ROTATE, "rot_9")]
-    tasks = [work.task for work in found[2:]]
-    assert [tasks.count(task) for task in (Task.ROTATE, Task.CHECK, Task.RUN)] == [called] * 3
+    tasks = [work.task for work in found]
+    assert [tasks.count(task) for task in (Task.CHECK, Task.RUN)] == [called] * 2
     assert tasks[-2:] == [Task.BEAT, Task.DELIVER]
+
+
+@pytest.mark.parametrize(("room", "alone", "beside"), [(0, 0, 1), (1, 1, 1), (5, 5, 5), (None, None, None)])
+def test_beside_checks_and_runs_there_is_room_for_a_rotation(
+    room: int | None, alone: int | None, beside: int | None
+) -> None:
+    assert find_room_to_rotate(room, others_wait=False) == alone
+    assert find_room_to_rotate(room, others_wait=True) == beside
 
 
 def test_a_check_is_followed_by_the_next_of_its_target_and_the_last_one_by_a_sweep() -> None:

@@ -67,6 +67,13 @@ def find_room(waiting: int) -> int:
     return max(ENOUGH - waiting, 0)
 
 
+def find_room_to_rotate(room: int | None, *, others_wait: bool) -> int | None:
+    """For how many calls for rotations. `others_wait`: checks or runs, which may fill the line for as long as
+    there are any, and take no rotation along: beside them there is room for one.
+    """
+    return max(room, 1) if room is not None and others_wait else room
+
+
 def after_night(opened: Sequence[str], checks: Sequence[str], *, at_once: int) -> list[Work]:
     """A night was begun, and opened these rotations; `checks`: the items whose turn it is at their targets.
     What it found besides is the sweep's. `at_once`: how many rotations a worker drives together.
@@ -113,12 +120,12 @@ def after_sweep(
     room: int | None,
 ) -> list[Work]:
     """What a sweep found due. `emergencies`: rotations that wait for no room, each called for by its id;
-    `notices`: whether any could leave; `at_once`: as in `after_night`; `room`: for how many of each other kind
-    in the line of target systems, or None for all.
+    `rotations`: others, for which there is room; `notices`: whether any could leave; `at_once`: as in
+    `after_night`; `room`: for how many checks and as many runs, or None for all.
     """
     return [
         *(Work(Task.ROTATE, one) for one in emergencies),
-        *_rotate_all(rotations, at_once)[:room],
+        *_rotate_all(rotations, at_once),
         *(Work(Task.CHECK, one) for one in checks[:room]),
         *after_schedule(runs[:room]),
         *(Work(Task.BEAT, one) for one in heartbeats),

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from vaultcore.database import Database
 from worker.domain.clocks import SKEW
 from worker.domain.pickups import REPEATS_FOR
-from worker.domain.work import Task, Work, after_sweep
+from worker.domain.work import Task, Work, after_sweep, find_room_to_rotate
 from worker.log import get_logger
 from worker.rows import due_work as due_rows
 from worker.rows import payloads as payload_rows
@@ -102,8 +102,9 @@ class ResumeSweep:
         if due.arrived or due.nights:  # what these have written may be due
             due = self._find_due()
         emergencies = self._find_rotations(_URGENT_MOST, emergencies=True) if due.emergencies else []
-        most = _MOST if room is None else min(_MOST, room * self._at_once)
-        rotations = self._find_rotations(most) if due.rotations and room != 0 else []
+        to_rotate = find_room_to_rotate(room, others_wait=due.checks or due.pending_runs)
+        most = _MOST if to_rotate is None else min(_MOST, to_rotate * self._at_once)
+        rotations = self._find_rotations(most) if due.rotations and most else []
         checks = self._credential_checks.find_ready() if due.checks and room != 0 else []
         if due.lost_runs:
             self._runs.end_lost()
