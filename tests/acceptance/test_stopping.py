@@ -1,12 +1,15 @@
 """Ctrl-C and SIGTERM in the middle of a command: what was under way is said, and goes on."""
 
+import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
+from tests.acceptance.running_up import ask, is_gone, look_back, run_up
 from tests.forking import Forked
 from tests.services.staging import ScriptedService
 
@@ -128,6 +131,34 @@ def test_a_second_sigterm_ends_a_night_at_once_whatever_is_driven_side_by_side(
 
         vault("night", status=1)
         assert [one["state"] for one in vault.json("rotation", "list")] == ["watching", "watching"]
+
+
+def test_a_worker_that_is_told_to_end_begins_no_other_rotation(
+    vault: Nightkey, service: ScriptedService, tmp_path: Path
+) -> None:
+    """One at a time, of two that are due; whoever begins workers again is stopped meanwhile."""
+    with ScriptedService() as other:
+        _, token = other.issue("crm")
+        policy = write_token_policy(tmp_path, other.url, "crm", overlap="1d")
+        vault("item", "create", OTHER, "--owner", "support", "--expires-at", "5d", "--policy", str(policy),
+              "--value-file", "-", value=token)  # fmt: skip
+        vault.settings |= {"NIGHTKEY_CONCURRENCY": "1", "NIGHTKEY_ROTATIONS_AT_ONCE": "1"}
+        look_back(vault)
+        gates = [one.gate("/v1/tokens", method="POST") for one in (service, other)]
+        with run_up(vault) as up:
+            up.wait_until(lambda: any(gate.reached.is_set() for gate in gates))
+            begun, left = sorted(gates, key=lambda gate: not gate.reached.is_set())
+            (worker,) = up.children("worker")
+            assert up.process.pid is not None
+            os.kill(up.process.pid, signal.SIGSTOP)
+            os.kill(worker, signal.SIGTERM)
+            begun.open()
+            while not is_gone(worker):
+                assert not left.reached.is_set()
+                time.sleep(0.05)
+            states = ask(vault, "SELECT state FROM rotations ORDER BY state")
+            assert states == [("queued",), ("watching",)]
+            os.kill(up.process.pid, signal.SIGCONT)
 
 
 def test_each_step_of_a_night_is_a_line_of_its_own(

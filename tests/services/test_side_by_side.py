@@ -75,6 +75,15 @@ def test_no_more_are_driven_at_a_time_than_the_setting_says_and_the_one_that_is_
     assert driven == [*ids[: AT_ONCE - 1], ids[-1]]
 
 
+def test_once_its_process_is_told_to_end_no_other_begins(staged: Staged) -> None:
+    ids = open_passwords(staged, AT_ONCE + 2)
+    side_by_side = staged[0].services.rotation.side_by_side
+    driven = side_by_side.drive(ids[0], tell=lambda _: side_by_side.begin_no_more())
+    assert states(staged, ids) == [State.WATCHING] * AT_ONCE + [State.PLANNED] * 2
+    assert driven.may_be_more
+    assert side_by_side.drive(ids[-1], tell=lambda _: None).advanced == []
+
+
 @pytest.mark.both
 def test_where_one_comes_to_rest_the_next_begins_however_slow_another_is(staged: Staged) -> None:
     ids = open_tokens(staged, AT_ONCE + 3)

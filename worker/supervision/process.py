@@ -16,7 +16,7 @@ from functools import partial
 
 from celery.exceptions import CPendingDeprecationWarning
 from celery.platforms import SecurityWarning
-from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready, worker_shutting_down
 
 from vaultcore.errors import ConfigurationError
 from vaultcore.troubles import explain
@@ -85,6 +85,7 @@ def _run(assignment: Assignment, settings: Settings, pulse: Pulse, parent: int) 
     task_postrun.connect(pulse.end, weak=False)
     worker_ready.connect(pulse.follow, weak=False)
     worker_ready.connect(_tell_ready, weak=False)
+    worker_shutting_down.connect(lambda **_: services.rotation.side_by_side.begin_no_more(), weak=False)
     worker = app.Worker(
         concurrency=1,
         pool="solo",

@@ -63,10 +63,15 @@ class SideBySide:
         self.at_once = at_once
         self._clock = clock
         self._sessions = open_store()
+        self._begins_no_more = Event()
+
+    def begin_no_more(self) -> None:
+        """Where its process is told to end: those that are driven go on, and no other begins."""
+        self._begins_no_more.set()
 
     def drive(self, rotation_id: str, *, tell: Tell) -> DrivenTogether:
         """That one if it is due, and others that are, as many at a time as there is room for."""
-        share = _Share(self._taker, self._clock)
+        share = _Share(self._taker, self._clock, self._begins_no_more)
         leased, outcomes = share.take(self.at_once, first=rotation_id), list[_Outcome]()
         with sessions_kept(self._sessions):
             while leased:
@@ -133,12 +138,14 @@ class SideBySide:
 
 class _Share:
     """What a worker takes for one message. It is over when its time is, when one comes that it had already, as
-    what cannot go on keeps no worker busy, and where anything fails that is no step's.
+    what cannot go on keeps no worker busy, where anything fails that is no step's, and when the process is told
+    to end.
     """
 
-    def __init__(self, taker: RotationTaker, clock: Callable[[], datetime]) -> None:
+    def __init__(self, taker: RotationTaker, clock: Callable[[], datetime], told_to_end: Event) -> None:
         self._taker = taker
         self._clock = clock
+        self._told_to_end = told_to_end
         self._until = clock() + _SHARE
         self._taken: set[str] = set()
         self._is_over = False
@@ -149,13 +156,14 @@ class _Share:
         self._is_over = self.may_be_more = True
 
     def take(self, most: int, *, first: str | None = None) -> list[Rotation]:
-        if self._clock() >= self._until:
+        if self._clock() >= self._until or self._told_to_end.is_set():
             self.end()
         if self._is_over:
             return []
         leased = self._taker.take_due(most=most, first=first)
         ids = {one.id for one in leased}
-        self._is_over = not ids.isdisjoint(self._taken)
+        if not ids.isdisjoint(self._taken):
+            self.end()
         self._taken |= ids
         return leased
 
