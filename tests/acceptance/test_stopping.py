@@ -43,11 +43,16 @@ def vault(nightkey: Nightkey, service: ScriptedService, tmp_path: Path) -> Night
     nightkey.settings["NIGHTKEY_HTTP_TIMEOUT_SECONDS"] = (
         "300"  # a call waits here for what a test does meanwhile
     )
-    _, token = service.issue("ticketing")
-    policy = write_token_policy(tmp_path, service.url, "ticketing", overlap="1d")
-    nightkey("item", "create", TOKEN, "--owner", "support", "--expires-at", "5d", "--policy", str(policy),
-             "--value-file", "-", value=token)  # fmt: skip
+    add_token(nightkey, service, TOKEN, "ticketing", tmp_path)
     return nightkey
+
+
+def add_token(nightkey: Nightkey, service: ScriptedService, name: str, account: str, folder: Path) -> None:
+    """One that is due, of that account."""
+    _, token = service.issue(account)
+    policy = write_token_policy(folder, service.url, account, overlap="1d")
+    nightkey("item", "create", name, "--owner", "support", "--expires-at", "5d", "--policy", str(policy),
+             "--value-file", "-", value=token)  # fmt: skip
 
 
 def begin(vault: Nightkey, *words: str) -> Forked:
@@ -111,10 +116,7 @@ def test_a_second_sigterm_ends_a_night_at_once_whatever_is_driven_side_by_side(
 ) -> None:
     """Both wait for their target systems, which never answer."""
     with ScriptedService() as other:
-        _, token = other.issue("crm")
-        policy = write_token_policy(tmp_path, other.url, "crm", overlap="1d")
-        vault("item", "create", OTHER, "--owner", "support", "--expires-at", "5d", "--policy", str(policy),
-              "--value-file", "-", value=token)  # fmt: skip
+        add_token(vault, other, OTHER, "crm", tmp_path)
         gates = [one.gate("/v1/tokens", method="POST") for one in (service, other)]
         process = begin(vault, "night")
         assert all(gate.reached.wait(_SECONDS_MAX) for gate in gates)
@@ -138,10 +140,7 @@ def test_a_worker_that_is_told_to_end_begins_no_other_rotation(
 ) -> None:
     """One at a time, of two that are due; whoever begins workers again is stopped meanwhile."""
     with ScriptedService() as other:
-        _, token = other.issue("crm")
-        policy = write_token_policy(tmp_path, other.url, "crm", overlap="1d")
-        vault("item", "create", OTHER, "--owner", "support", "--expires-at", "5d", "--policy", str(policy),
-              "--value-file", "-", value=token)  # fmt: skip
+        add_token(vault, other, OTHER, "crm", tmp_path)
         vault.settings |= {"NIGHTKEY_CONCURRENCY": "1", "NIGHTKEY_ROTATIONS_AT_ONCE": "1"}
         look_back(vault)
         gates = [one.gate("/v1/tokens", method="POST") for one in (service, other)]

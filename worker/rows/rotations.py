@@ -42,10 +42,10 @@ _STATES = frozenset(State)
 _CAUSES = frozenset(Cause)
 _PAGE = 100
 _MOVES: Final = sorted(state.value for state in State if state not in AT_REST)
-IS_EMERGENCY: Final = text("rotations.emergency")
-"""As the index of these names it."""
 _MAY_MOVE: Final = sorted({*_MOVES, *(state.value for state in WATCHED)})
 """By their states: those at work, and what an emergency waits for."""
+IS_EMERGENCY: Final = text("rotations.emergency")
+"""As the index of these names it."""
 _ONE: Final = select(rotations).where(rotations.c.id == bindparam("rotation"))
 _NEWEST: Final = select(rotations).order_by(rotations.c.id.desc()).limit(bindparam("most", type_=Integer))
 _OF_ITEMS: Final = rotations.c.item_id.in_(bindparam("items", expanding=True))
@@ -166,7 +166,7 @@ def due_rotations(
 
 @cache
 def _list_due(dialect: str, bounded: bool, emergencies: bool) -> Select[str, str | None]:
-    """`bounded`: by the capacity of their targets."""
+    """`bounded`: by the capacity of their targets; `emergencies`: these alone."""
     return (
         select(rotations.c.id, rotations.c.target)
         .where(

@@ -83,7 +83,7 @@ class ResumeSweep:
         due, mended = self._look()
         if not (mended or due.is_any):
             return []
-        return self._sweep_lease.run_alone(lambda: self._sweep(due, mended=mended, room=find_room()))
+        return self._sweep_lease.run_alone(lambda: self._sweep(due, mended=mended, find_room=find_room))
 
     def _look(self) -> tuple[due_rows.DueWork, bool]:
         """What may be due; and whether it was time to mend what clocks have written that were ahead."""
@@ -91,8 +91,7 @@ class ResumeSweep:
         mended = self._clock_repair.mend_if_due(seen_ahead=due.ahead)
         return (self._find_due() if mended else due), mended
 
-    def _sweep(self, due: due_rows.DueWork, *, mended: bool, room: int | None) -> list[Work]:
-        """`room`: for so many calls in the line of target systems, or None for any number."""
+    def _sweep(self, due: due_rows.DueWork, *, mended: bool, find_room: FindRoom) -> list[Work]:
         if due.arrived:
             self._pickups.end_arrived(actor=ACTOR)
         if due.nights:
@@ -102,6 +101,7 @@ class ResumeSweep:
         if due.arrived or due.nights:  # what these have written may be due
             due = self._find_due()
         emergencies = self._find_rotations(_URGENT_MOST, emergencies=True) if due.emergencies else []
+        room = find_room() if due.rotations or due.checks or due.pending_runs else 0
         to_rotate = find_room_to_rotate(room, others_wait=due.checks or due.pending_runs)
         most = _MOST if to_rotate is None else min(_MOST, to_rotate * self._at_once)
         rotations = self._find_rotations(most) if due.rotations and most else []
@@ -152,7 +152,11 @@ class ResumeSweep:
         a sweep under way: one that died there would not do it.
         """
         due, mended = self._look()
-        cut_off = [work.about for work in self._sweep(due, mended=mended, room=None) if work.task is Task.RUN]
+        cut_off = [
+            work.about
+            for work in self._sweep(due, mended=mended, find_room=lambda: None)
+            if work.task is Task.RUN
+        ]
         todo = deque((*cut_off, *self._runs.open_due(), *self._runs.due_runs()))
         while todo:
             run_id = todo.popleft()
