@@ -16,7 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from vaultcore.errors import ConfigurationError
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.turns import Turns
-from vaultcore.unit_of_work import forget_what_changes
+from vaultcore.unit_of_work import watch_writes
 from vaultcore.written_last import WRITES
 
 BUSY_SECONDS = 30
@@ -55,7 +55,7 @@ def make_engine(url: str | URL, *, is_sqlite: bool, setting: str) -> Engine:
     if engine is None:
         raise ConfigurationError(f"the driver for {setting} is not installed: pip install 'nightkey[postgres]'")
     keep_damage_apart(engine)
-    forget_what_changes(engine)
+    watch_writes(engine)
     event.listen(engine, "rollback_savepoint", _forget_what_is_left)
     if is_sqlite:
         event.listen(engine, "connect", _set_pragmas)

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, event
+from sqlalchemy import Connection, Delete, Engine, Executable, Insert, Select, Table, Update, event
 from sqlalchemy.exc import DBAPIError
 
 from vaultcore.errors import raise_alone
@@ -20,6 +20,7 @@ from vaultcore.known_items import KnownItems, begin_knowing, end_knowing, forget
 
 T = TypeVar("T")
 _REMEMBERED = "remembered"
+_UNIT = "unit of work"
 Remembered = dict[str, dict[Hashable, Any]]
 """What was read, by the tables that it was read from."""
 
@@ -28,11 +29,17 @@ class Holder(Protocol):
     """Whose unit it is."""
 
     @property
+    def adds(self) -> Collection[str]:
+        """Tables to which rows are added that nobody else has or waits for."""
+
+    @property
     def is_ahead(self) -> bool:
         """Whether it has something to store that it has not written yet."""
 
     def begin(self, connection: Connection) -> None:
-        """Called before the first write of a transaction. What it raises, that write raises."""
+        """Called before a transaction changes or locks a row, or adds one to another table than those. What it
+        raises, that statement raises.
+        """
 
     def store(self, connection: Connection) -> None:
         """Called in a transaction that is about to be committed. What it raises undoes that."""
@@ -62,6 +69,8 @@ class UnitOfWork:
         """At the end of the last transaction."""
         self._blocks = 0
         self._wrote = False
+        self._has_begun = False
+        """Whether its holder was told so in this transaction."""
         self.one_by_one = False
         """Each write is committed by itself, as outside of a unit: one that fails undoes nothing else, and what
         other threads write does not make it fail.
@@ -97,16 +106,16 @@ class UnitOfWork:
         """A block that writes nothing: what it raises undoes the transaction only if the database raised it."""
         return _Reading(self)
 
+    def begin_before(self, connection: Connection, statement: Executable) -> None:
+        """The statement is about to be executed in its transaction."""
+        if not self._has_begun and _takes_rows(statement, self._holder.adds):
+            self._has_begun = True
+            self._holder.begin(connection)
+
     def _begin_writing(self) -> Connection:
         connection = self._join()
         self._blocks += 1
-        if not self._wrote:
-            self._wrote = True
-            try:
-                self._holder.begin(connection)
-            except BaseException as error:
-                self._end_writing(error)
-                raise
+        self._wrote = True
         return connection
 
     def _end_writing(self, error: BaseException | None) -> None:
@@ -123,13 +132,14 @@ class UnitOfWork:
             self._connection = transaction.__enter__()
             self._transaction = transaction
             self._info = self._connection.info  # a connection that is lost gives it no more
-            self._info[_REMEMBERED] = {}
+            self._info[_UNIT], self._info[_REMEMBERED] = self, {}
             begin_knowing(self._info, self._known)
         return self._connection
 
     def _commit(self) -> None:
         if self._connection is None:
             return
+        self._has_begun = True  # it stores under its own condition
         try:
             self._holder.store(self._connection)
         except BaseException as error:
@@ -156,7 +166,8 @@ class UnitOfWork:
     def _end(self, error: BaseException | None) -> None:
         transaction, wrote = self._transaction, self._wrote
         self._transaction = self._connection = None
-        self._wrote = False
+        self._wrote = self._has_begun = False
+        self._info.pop(_UNIT, None)
         self._info.pop(_REMEMBERED, None)
         known = end_knowing(self._info)
         self._known = None
@@ -229,21 +240,42 @@ def remember(connection: Connection, key: Hashable, tables: Collection[str], rea
     return made
 
 
-def forget_what_changes(engine: Engine) -> None:
-    """From now on a write of the engine ends what was remembered of its table in the same transaction."""
+def watch_writes(engine: Engine) -> None:
+    """From now on a write of the engine is told to the unit that it is of, and ends what was remembered of its
+    table in the same transaction.
+    """
 
     def before(
         connection: Connection,
-        statement: Any,  # noqa: ANN401  # the library's
+        statement: Executable,
         _many: object,
         _one: object,
         options: Mapping[str, Any],
     ) -> None:
-        remembered: Remembered | None = connection.info.get(_REMEMBERED)
-        if remembered is not None and isinstance(statement, (Insert, Update, Delete)):
-            table = statement.table
-            if isinstance(table, Table):
-                remembered.pop(table.name, None)
-                forget_changed(connection, table.name, options)
+        unit: UnitOfWork | None = connection.info.get(_UNIT)
+        if unit is None:
+            return
+        unit.begin_before(connection, statement)
+        table = _written_by(statement)
+        if table is not None:
+            remembered: Remembered = connection.info[_REMEMBERED]
+            remembered.pop(table, None)
+            forget_changed(connection, table, options)
 
     event.listen(engine, "before_execute", before)
+
+
+def _written_by(statement: Executable) -> str | None:
+    """The name of the table."""
+    if isinstance(statement, (Insert, Update, Delete)) and isinstance(statement.table, Table):
+        return statement.table.name
+    return None
+
+
+def _takes_rows(statement: Executable, adds: Collection[str]) -> bool:
+    """Whether others may have them, or wait for them."""
+    if isinstance(statement, Select):
+        return statement._for_update_arg is not None  # noqa: SLF001  # what `with_for_update` leaves
+    return isinstance(statement, (Insert, Update, Delete)) and not (
+        isinstance(statement, Insert) and _written_by(statement) in adds
+    )

@@ -2,7 +2,7 @@
 item's row follows from its current version.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Integer, LargeBinary, Row, bindparam, insert,
 
 from vaultcore.errors import NotFoundError
 from vaultcore.item_parts import ITEM, VERSIONS, KnownItem, KnownVersion, item_as_known, versions_as_known
-from vaultcore.known_items import KnownPart, changing, find_known, keep_known, know
+from vaultcore.known_items import KnownPart, changing, find_known, keep_known, know, knows
 from vaultcore.mac_writing import RowChange, update_known
 from vaultcore.model import Item, Stage
 from vaultcore.row_macs import check_mac
@@ -49,6 +49,11 @@ BESIDE: Final = "item:"
 """Stands before the columns of an item that are read beside a version's."""
 _INSERT = insert(versions).returning(*_ALL)
 _OF_ITEM = select(versions).where(versions.c.item_id == bindparam("item")).order_by(versions.c.number)
+_OF_ITEMS = (
+    select(versions)
+    .where(versions.c.item_id.in_(bindparam("these", expanding=True)))
+    .order_by(versions.c.item_id, versions.c.number)
+)
 _WITH_ITEM = (
     select(versions, items.c.name, *(column.label(f"{BESIDE}{column.name}") for column in items.columns))
     .join(items, items.c.id == versions.c.item_id)
@@ -64,6 +69,20 @@ def know_versions(connection: Connection, item_id: str) -> Mapping[int, KnownVer
         return versions_as_known({row.number: _known(connection, row) for row in rows})
 
     return know(connection, item_id, VERSIONS, read)
+
+
+def learn_versions(connection: Connection, item_ids: Collection[str]) -> None:
+    """Those of these items together, before each is asked for; what is known of them is not read."""
+    if not knows(connection):
+        return
+    unknown = {one for one in item_ids if find_known(connection, one, VERSIONS) is None}
+    if len(unknown) <= 1:  # which is read when it is asked for
+        return
+    found: dict[str, dict[int, KnownVersion]] = {item_id: {} for item_id in unknown}
+    for row in connection.execute(_OF_ITEMS, {"these": sorted(unknown)}):
+        found[row.item_id][row.number] = _known(connection, row)
+    for item_id, its in found.items():
+        keep_known(connection, item_id, VERSIONS, versions_as_known(its))
 
 
 def read_sealed(connection: Connection, item_id: str, number: int) -> tuple[str, Row[*tuple[Any, ...]]]:

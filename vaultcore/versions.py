@@ -32,6 +32,7 @@ from vaultcore.version_rows import (
     change_version,
     insert_version,
     know_versions,
+    learn_versions,
     missing_version,
     read_sealed,
     renew_item,
@@ -72,6 +73,10 @@ class Versions:
 
     def of_item(self, connection: Connection, item_id: str) -> list[Version]:
         return [known.version for known in know_versions(connection, item_id).values()]
+
+    def learn(self, connection: Connection, item_ids: Collection[str]) -> None:
+        """In a unit of work, those of these items are read together, before each is asked for."""
+        learn_versions(connection, item_ids)
 
     def of_items(self, connection: Connection, item_ids: Collection[str]) -> dict[str, list[Version]]:
         """Of all of these at once, by item; of some hundred at most."""

@@ -32,6 +32,7 @@ REFUSED = FindingKind.REFUSED
 class NoHolder:
     """Of a unit that stores nothing of its own."""
 
+    adds = frozenset[str]()
     is_ahead = False
 
     def begin(self, connection: Connection) -> None:

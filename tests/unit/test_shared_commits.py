@@ -323,6 +323,7 @@ def test_who_is_told_to_stop_in_a_statement_undoes_all(database: Database, queue
 class Holder:
     """Of a unit that stores nothing of its own."""
 
+    adds = frozenset[str]()
     is_ahead = False
 
     def begin(self, connection: Connection) -> None: ...

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Table, insert, inspect, select, text
+from sqlalchemy import Connection, Executable, Table, delete, insert, inspect, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from vaultcore.database import Database
@@ -32,6 +32,8 @@ class Kept:
 
 class Heard:
     """What the unit says to its holder."""
+
+    adds = frozenset[str]()
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -164,8 +166,37 @@ def test_what_its_holder_has_to_store_is_stored_though_nothing_else_was_written(
             connection.execute(select(audit_head)).all()
         heard.is_ahead = True
         with database.apart():
+            assert heard.said == ["store", "kept"]
+    assert heard.said == ["store", "kept"]
+
+
+@pytest.mark.parametrize(
+    ("adds", "statement", "said"),
+    [
+        ("", select(audit_head), []),
+        ("", insert(audit_head).values(**HEAD), ["begin"]),
+        ("audit_head", insert(audit_head).values(**HEAD), []),
+        ("audit_head", update(audit_head).values(seq=1), ["begin"]),
+        ("audit_head", delete(audit_head), ["begin"]),
+        ("", select(audit_head.c.id).with_for_update(), ["begin"]),
+    ],
+)
+def test_its_holder_is_told_before_a_row_is_taken_that_others_may_have(
+    database: Database, heard: Heard, adds: str, statement: Executable, said: list[str]
+) -> None:
+    """Once, and again in the next transaction."""
+    heard.adds = frozenset({adds})
+    with database.unit(heard) as unit:
+        for _ in range(2):
+            with database.write() as connection:
+                assert heard.said == []
+                connection.execute(statement)
+                assert heard.said == said
+                connection.execute(delete(audit_head))
+                assert heard.said == ["begin"]
+            unit.leave()
             assert heard.said == ["begin", "store", "kept"]
-    assert heard.said == ["begin", "store", "kept"]
+            heard.said.clear()
 
 
 def test_a_connection_that_is_lost_undoes_what_was_written_and_the_next_is_whole(
@@ -215,7 +246,7 @@ def test_nothing_is_committed_in_the_middle_of_a_write(database: Database, heard
 
     with pytest.raises(RuntimeError, match="left in the middle"):
         leave_too_early()
-    assert heard.said == ["begin", "undone"]
+    assert heard.said == ["undone"]
 
 
 def test_what_is_done_apart_sees_what_was_committed_for_it_and_joins_nothing(

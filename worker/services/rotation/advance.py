@@ -220,8 +220,11 @@ class RotationDriver:
             if step is None:
                 return False
             try:
+                leaves = step is Step.ADMIT or (
+                    step is Step.ACTIVATE and self._is_watched_beside(drive.rotation)
+                )
                 self._do(drive, step)
-                if step is Step.ADMIT or (step is Step.ACTIVATE and self._is_watched_beside(drive.rotation)):
+                if leaves:
                     unit.leave()  # from now on who ends a run sees it; what kills a worker next is counted
             except (StepsUndoneError, GaveWayError, TroubleError) as error:
                 self._be_careful(drive, unit, error)

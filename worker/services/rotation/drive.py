@@ -152,6 +152,8 @@ class Drive:
 
     # The holder of a unit of work
 
+    adds = lease_rows.ADDED
+
     @property
     def is_ahead(self) -> bool:
         return self.rotation is not self.stored or self._gives_back

@@ -1,6 +1,6 @@
 """What a rotator is given for one step: settings, values and the way out, revealed for this rotation alone."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -81,11 +81,7 @@ class Jobs:
         except NightkeyError as error:
             return Reason.of(Code.BAD_SETTINGS, text=str(error))
         with self._database.read() as connection:
-            named = {
-                reference.written: reference.item_id
-                for reference in self._references.of_consumer(connection, item.id)
-                if reference.node_id == ROTATOR_NODE
-            }
+            named = self._find_named(connection, item)
             unread = not rotation.emergency and self._vault.is_unread(connection, item)
             lacking = [
                 lack
@@ -112,16 +108,14 @@ class Jobs:
         `RefusedError` where its step would take away what is in use here, whatever its row says.
         """
         with self._database.write() as connection:
+            named = self._find_named(connection, item)
+            self._versions.learn(connection, {item.id, *filter(None, named.values())})
             by_number = {version.number: version for version in self._versions.of_item(connection, item.id)}
             kept = item.version if rotation.is_overtaken(item.version) else rotation.old_number
             old = by_number.get(kept or 0)
             new = by_number.get(rotation.new_number or 0)
             _check_order(rotation, old, new)
-            values = {
-                reference.written: self._reveal_current(connection, reference.item_id, rotation)
-                for reference in self._references.of_consumer(connection, item.id)
-                if reference.node_id == ROTATOR_NODE and reference.item_id is not None
-            }
+            values = self._reveal_named(connection, named, rotation.id)
             return Job(
                 label=f"nightkey-{rotation.id}",
                 item=item.name,
@@ -166,11 +160,7 @@ class Jobs:
             by_number = {version.number: (version, value) for version, value in values}
             numbers = (item.version, None) if rotation is None else (rotation.old_number, rotation.new_number)
             old, new = (by_number.get(number or 0) for number in numbers)
-            named = {
-                reference.written: self._reveal_now(connection, reference.item_id, actor, purpose=purpose)
-                for reference in self._references.of_consumer(connection, item.id)
-                if reference.node_id == ROTATOR_NODE and reference.item_id is not None
-            }
+            named = self._reveal_named(connection, self._find_named(connection, item), actor, purpose=purpose)
         rotator = item.policy.rotator or ""
         job = Job(
             label=f"nightkey-{'none' if rotation is None else rotation.id}",
@@ -206,12 +196,30 @@ class Jobs:
             connection, version.item_id, version.number, purpose=Purpose.ROTATION, actor=rotation.id
         )
 
-    def _reveal_current(self, connection: Connection, item_id: str, rotation: Rotation) -> Secret:
-        return self._reveal_now(connection, item_id, rotation.id)
+    def _find_named(self, connection: Connection, item: Item) -> dict[str, str | None]:
+        """The items that its settings name, by how they name them; None: there is none."""
+        return {
+            reference.written: reference.item_id
+            for reference in self._references.of_consumer(connection, item.id)
+            if reference.node_id == ROTATOR_NODE
+        }
 
-    def _reveal_now(
-        self, connection: Connection, item_id: str, actor: str, *, purpose: Purpose = Purpose.ROTATION
-    ) -> Secret:
+    def _reveal_named(
+        self,
+        connection: Connection,
+        named: Mapping[str, str | None],
+        actor: str,
+        *,
+        purpose: Purpose = Purpose.ROTATION,
+    ) -> dict[str, Secret]:
+        """The current values of those that there are."""
+        return {
+            name: self._reveal_now(connection, item_id, actor, purpose=purpose)
+            for name, item_id in named.items()
+            if item_id is not None
+        }
+
+    def _reveal_now(self, connection: Connection, item_id: str, actor: str, *, purpose: Purpose) -> Secret:
         item = self._vault.get(connection, item_id)
         if item.version is None:
             raise RefusedError(explain_waiting(item, self._clock()))

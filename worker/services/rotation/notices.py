@@ -160,7 +160,7 @@ class RotationNotices:
         """
         now = self._clock()
         of_check = f"{rotation.item_id} {CHECK}"
-        proven = set[str]()
+        proven, found = set[str](), dict[str, Finding]()
         if not any(consumer_proof.check for consumer_proof in consumer_proofs):
             proven.add(of_check)
         for consumer_proof in consumer_proofs:
@@ -175,11 +175,12 @@ class RotationNotices:
             if consumer_proof.proof is not Proof.UNPROVABLE:
                 proven.add(subject)
                 continue
-            finding = self._find(
+            found[subject] = self._find(
                 rotation, FindingKind.UNPROVEN, consumer_proof.why, workflow=name, subject=subject
             )
-            finding_rows.record(connection, finding, now)
         finding_rows.resolve_about(connection, FindingKind.UNPROVEN, rotation.item_id, proven, now)
+        unproven = [finding for subject, finding in found.items() if subject not in proven]
+        finding_rows.record_all(connection, unproven, now)
 
     def resolve(self, connection: Connection, item_id: str) -> None:
         """Success: what earlier failures left open is over."""
