@@ -95,6 +95,14 @@ class Database:
         unit = self._unit
         return self._transaction() if unit is None else unit.write()
 
+    def append(self) -> AbstractContextManager[Connection]:
+        """As `write`, for who decides by nothing that others may change meanwhile: who opens a value for a
+        call, or adds what nobody else knows yet. Inside a `unit` its holder is told only before rows are
+        taken that others may have.
+        """
+        unit = self._unit
+        return self._transaction() if unit is None else unit.append()
+
     @contextmanager
     def write_lightly(self) -> Iterator[Connection]:
         """The same as one transaction, joining none, whose commit does not wait for the disk. Others see it at

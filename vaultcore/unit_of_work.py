@@ -10,7 +10,7 @@ A write that fails undoes the whole transaction, as if it had never begun: nothi
 from collections.abc import Callable, Collection, Hashable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import Connection, Delete, Engine, Executable, Insert, Select, Table, Update, event
 from sqlalchemy.exc import DBAPIError
@@ -37,8 +37,8 @@ class Holder(Protocol):
         """Whether it has something to store that it has not written yet."""
 
     def begin(self, connection: Connection) -> None:
-        """Called before a transaction changes or locks a row, or adds one to another table than those. What it
-        raises, that statement raises.
+        """Called once in a transaction, before the first block that writes; in one that appends, before it
+        changes or locks a row, or adds one to another table than those. What it raises, the block raises.
         """
 
     def store(self, connection: Connection) -> None:
@@ -81,7 +81,7 @@ class UnitOfWork:
         if self._blocks:
             raise RuntimeError("a write was to be left in the middle, for a call to the outside")
         if self._holder.is_ahead and not self._wrote:
-            with self.write():
+            with self.append():
                 pass
         if self._wrote:
             self._commit()
@@ -102,6 +102,10 @@ class UnitOfWork:
         """A block of it. Whatever it raises undoes the transaction."""
         return _Writing(self)
 
+    def append(self) -> AbstractContextManager[Connection]:
+        """A block that decides by nothing that others may change meanwhile: its holder is told when need be."""
+        return _Appending(self)
+
     def read(self) -> AbstractContextManager[Connection]:
         """A block that writes nothing: what it raises undoes the transaction only if the database raised it."""
         return _Reading(self)
@@ -109,13 +113,22 @@ class UnitOfWork:
     def begin_before(self, connection: Connection, statement: Executable) -> None:
         """The statement is about to be executed in its transaction."""
         if not self._has_begun and _takes_rows(statement, self._holder.adds):
-            self._has_begun = True
-            self._holder.begin(connection)
+            self._begin_holding(connection)
 
-    def _begin_writing(self) -> Connection:
+    def _begin_holding(self, connection: Connection) -> None:
+        self._has_begun = True
+        self._holder.begin(connection)
+
+    def _begin_writing(self, *, appends: bool) -> Connection:
         connection = self._join()
         self._blocks += 1
         self._wrote = True
+        if not (appends or self._has_begun):
+            try:
+                self._begin_holding(connection)
+            except BaseException as error:
+                self._end_writing(error)
+                raise
         return connection
 
     def _end_writing(self, error: BaseException | None) -> None:
@@ -198,14 +211,20 @@ class _Block:
 
 class _Writing(_Block):
     __slots__ = ()
+    appends: ClassVar[bool] = False
 
     def __enter__(self) -> Connection:
-        return self._unit._begin_writing()  # noqa: SLF001  # a part of it
+        return self._unit._begin_writing(appends=self.appends)  # noqa: SLF001  # a part of it
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._unit._end_writing(error)  # noqa: SLF001  # as above
+
+
+class _Appending(_Writing):
+    __slots__ = ()
+    appends = True
 
 
 class _Reading(_Block):

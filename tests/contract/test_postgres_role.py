@@ -466,7 +466,7 @@ def open_organisation(
         yield organisation, stage
 
 
-STATEMENTS = {"sqlite": (55, 51), "postgresql": (55, 49)}
+STATEMENTS = {"sqlite": (55, 51), "postgresql": (55, 51)}
 """Of a rotation with a workflow at most: the first one at a target, and those after it."""
 
 

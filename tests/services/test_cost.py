@@ -16,9 +16,9 @@ from worker.rows.judging_runs import runs_with
 
 STEPS = ["create", "install", "verify", "node test", "workflow test", "activate", "watch"]
 NOTHING_OUTSIDE = {"sqlite": (2, 15), "postgresql": (2, 16)}
-WITH_A_TARGET = {"sqlite": (7, 52), "postgresql": (8, 51)}
+WITH_A_TARGET = {"sqlite": (7, 52), "postgresql": (8, 52)}
 """Commits and statements at most, from its plan until it watches, with its lease. Where writers do not take
-turns, the rotation is locked before rows that others may wait for, its users are read anew when it is
+turns, the rotation is locked before it is decided about, its users are read anew when it is
 activated, and who ends a run is to see that; but its steps and the audit log take a statement less each.
 """
 FIRST_OF_AN_ITEM = {"sqlite": (7, 60), "postgresql": (8, 60)}

@@ -181,14 +181,14 @@ def test_what_its_holder_has_to_store_is_stored_though_nothing_else_was_written(
         ("", select(audit_head.c.id).with_for_update(), ["begin"]),
     ],
 )
-def test_its_holder_is_told_before_a_row_is_taken_that_others_may_have(
+def test_who_appends_begins_before_a_row_is_taken_that_others_may_have(
     database: Database, heard: Heard, adds: str, statement: Executable, said: list[str]
 ) -> None:
     """Once, and again in the next transaction."""
     heard.adds = frozenset({adds})
     with database.unit(heard) as unit:
         for _ in range(2):
-            with database.write() as connection:
+            with database.append() as connection:
                 assert heard.said == []
                 connection.execute(statement)
                 assert heard.said == said
@@ -246,7 +246,7 @@ def test_nothing_is_committed_in_the_middle_of_a_write(database: Database, heard
 
     with pytest.raises(RuntimeError, match="left in the middle"):
         leave_too_early()
-    assert heard.said == ["undone"]
+    assert heard.said == ["begin", "undone"]
 
 
 def test_what_is_done_apart_sees_what_was_committed_for_it_and_joins_nothing(

@@ -63,6 +63,8 @@ _CUT_OFF_LIMIT = 10
 """How often a step may end its worker before it is taken for our own mistake."""
 _SHARE = timedelta(seconds=30)
 """After how long a worker gives a rotation back between two steps, so that others have their turn."""
+_TESTS = frozenset({Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
+"""What they come to, if it is good, is decided by what was answered, and by nothing that is stored."""
 _OF_THE_STEP = frozenset({Trouble.NOT_STORABLE, Trouble.STATEMENT})
 """What the database does not take comes from what the step brought; everything else is the database's own."""
 
@@ -274,7 +276,7 @@ class RotationDriver:
             item = self._find_item(leased)
             with held_at_most_until(self._slack_ends(leased, item)):
                 concluded = self._act(drive, item, step)
-            self._commit(drive, step, concluded)
+            self._commit(drive, step, concluded, decides=step not in _TESTS)
         except ConflictError:
             raise  # it was taken over, or steps were undone: no outcome of the step
         except TamperedError as error:
@@ -372,10 +374,12 @@ class RotationDriver:
             except NotFoundError:
                 return None
 
-    def _commit(self, drive: Drive, step: Step, conclude: _Conclude) -> None:
-        """Everything that follows from a try. It stands with the next commit; at once, where a value went."""
+    def _commit(self, drive: Drive, step: Step, conclude: _Conclude, *, decides: bool = True) -> None:
+        """Everything that follows from a try. It stands with the next commit; at once, where a value went.
+        `decides`: by what others may change meanwhile, who wait until then.
+        """
         drive.refuse_undone()
-        with self._database.write() as connection:
+        with self._database.write() if decides else self._database.append() as connection:
             end = conclude(connection)
             self._move(connection, drive, step, end)
         if end.scrub:

@@ -89,7 +89,7 @@ class CounterChecks:
 
     def _keep(self, digest: str, subject: str, found: Sight) -> Sight:
         if found is not Sight.UNKNOWN:
-            with self._database.write() as connection:
+            with self._database.append() as connection:
                 told = found is Sight.SEES
                 check_rows.record(connection, digest, subject=subject, tells_apart=told, at=self._clock())
             if told:

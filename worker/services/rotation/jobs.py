@@ -107,7 +107,7 @@ class Jobs:
 
         `RefusedError` where its step would take away what is in use here, whatever its row says.
         """
-        with self._database.write() as connection:
+        with self._database.append() as connection:
             named = self._find_named(connection, item)
             self._versions.learn(connection, {item.id, *filter(None, named.values())})
             by_number = {version.number: version for version in self._versions.of_item(connection, item.id)}

@@ -185,7 +185,7 @@ class RunExecution:
         """Beside the outcome how it ended; None where its values could not be resolved, or where it waits."""
         resolved, problem = Resolved(), ""
         try:
-            with self._database.write() as connection:
+            with self._database.append() as connection:
                 resolved = self._template_values.resolve(
                     connection,
                     run.workflow,

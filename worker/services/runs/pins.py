@@ -76,12 +76,12 @@ class Pins:
     def _check_version(self, connection: Connection, item: Item, number: int) -> None:
         if item.version is None:
             raise RefusedError(explain_waiting(item, self._clock()))
+        rotation = rotation_rows.find_open_rotation(connection, item.id, lock=True)  # before what it may end
         version = self._versions.get(connection, item.id, number)
         if not version.filled:
             raise RefusedError(f"version {number} of {item.name} holds no value any more")
         if version.stage not in _MAY_BE_USED:
             raise RefusedError(f"version {number} of {item.name} is not in use yet, and may be thrown away")
-        rotation = rotation_rows.find_open_rotation(connection, item.id, lock=True)
         if rotation is None:
             return
         leaving = {State.RETIRING: rotation.old_number, State.UNDOING: rotation.new_number}

@@ -95,7 +95,7 @@ class WorkflowTests:
                 made_up = self._template_values.stand_in_alone(connection, workflow, node_id, stand_ins)
             if made_up is not None:
                 return made_up, {}
-        with self._database.write() as connection:
+        with self._database.append() as connection:
             resolved = self._template_values.resolve(
                 connection, workflow, overrides, node_id=node_id, purpose=Purpose.TEST, actor=actor
             )
@@ -167,7 +167,7 @@ class WorkflowTests:
         rotation_id: str | None,
         actor: str,
     ) -> UnderWay:
-        with self._database.write() as connection:
+        with self._database.append() as connection:
             return open_at_once(
                 connection,
                 workflow,
