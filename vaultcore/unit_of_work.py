@@ -10,7 +10,7 @@ A write that fails undoes the whole transaction, as if it had never begun: nothi
 from collections.abc import Callable, Collection, Hashable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Delete, Engine, Executable, Insert, Select, Table, Update, event
 from sqlalchemy.exc import DBAPIError
@@ -119,11 +119,15 @@ class UnitOfWork:
         self._has_begun = True
         self._holder.begin(connection)
 
-    def _begin_writing(self, *, appends: bool) -> Connection:
+    def _begin_appending(self) -> Connection:
         connection = self._join()
         self._blocks += 1
         self._wrote = True
-        if not (appends or self._has_begun):
+        return connection
+
+    def _begin_writing(self) -> Connection:
+        connection = self._begin_appending()
+        if not self._has_begun:
             try:
                 self._begin_holding(connection)
             except BaseException as error:
@@ -209,12 +213,11 @@ class _Block:
         self._unit = unit
 
 
-class _Writing(_Block):
+class _Appending(_Block):
     __slots__ = ()
-    appends: ClassVar[bool] = False
 
     def __enter__(self) -> Connection:
-        return self._unit._begin_writing(appends=self.appends)  # noqa: SLF001  # a part of it
+        return self._unit._begin_appending()  # noqa: SLF001  # a part of it
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -222,9 +225,11 @@ class _Writing(_Block):
         self._unit._end_writing(error)  # noqa: SLF001  # as above
 
 
-class _Appending(_Writing):
+class _Writing(_Appending):
     __slots__ = ()
-    appends = True
+
+    def __enter__(self) -> Connection:
+        return self._unit._begin_writing()  # noqa: SLF001  # as above
 
 
 class _Reading(_Block):
@@ -295,6 +300,6 @@ def _takes_rows(statement: Executable, adds: Collection[str]) -> bool:
     """Whether others may have them, or wait for them."""
     if isinstance(statement, Select):
         return statement._for_update_arg is not None  # noqa: SLF001  # what `with_for_update` leaves
-    return isinstance(statement, (Insert, Update, Delete)) and not (
-        isinstance(statement, Insert) and _written_by(statement) in adds
-    )
+    if isinstance(statement, Insert):
+        return _written_by(statement) not in adds
+    return isinstance(statement, (Update, Delete))

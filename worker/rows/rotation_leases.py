@@ -19,12 +19,12 @@ from worker.rows.lease_clock import given_times, lease_now, lease_times
 from worker.rows.rotation_changes import find_changes, read_columns
 from worker.rows.rotation_steps import add_steps, add_steps_to, given_steps
 from worker.rows.rotations import get_rotation, read_whole
-from worker.rows.tables import checks, rotations, run_logs, run_versions, runs
+from worker.rows.tables import checks, rotations, runs
 
 _COUNT_LOST = rotations.c.leases_lost + case((rotations.c.lease_until.is_(None), 0), else_=1)
 """Who takes one that has a lease finds that it lapsed: whoever held it gave nothing back."""
 
-ADDED: Final = frozenset({checks.name, runs.name, run_logs.name, run_versions.name})
+ADDED: Final = frozenset({checks.name, runs.name})
 """To these a rotation adds rows that nobody waits for: runs that nobody knows yet, and what its checks told."""
 
 

@@ -275,8 +275,12 @@ class RotationDriver:
         try:
             item = self._find_item(leased)
             with held_at_most_until(self._slack_ends(leased, item)):
-                concluded = self._act(drive, item, step)
-            self._commit(drive, step, concluded, decides=step not in _TESTS)
+                came = self._act(drive, item, step)
+            if isinstance(came, Done):
+                succeed = partial(self._conclusions.succeed, leased, step, came)
+                self._commit(drive, step, succeed, decides=step not in _TESTS)
+            else:
+                self._commit(drive, step, came)
         except ConflictError:
             raise  # it was taken over, or steps were undone: no outcome of the step
         except TamperedError as error:
@@ -305,8 +309,8 @@ class RotationDriver:
         since = leased.failing_since or self._clock()
         return saga.slack_ends(since, None if item is None else item.expires_at, self._patience)
 
-    def _act(self, drive: Drive, item: Item | None, step: Step) -> _Conclude:
-        """Does the step's part outside, if it has one; what is left is for the transaction."""
+    def _act(self, drive: Drive, item: Item | None, step: Step) -> Done | _Conclude:
+        """Does the step's part outside, if it has one, and says what came of it; or how it ends instead."""
         leased = drive.rotation
         if item is None:
             return partial(self._conclusions.cancel, leased, Reason.of(Code.DELETED))
@@ -326,7 +330,7 @@ class RotationDriver:
         held = self._admission.hold_for_window(leased, item) if gated else None
         if held is not None:
             return lambda _: wait(leased, held)
-        return partial(self._conclusions.succeed, leased, step, self._effects[step](drive))
+        return self._effects[step](drive)
 
     def _begin(self, leased: Rotation, item: Item, step: Step) -> _Conclude:
         """Whether it begins at all: nothing was made yet."""
