@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Executable, event
+from sqlalchemy import event
 
 from tests.counting import Counted, count_on
 from tests.organisation import Organisation
@@ -105,7 +105,7 @@ def test_every_statement_of_a_rotation_is_made_once_for_all_of_them(staged: Stag
     organisation, _ = staged
     organisation.add_token(TOKEN, "ticketing", overlap="1h")
     organisation.add_workflow("tickets", TOKEN)
-    known = list[Executable]()
+    before = list[Counted]()
     for is_first in (True, True, False):
         with count_on(organisation.services.database.engine) as counted:
             begin_by_hand(organisation, TOKEN)
@@ -114,9 +114,8 @@ def test_every_statement_of_a_rotation_is_made_once_for_all_of_them(staged: Stag
             drive_on(
                 organisation, clock, until=lambda: all(one.finished_at for one in organisation.rotations())
             )
-        anew = [one for one in counted.made if not any(one is other for other in known)]
-        assert is_first or [str(one) for one in anew] == []
-        known += counted.made
+        assert is_first or counted.made_beside(before) == []
+        before.append(counted)
 
 
 def test_each_step_is_recorded_and_audited_although_they_share_a_transaction(staged: Staged) -> None:

@@ -164,6 +164,7 @@ def test_the_same_traceback_would_show_plain_text(render):
 
 def test_a_log_call_that_formats_one_leaves_no_value(secret, capsys):
     logger = logging.getLogger("tests.secret")
+    logger.setLevel(logging.WARNING)  # that of all others is set where logging is set up
     logger.propagate = False
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)

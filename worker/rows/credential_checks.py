@@ -7,19 +7,34 @@ tells of it.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+    update,
+)
 
-from vaultcore.damage import is_sound, is_whole
+from vaultcore.damage import is_sound, is_whole, is_whole_for
 from vaultcore.mac_writing import update_apart
 from vaultcore.model import Policy, Stage
 from vaultcore.paging import walk_keyset, without_index
-from vaultcore.row_macs import MAC, is_ours
+from vaultcore.row_macs import is_ours
 from vaultcore.rows import policy_from_json
 from vaultcore.stored import Unread, check_row, read_apart
-from vaultcore.tables import items, versions
-from vaultcore.upserts import upsert_into
+from vaultcore.tables import UtcDateTime, items, versions
+from vaultcore.upserts import upsert_given, upsert_into
 from worker.domain.credential_checks import UNDISTURBED, CheckAnswer, CheckCandidate, CheckOutcome
 from worker.domain.reasons import Reason, read_reason, store_reason
 from worker.rows.comparisons import is_open
@@ -74,6 +89,13 @@ _ROTATING = exists().where(
     rotations.c.finished_at.is_(None),
     rotations.c.state.not_in([state.value for state in UNDISTURBED]),
 )
+_ITS: Final = _C.item_id == bindparam("item")
+_OPEN: Final = (
+    update(credential_checks)
+    .where(_ITS)
+    .values(night=bindparam("of_night"), target=bindparam("at_target"), waits=True, begun=0)
+)
+_BEGIN: Final = update(credential_checks).where(_ITS).values(begun=_C.begun + 1).returning(_C.begun)
 _OWN = (_C.item_id, *(_C[name] for name in _DECIDES), _C.mac)
 
 
@@ -135,11 +157,7 @@ def count_chosen(connection: Connection, night: datetime) -> dict[str, int]:
 def open_for(connection: Connection, night: datetime, chosen: Sequence[CheckCandidate]) -> None:
     """They wait for their turn in this night."""
     for one in chosen:
-        connection.execute(
-            update(credential_checks)
-            .where(_C.item_id == one.item_id)
-            .values(night=night, target=one.target, waits=True, begun=0)
-        )
+        connection.execute(_OPEN, {"item": one.item_id, "of_night": night, "at_target": one.target})
 
 
 def leave(connection: Connection, *which: ColumnElement[bool]) -> None:
@@ -153,7 +171,7 @@ def leave_others(connection: Connection, night: datetime) -> None:
 
 
 def leave_night(connection: Connection, night: datetime) -> None:
-    leave(connection, _is_of(connection, night))
+    leave(connection, _is_of(connection.dialect.name, night))
 
 
 def leave_target(connection: Connection, target: str) -> None:
@@ -166,37 +184,29 @@ def leave_item(connection: Connection, item_id: str) -> None:
 
 def list_waiting(connection: Connection) -> list[CheckCandidate]:
     """What waits for its turn, by target, the one that is due longest first."""
-    rows = connection.execute(
-        select(_C.item_id, _C.target)
-        .where(_WAITS, _C.target.is_not(None), is_whole(connection, credential_checks))
-        .order_by(_C.target, _C.next_at, _C.item_id)
-    )
+    rows = connection.execute(_list_waiting(connection.dialect.name))
     return [CheckCandidate(item_id=row.item_id, target=row.target) for row in rows]
 
 
 def find_next(connection: Connection, target: str) -> list[str]:
     """The item whose turn it is at a target, if any waits there."""
-    waiting = select(_C.item_id).where(_WAITS, _C.target == target, is_whole(connection, credential_checks))
-    return list(connection.execute(waiting.order_by(_C.next_at, _C.item_id).limit(1)).scalars())
+    return list(connection.execute(_find_next(connection.dialect.name), {"at_target": target}).scalars())
 
 
 def is_waiting(connection: Connection, night: datetime) -> bool:
     """Whether anything waits that the night has chosen."""
-    query = select(_C.item_id).where(_WAITS, _is_of(connection, night), is_whole(connection, credential_checks))
-    return connection.execute(query.limit(1)).first() is not None
+    found = connection.execute(_find_of_night(connection.dialect.name), {"of_night": night})
+    return found.first() is not None
 
 
 def find_waiting(connection: Connection, item_id: str) -> CheckCandidate | None:
-    query = select(_C.item_id, _C.target).where(_C.item_id == item_id, _C.waits)
-    row = connection.execute(query.where(is_whole(connection, credential_checks))).one_or_none()
+    row = connection.execute(_find_waiting(connection.dialect.name), {"item": item_id}).one_or_none()
     return None if row is None or row.target is None else CheckCandidate(item_id=row.item_id, target=row.target)
 
 
 def begin(connection: Connection, item_id: str) -> int:
     """Somebody asks now; how often somebody has begun."""
-    begun: int = connection.execute(
-        update(credential_checks).where(_C.item_id == item_id).values(begun=_C.begun + 1).returning(_C.begun)
-    ).scalar_one()
+    begun: int = connection.execute(_BEGIN, {"item": item_id}).scalar_one()
     return begun
 
 
@@ -228,7 +238,8 @@ def record(
     next_at: datetime,
 ) -> None:
     """What it came to. Whatever stood there before is written anew as a whole."""
-    values: dict[str, Any] = {
+    values = {
+        "item_id": item_id,
         "next_at": next_at,
         "number": number,
         "outcome": answer.outcome.value,
@@ -238,10 +249,7 @@ def record(
         "waits": False,
         "begun": 0,
     }
-    made = upsert_into(connection, credential_checks).values(item_id=item_id, **values)
-    connection.execute(
-        made.on_conflict_do_update(index_elements=[_C.item_id], set_=values | {MAC: made.excluded[MAC]})
-    )
+    connection.execute(upsert_given(connection.dialect.name, credential_checks, tuple(values)), values)
 
 
 def wake(connection: Connection, item_id: str, now: datetime) -> None:
@@ -281,9 +289,40 @@ def count_outcomes(connection: Connection, night: datetime, *, since: datetime) 
     return {str(row.outcome): row.number for row in connection.execute(query.group_by(_C.outcome))}
 
 
-def _is_of(connection: Connection, night: datetime) -> ColumnElement[bool]:
+def _is_of(dialect: str, night: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Chosen by it. Asked of what waits, SQLite would go through all that the night has chosen."""
-    return (without_index(_C.night) if connection.dialect.name == "sqlite" else _C.night) == night
+    return (without_index(_C.night) if dialect == "sqlite" else _C.night) == night
+
+
+@cache
+def _list_waiting(dialect: str) -> Select[str, str | None]:
+    waiting = select(_C.item_id, _C.target).where(
+        _WAITS, _C.target.is_not(None), is_whole_for(dialect, credential_checks)
+    )
+    return waiting.order_by(_C.target, _C.next_at, _C.item_id)
+
+
+@cache
+def _find_next(dialect: str) -> Select[str]:
+    waiting = select(_C.item_id).where(
+        _WAITS, _C.target == bindparam("at_target"), is_whole_for(dialect, credential_checks)
+    )
+    return waiting.order_by(_C.next_at, _C.item_id).limit(1)
+
+
+@cache
+def _find_of_night(dialect: str) -> Select[str]:
+    night = bindparam("of_night", type_=UtcDateTime)
+    return (
+        select(_C.item_id)
+        .where(_WAITS, _is_of(dialect, night), is_whole_for(dialect, credential_checks))
+        .limit(1)
+    )
+
+
+@cache
+def _find_waiting(dialect: str) -> Select[str, str | None]:
+    return select(_C.item_id, _C.target).where(_ITS, _C.waits, is_whole_for(dialect, credential_checks))
 
 
 def _read_check(row: Row[*tuple[Any, ...]]) -> LastCheck:

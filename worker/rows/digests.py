@@ -55,6 +55,9 @@ _HOLDS = and_(
         .where(or_(owners.c.id == tellings.c.owner_id, owners.c.deputy_id == tellings.c.owner_id)),
     ),
 )
+_TO_COME = select(sweeps.c.slot).where(
+    sweeps.c.job == NIGHT_JOB, sweeps.c.slot == bindparam("night"), sweeps.c.done_at.is_(None)
+)
 _TOLD = tellings.join(findings, findings.c.topic == tellings.c.topic).outerjoin(
     items, items.c.id == findings.c.item_id
 )
@@ -256,12 +259,7 @@ def list_to_tell(connection: Connection, night: datetime, operators: str) -> lis
 
 def is_to_come(connection: Connection, night: datetime) -> bool:
     """Whether the night has not ended, so that its digest is still to be posted."""
-    found = connection.execute(
-        select(sweeps.c.slot).where(
-            sweeps.c.job == NIGHT_JOB, sweeps.c.slot == night, sweeps.c.done_at.is_(None)
-        )
-    ).first()
-    return found is not None
+    return connection.execute(_TO_COME, {"night": night}).first() is not None
 
 
 def _untold(row: Row[*tuple[Any, ...]]) -> Untold:

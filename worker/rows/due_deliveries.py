@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, bindparam, select, tuple_, update
 
-from vaultcore.damage import is_whole
+from vaultcore.damage import is_whole, is_whole_for
 from vaultcore.row_macs import MAC, check_mac, columns_of
 from vaultcore.tables import routes
 from worker.domain.states import DeliveryState
@@ -36,7 +37,8 @@ _OUTGOING = (
     .outerjoin(routes, routes.c.id == deliveries.c.route_id)
     .where(_THESE)
 )
-_IS_DUE = and_(_THESE, deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.next_at <= _NOW)
+_WAITS = (deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.next_at <= _NOW)
+_IS_DUE = and_(_THESE, *_WAITS)
 _LEASABLE = select(*_KEY).where(_IS_DUE).order_by(*_KEY).with_for_update()
 _LEASE = (
     update(deliveries)
@@ -70,16 +72,7 @@ class Outgoing:
 
 
 def is_any_due(connection: Connection, now: datetime) -> bool:
-    due = connection.execute(
-        select(deliveries.c.notice_id)
-        .where(
-            deliveries.c.state == DeliveryState.WAITING.value,
-            deliveries.c.next_at <= now,
-            is_whole(connection, deliveries),
-        )
-        .limit(1)
-    ).first()
-    return due is not None
+    return connection.execute(_find_due(connection.dialect.name), {"now": now}).first() is not None
 
 
 def find_next_try(connection: Connection) -> datetime | None:
@@ -94,18 +87,27 @@ def find_next_try(connection: Connection) -> datetime | None:
 
 def list_due(connection: Connection, now: datetime, *, busy: Collection[str], limit: int) -> list[Key]:
     """What is due by routes that are not `busy`: what has not failed first, then by time."""
-    rows = connection.execute(
-        select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.recipient)
+    given = {"now": now, "busy": list(busy), "most": limit}
+    return [Key(*row) for row in connection.execute(_list_due(connection.dialect.name), given)]
+
+
+@cache
+def _find_due(dialect: str) -> Select[str]:
+    return select(deliveries.c.notice_id).where(*_WAITS, is_whole_for(dialect, deliveries)).limit(1)
+
+
+@cache
+def _list_due(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*_KEY)
         .where(
-            deliveries.c.state == DeliveryState.WAITING.value,
-            deliveries.c.next_at <= now,
-            deliveries.c.route_id.not_in(busy),
-            is_whole(connection, deliveries),
+            *_WAITS,
+            deliveries.c.route_id.not_in(bindparam("busy", expanding=True)),
+            is_whole_for(dialect, deliveries),
         )
         .order_by(deliveries.c.attempts, deliveries.c.next_at, deliveries.c.notice_id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
     )
-    return [Key(*row) for row in rows]
 
 
 def lease(connection: Connection, keys: Collection[Key], now: datetime, *, lease: timedelta) -> dict[Key, int]:

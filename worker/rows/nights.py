@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, select, update
 
-from vaultcore.damage import is_whole
+from vaultcore.damage import is_whole, is_whole_for
 from vaultcore.errors import NotFoundError, UnreadableError
 from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import deployment
@@ -47,6 +48,10 @@ class Night:
 
 _NIGHT_COLUMNS = tuple(sweeps.c[name] for name in Night.__dataclass_fields__)
 _IS_NIGHT = sweeps.c.job == NIGHT_JOB
+_IS_UNCLOSED = (_IS_NIGHT, sweeps.c.scanned_at.is_not(None), sweeps.c.done_at.is_(None))
+_LOCK_UNCLOSED = (
+    select(sweeps.c.scanned_at).where(*_IS_UNCLOSED, sweeps.c.slot == bindparam("slot")).with_for_update()
+)
 
 
 def get_night(connection: Connection, slot: datetime) -> Night:
@@ -108,34 +113,19 @@ def last_night(
 
 def list_unclosed(connection: Connection) -> list[datetime]:
     """The slots of the nights that were scanned and have not ended."""
-    return list(
-        connection.execute(
-            select(sweeps.c.slot)
-            .where(
-                _IS_NIGHT,
-                sweeps.c.scanned_at.is_not(None),
-                sweeps.c.done_at.is_(None),
-                is_whole(connection, sweeps),
-            )
-            .order_by(sweeps.c.slot)
-        ).scalars()
-    )
+    return list(connection.execute(_list_unclosed(connection.dialect.name)).scalars())
+
+
+@cache
+def _list_unclosed(dialect: str) -> Select[datetime]:
+    return select(sweeps.c.slot).where(*_IS_UNCLOSED, is_whole_for(dialect, sweeps)).order_by(sweeps.c.slot)
 
 
 def lock_unclosed(connection: Connection, slot: datetime) -> datetime | None:
     """When the night had been scanned, or its slot where that cannot be read; None: it was not, or has ended.
     Nobody else closes it in this transaction.
     """
-    row = connection.execute(
-        select(sweeps.c.scanned_at)
-        .where(
-            _IS_NIGHT,
-            sweeps.c.slot == slot,
-            sweeps.c.done_at.is_(None),
-            sweeps.c.scanned_at.is_not(None),
-        )
-        .with_for_update()
-    ).one_or_none()
+    row = connection.execute(_LOCK_UNCLOSED, {"slot": slot}).one_or_none()
     return None if row is None else row.scanned_at or slot
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -25,11 +25,20 @@ from worker.domain.saga import State
 from worker.rows.rotations import rotation_from_row
 from worker.rows.tables import rotations
 
+_COUNT_NIGHT: Final = (
+    select(func.count())
+    .select_from(rotations)
+    .where(
+        rotations.c.night == bindparam("night"),
+        rotations.c.state.in_(bindparam("states", expanding=True)),
+    )
+)
+
 
 def count_night(connection: Connection, night: datetime, states: Collection[State]) -> int:
     """How many rotations of the night are in one of these states."""
-    these = (rotations.c.night == night, rotations.c.state.in_([state.value for state in states]))
-    return connection.execute(select(func.count()).select_from(rotations).where(*these)).scalar_one()
+    given = {"night": night, "states": [state.value for state in states]}
+    return connection.execute(_COUNT_NIGHT, given).scalar_one()
 
 
 def first_before(

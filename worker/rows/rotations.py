@@ -12,6 +12,8 @@ from sqlalchemy import (
     Integer,
     Row,
     Select,
+    String,
+    Update,
     and_,
     bindparam,
     exists,
@@ -214,8 +216,12 @@ def wake_unshown(connection: Connection, now: datetime, *, item_ids: Collection[
 
 def _wake(connection: Connection, which: Select[str], now: datetime) -> None:
     """These, by their ids. Who is at one of them is not waited for, since they look by themselves."""
+    connection.execute(_waking(which), {"at": now})
+
+
+def _waking(which: Select[str]) -> Update:
     resting = which.with_for_update(skip_locked=True)
-    connection.execute(update(rotations).where(rotations.c.id.in_(resting)).values(next_at=now))
+    return update(rotations).where(rotations.c.id.in_(resting)).values(next_at=bindparam("at"))
 
 
 def _rests(connection: Connection, now: datetime) -> ColumnElement[bool]:
@@ -253,23 +259,30 @@ def wake_queued(
     `due_too`: those that are due already are written, too, until one has succeeded. Who begins to look at one
     of them now waits for this transaction, and finds out. Later there is nothing to find out.
     """
+    connection.execute(_wake_queued(due_too=due_too), {"of_night": night, "at_target": target, "at": now})
+
+
+@cache
+def _wake_queued(*, due_too: bool) -> Update:
+    night, target = bindparam("of_night", type_=UtcDateTime), bindparam("at_target", type_=String)
     others = rotations.alias("others")
     had_succeeded = exists().where(
         others.c.night == night,
         others.c.target == target,
         others.c.state.in_([state.value for state in SUCCEEDED]),
     )
-    behind = select(rotations.c.id).where(
-        rotations.c.night == night,
-        rotations.c.target == target,
-        rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
-        or_(
-            rotations.c.next_at.is_(None),
-            rotations.c.next_at > now,
-            ~had_succeeded if due_too else false(),
-        ),
+    return _waking(
+        select(rotations.c.id).where(
+            rotations.c.night == night,
+            rotations.c.target == target,
+            rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
+            or_(
+                rotations.c.next_at.is_(None),
+                rotations.c.next_at > bindparam("at", type_=UtcDateTime),
+                ~had_succeeded if due_too else false(),
+            ),
+        )
     )
-    _wake(connection, behind, now)
 
 
 def rotations_of_night(connection: Connection, night: datetime) -> list[Rotation]:

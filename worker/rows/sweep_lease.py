@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from vaultcore.upserts import upsert_for
 from worker.rows.lease_clock import given_times, lease_times
@@ -18,6 +18,12 @@ SWEEP_JOB: Final = "resume"
 _SLOT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _THIS: Final = and_(sweeps.c.job == SWEEP_JOB, sweeps.c.slot == _SLOT)
 _REFUSED: Final = {"refused": 1}
+_MINE: Final = and_(_THIS, sweeps.c.lease_until == bindparam("held"), sweeps.c.done_at.is_(None))
+"""It is held until then, and was not given back."""
+_REFUSE: Final = update(sweeps).where(_THIS).values(counts=_REFUSED)
+_LOCK: Final = select(sweeps.c.counts).where(_MINE).with_for_update()
+_GIVE_UP: Final = update(sweeps).where(_MINE).values(done_at=bindparam("at"))
+_GIVE_BACK: Final = _GIVE_UP.values(counts={})
 
 
 def take(connection: Connection, *, now: datetime, lease: timedelta) -> datetime | None:
@@ -26,7 +32,7 @@ def take(connection: Connection, *, now: datetime, lease: timedelta) -> datetime
     """
     taken = connection.execute(_take(connection.dialect.name), given_times(connection, now, lease)).first()
     if taken is None:
-        connection.execute(update(sweeps).where(_THIS).values(counts=_REFUSED))
+        connection.execute(_REFUSE)
         return None
     until: datetime = taken.lease_until
     return until
@@ -36,22 +42,16 @@ def give_back(connection: Connection, held: datetime, *, now: datetime) -> bool:
     """Whether another sweep was refused, and nobody has been told of it yet. Who has let it lapse gives back
     nothing: whoever took it then is told.
     """
-    mine = _held_until(held)
-    found = connection.execute(select(sweeps.c.counts).where(mine).with_for_update()).one_or_none()
+    found = connection.execute(_LOCK, {"held": held}).one_or_none()
     if found is None:
         return False
-    connection.execute(update(sweeps).where(mine).values(done_at=now, counts={}))
+    connection.execute(_GIVE_BACK, {"held": held, "at": now})
     return bool(found.counts)
 
 
 def give_up(connection: Connection, held: datetime, *, now: datetime) -> None:
     """By who has failed: others need not wait, and who was refused is told to the next."""
-    connection.execute(update(sweeps).where(_held_until(held)).values(done_at=now))
-
-
-def _held_until(until: datetime) -> ColumnElement[bool]:
-    """It is held until then, and was not given back."""
-    return and_(_THIS, sweeps.c.lease_until == until, sweeps.c.done_at.is_(None))
+    connection.execute(_GIVE_UP, {"held": held, "at": now})
 
 
 @cache

@@ -6,7 +6,7 @@ what a killed worker held is free with them. Statements are made once: their par
 `given_capacity`.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
@@ -14,23 +14,20 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    Integer,
     Select,
     String,
     and_,
     bindparam,
     func,
-    literal,
     or_,
     select,
 )
 
-from vaultcore.damage import is_whole
-from vaultcore.tables import UtcDateTime
-from worker.rows.lease_clock import given_times, lease_now, lease_times
+from vaultcore.damage import is_whole_for
+from worker.rows.lease_clock import given_longest, given_times, lease_times
 from worker.rows.tables import check_turns, rotations
 
-_LONGEST: Final = timedelta(days=1)
-"""No lease of ours is as long: one that is was written by somebody else, and keeps nobody out."""
 _OTHERS: Final = rotations.alias("others")
 _SPACE: Final = 1_853_450_099
 """Of PostgreSQL's advisory locks: ours."""
@@ -88,21 +85,8 @@ def list_full(connection: Connection, *, at_once: int, now: datetime) -> set[str
 
 def find_next(connection: Connection, target: str, *, most: int, now: datetime) -> list[str]:
     """Rotations that are due there and that nobody holds, the longest due first."""
-    moment = lease_now(connection, now)
-    return list(
-        connection.execute(
-            select(rotations.c.id)
-            .where(
-                rotations.c.target == target,
-                rotations.c.finished_at.is_(None),
-                rotations.c.next_at <= now,
-                or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < moment),
-                is_whole(connection, rotations),
-            )
-            .order_by(rotations.c.next_at)
-            .limit(most)
-        ).scalars()
-    )
+    given = {"target": target, "now": now, "most": most, **given_times(connection, now)}
+    return list(connection.execute(_find_next(connection.dialect.name), given).scalars())
 
 
 def try_lock(target: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -127,6 +111,22 @@ def _count_at(dialect: str) -> Select[int]:
 
 
 @cache
+def _find_next(dialect: str) -> Select[str]:
+    return (
+        select(rotations.c.id)
+        .where(
+            rotations.c.target == bindparam("target"),
+            rotations.c.finished_at.is_(None),
+            rotations.c.next_at <= bindparam("now"),
+            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_times(dialect).now),
+            is_whole_for(dialect, rotations),
+        )
+        .order_by(rotations.c.next_at)
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+@cache
 def _list_full(dialect: str) -> Select[str | None]:
     held = _is_held(dialect, _OTHERS.c.lease_until)
     full = select(_OTHERS.c.target).where(_OTHERS.c.target.is_not(None), held)
@@ -145,11 +145,9 @@ def _count_asking(dialect: str, target: ColumnElement[Any]) -> ColumnElement[int
 
 
 def _is_held(dialect: str, lease_until: ColumnElement[Any]) -> ColumnElement[bool]:
-    now = lease_times(dialect).now
-    latest = now + literal(_LONGEST) if dialect == "postgresql" else bindparam("latest", type_=UtcDateTime)
-    return and_(lease_until.is_not(None), lease_until >= now, lease_until <= latest)
+    times = lease_times(dialect)
+    return and_(lease_until.is_not(None), lease_until >= times.now, lease_until <= times.longest)
 
 
 def _given_moments(connection: Connection, now: datetime) -> dict[str, Any]:
-    latest = {} if connection.dialect.name == "postgresql" else {"latest": now + _LONGEST}
-    return given_times(connection, now) | latest
+    return given_times(connection, now) | given_longest(connection, now)
