@@ -108,7 +108,10 @@ def _begin_session(connection: Any, record: ConnectionPoolEntry) -> None:  # noq
     Behind a pooler the next transaction may be another server connection's, and this one somebody else's: so
     nothing is set beyond a transaction there, and no statement is prepared.
     """
+    from vaultcore.postgres_cursors import LateCursor  # noqa: PLC0415  # only where its driver is installed
+
     prepare_postgresql(connection)
+    connection.cursor_factory = LateCursor
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         pooled = cursor.fetchone()[0] != connection.info.backend_pid  # a pooler tells a number of its own
