@@ -34,7 +34,7 @@ from vaultcore.written_last import WRITES, forget_kept, write_kept
 
 
 class Database:
-    """One engine, and the two ways to use it: `read()` and `write()`.
+    """One engine, and the ways to use it: `read()`, `write()`, and in a unit of work `append()`.
 
     Whatever the driver raises in there leaves as a `TroubleError`, or as what `write` says: neither the
     statement nor what it was given comes along.

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Delete, Engine, Executable, Insert, Select, Table, Update, event
+from sqlalchemy import Connection, Delete, Engine, Executable, Insert, SelectBase, Table, Update, event
 from sqlalchemy.exc import DBAPIError
 
 from vaultcore.errors import raise_alone
@@ -110,7 +110,7 @@ class UnitOfWork:
         """A block that writes nothing: what it raises undoes the transaction only if the database raised it."""
         return _Reading(self)
 
-    def begin_before(self, connection: Connection, statement: Executable) -> None:
+    def begin_before(self, connection: Connection, statement: Executable | str) -> None:
         """The statement is about to be executed in its transaction."""
         if not self._has_begun and _takes_rows(statement, self._holder.adds):
             self._begin_holding(connection)
@@ -296,10 +296,12 @@ def _written_by(statement: Executable) -> str | None:
     return None
 
 
-def _takes_rows(statement: Executable, adds: Collection[str]) -> bool:
-    """Whether others may have them, or wait for them."""
-    if isinstance(statement, Select):
-        return statement._for_update_arg is not None  # noqa: SLF001  # what `with_for_update` leaves
-    if isinstance(statement, Insert):
-        return _written_by(statement) not in adds
-    return isinstance(statement, (Update, Delete))
+def _takes_rows(statement: Executable | str, adds: Collection[str]) -> bool:
+    """Whether others may have them, or wait for them. What the driver is given as it is belongs to the
+    transaction itself; what any other text does nobody knows.
+    """
+    if isinstance(statement, str):
+        return False
+    if isinstance(statement, SelectBase):
+        return getattr(statement, "_for_update_arg", None) is not None  # what `with_for_update` leaves
+    return not (isinstance(statement, Insert) and _written_by(statement) in adds)

@@ -72,17 +72,20 @@ def know_versions(connection: Connection, item_id: str) -> Mapping[int, KnownVer
 
 
 def learn_versions(connection: Connection, item_ids: Collection[str]) -> None:
-    """Those of these items together, before each is asked for; what is known of them is not read."""
+    """Those of these items together, before each is asked for; what is known of them is not read. They are
+    checked in this order.
+    """
     if not knows(connection):
         return
-    unknown = {one for one in item_ids if find_known(connection, one, VERSIONS) is None}
+    unknown = [one for one in dict.fromkeys(item_ids) if find_known(connection, one, VERSIONS) is None]
     if len(unknown) <= 1:  # which is read when it is asked for
         return
-    found: dict[str, dict[int, KnownVersion]] = {item_id: {} for item_id in unknown}
+    rows: dict[str, list[Row[*tuple[Any, ...]]]] = {item_id: [] for item_id in unknown}
     for row in connection.execute(_OF_ITEMS, {"these": sorted(unknown)}):
-        found[row.item_id][row.number] = _known(connection, row)
-    for item_id, its in found.items():
-        keep_known(connection, item_id, VERSIONS, versions_as_known(its))
+        rows[row.item_id].append(row)
+    for item_id, its in rows.items():
+        known = {row.number: _known(connection, row) for row in its}
+        keep_known(connection, item_id, VERSIONS, versions_as_known(known))
 
 
 def read_sealed(connection: Connection, item_id: str, number: int) -> tuple[str, Row[*tuple[Any, ...]]]:

@@ -1,16 +1,15 @@
 """What others do while a worker looks at the consumers of a rotation: it is seen, or it waits for that look."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from tests.forking import PATIENCE
+from tests.interleaving import act_at
 from tests.organisation import Organisation
-from tests.postgres import count_waiting
 from tests.services.staging import TOKEN, Staged, get_rotation
 from tests.services.test_watching import activate, run
 from tests.stepping import advance
@@ -43,21 +42,9 @@ def proven(watched: tuple[Organisation, Rotation], clock: Any) -> tuple[Organisa
 def _act_at_its_end(
     organisation: Organisation, rotation: Rotation, act: Callable[[], object]
 ) -> Future[object]:
-    """Before the step that is due stores when the next one is: until that act is over, or waits."""
-    engine, begun = organisation.services.database.engine, list[Future[object]]()
-
-    def see(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "UPDATE rotations SET" in statement and "new_next_at" in statement and not begun:
-            begun.append(pool.submit(act))
-            while not (begun[0].done() or count_waiting(engine)):
-                pass
-
-    with ThreadPoolExecutor(1) as pool:
-        event.listen(engine, "before_cursor_execute", see)
-        try:
-            advance(organisation.services, rotation.id)
-        finally:
-            event.remove(engine, "before_cursor_execute", see)
+    """Before the step that is due stores when the next one is."""
+    with act_at(organisation.services.database.engine, "UPDATE rotations SET", act, "new_next_at") as begun:
+        advance(organisation.services, rotation.id)
     return begun[0]
 
 

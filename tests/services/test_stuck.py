@@ -19,7 +19,9 @@ from tests.services.staging import (
 from tests.stepping import advance
 from vaultcore.errors import RefusedError
 from worker.domain.saga import State
+from worker.rotators import catalog
 from worker.rows import digests as digest_rows
+from worker.wording.reasons import say
 
 pytestmark = pytest.mark.rules
 
@@ -109,3 +111,23 @@ def test_a_yes_that_everybody_gets_does_not_lead_back_to_a_value_that_is_revoked
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.DONE
     assert len(service.live_tokens("ticketing")) == 1
+
+
+@pytest.mark.both
+def test_one_whose_rotator_is_gone_before_its_activation_does_not_hang(
+    staged: Staged, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade took its package away while it waited for its window: somebody is told."""
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WORKFLOW_TESTED)
+    left = {name: entry for name, entry in catalog._found().items() if name != "http"}
+    monkeypatch.setattr(catalog, "_found", lambda: left)
+    drive_on(organisation, clock)
+    rotation = get_rotation(organisation, rotation_id)
+    assert rotation.state is State.STUCK
+    assert rotation.last_error is not None
+    assert "rotator 'http'" in say(rotation.last_error)
+    assert told(organisation, "rotation-stuck")

@@ -514,3 +514,14 @@ def test_what_a_statement_makes_of_a_deciding_column_must_be_known_before(ours: 
         connection.execute(update(rotations).values(fence=rotations.c.fence + 1))  # which decides nothing
         connection.execute(update(items).where(items.c.name == "nobody").values(name="somebody"))
     assert services.upkeep.row_verification.check_all().wrong == ()
+
+
+def test_where_all_that_a_rotation_opens_was_edited_its_own_item_is_named(ours: Staged) -> None:
+    organisation, _ = ours
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    with behind(organisation.services) as connection:
+        connection.execute(update(versions).values(external={"id": "tok_of_somebody"}))
+    organisation.drive()
+    rotation = get_rotation(organisation, rotation_id)
+    assert rotation.state is State.STUCK
+    assert tampered(organisation.services) == [f"versions {organisation.item(TOKEN).id} 1"]

@@ -126,8 +126,12 @@ def test_one_whose_overlap_is_longer_than_a_day_is_looked_at_once_a_day(staged: 
 # Those that cannot be proven
 
 
-def test_a_run_that_never_comes_is_a_finding_and_the_old_value_stays(staged: Staged, clock: Any) -> None:
-    organisation, rotation = activate(staged, clock, "a", overlap="2h")
+@pytest.mark.parametrize("workflow", ["a", "a check"])
+def test_a_run_that_never_comes_is_a_finding_and_the_old_value_stays(
+    staged: Staged, clock: Any, workflow: str
+) -> None:
+    """Whatever its workflow is called."""
+    organisation, rotation = activate(staged, clock, workflow, overlap="2h")
     _, service = staged
     assert ("unproven", TOKEN) not in organisation.findings()
     for _ in range(20):
@@ -136,11 +140,11 @@ def test_a_run_that_never_comes_is_a_finding_and_the_old_value_stays(staged: Sta
     waiting = get_rotation(organisation, rotation.id)
     assert waiting.state is State.WATCHING
     assert say_each(waiting.waits_for) == [
-        "the first good production run of a, which did not come during the overlap"
+        f"the first good production run of {workflow}, which did not come during the overlap"
     ]
     assert ("unproven", TOKEN) in organisation.findings()
     assert len(service.live_tokens("ticketing")) == 2
-    run(organisation, "a")
+    run(organisation, workflow)
     assert look(organisation, rotation).state is State.DONE
     assert ("unproven", TOKEN) not in organisation.findings()
 

@@ -2,12 +2,12 @@
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Executable, Table, delete, insert, inspect, select, text, update
+from sqlalchemy import Connection, Executable, Table, delete, insert, inspect, select, text, union, update
 from sqlalchemy.exc import OperationalError
 
 from vaultcore.database import Database
@@ -173,19 +173,21 @@ def test_what_its_holder_has_to_store_is_stored_though_nothing_else_was_written(
 @pytest.mark.parametrize(
     ("adds", "statement", "said"),
     [
-        ("", select(audit_head), []),
-        ("", insert(audit_head).values(**HEAD), ["begin"]),
-        ("audit_head", insert(audit_head).values(**HEAD), []),
-        ("audit_head", update(audit_head).values(seq=1), ["begin"]),
-        ("audit_head", delete(audit_head), ["begin"]),
-        ("", select(audit_head.c.id).with_for_update(), ["begin"]),
+        ((), select(audit_head), []),
+        ((), union(select(audit_head.c.id), select(audit_head.c.seq)), []),
+        ((), insert(audit_head).values(**HEAD), ["begin"]),
+        (("audit_head",), insert(audit_head).values(**HEAD), []),
+        (("audit_head",), update(audit_head).values(seq=1), ["begin"]),
+        (("audit_head",), delete(audit_head), ["begin"]),
+        ((), select(audit_head.c.id).with_for_update(), ["begin"]),
+        ((), text("SELECT 1"), ["begin"]),
     ],
 )
 def test_who_appends_begins_before_a_row_is_taken_that_others_may_have(
-    database: Database, heard: Heard, adds: str, statement: Executable, said: list[str]
+    database: Database, heard: Heard, adds: Sequence[str], statement: Executable, said: list[str]
 ) -> None:
     """Once, and again in the next transaction."""
-    heard.adds = frozenset({adds})
+    heard.adds = frozenset(adds)
     with database.unit(heard) as unit:
         for _ in range(2):
             with database.append() as connection:

@@ -25,7 +25,9 @@ _COUNT_LOST = rotations.c.leases_lost + case((rotations.c.lease_until.is_(None),
 """Who takes one that has a lease finds that it lapsed: whoever held it gave nothing back."""
 
 ADDED: Final = frozenset({checks.name, runs.name})
-"""To these a rotation adds rows that nobody waits for: runs that nobody knows yet, and what its checks told."""
+"""To these a rotation adds rows before it is locked: runs that nobody knows yet, and what its checks told, for
+which nobody waits who holds it.
+"""
 
 
 def lease_rotation(
@@ -104,6 +106,16 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
     if found.finished_at is not None:
         raise RefusedError(f"{found.id} of {found.item} is over: it is {found.state}")
     raise ConflictError(f"a worker is at {found.id} right now: try again in a moment")
+
+
+def take_as_seen(connection: Connection, seen: Rotation, *, now: datetime) -> Rotation:
+    """The same for who has decided already, by what they saw without a lock: `ConflictError` where it has gone
+    on since.
+    """
+    taken = take_rotation(connection, seen.id, now=now)
+    if taken.state is not seen.state:
+        raise ConflictError(f"{seen.id} of {seen.item} has just gone on, and is {taken.state}: try again")
+    return taken
 
 
 def renew_lease(connection: Connection, leased: Rotation, *, now: datetime, lease: timedelta) -> bool:

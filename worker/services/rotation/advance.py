@@ -64,7 +64,7 @@ _CUT_OFF_LIMIT = 10
 _SHARE = timedelta(seconds=30)
 """After how long a worker gives a rotation back between two steps, so that others have their turn."""
 _TESTS = frozenset({Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
-"""What they come to, if it is good, is decided by what was answered, and by nothing that is stored."""
+"""What they come to, if it is good, is decided by what was answered, and by nothing that others change."""
 _OF_THE_STEP = frozenset({Trouble.NOT_STORABLE, Trouble.STATEMENT})
 """What the database does not take comes from what the step brought; everything else is the database's own."""
 
@@ -222,18 +222,15 @@ class RotationDriver:
             if step is None:
                 return False
             try:
-                leaves = step is Step.ADMIT or (
-                    step is Step.ACTIVATE and self._is_watched_beside(drive.rotation)
-                )
                 self._do(drive, step)
-                if leaves:
+                if step is Step.ADMIT or drive.is_to_be_seen:
                     unit.leave()  # from now on who ends a run sees it; what kills a worker next is counted
             except (StepsUndoneError, GaveWayError, TroubleError) as error:
                 self._be_careful(drive, unit, error)
             else:
                 return True
 
-    def _is_watched_beside(self, rotation: Rotation) -> bool:
+    def _is_watched_beside(self, item: Item) -> bool:
         """Whether somebody may end a run with its value between the first look at its consumers and the commit,
         and find nothing to wake: where writers take turns, nobody can. For what cannot be read the next step
         stops.
@@ -241,8 +238,8 @@ class RotationDriver:
         if self._database.is_sqlite:
             return False
         try:
-            return self._tests.has_users(rotation)
-        except (NotFoundError, UnreadableError):
+            return self._tests.has_users(item)
+        except UnreadableError:
             return True
 
     def _be_careful(
@@ -330,6 +327,7 @@ class RotationDriver:
         held = self._admission.hold_for_window(leased, item) if gated else None
         if held is not None:
             return lambda _: wait(leased, held)
+        drive.is_to_be_seen = step is Step.ACTIVATE and self._is_watched_beside(item)  # while that is known
         return self._effects[step](drive)
 
     def _begin(self, leased: Rotation, item: Item, step: Step) -> _Conclude:

@@ -43,6 +43,8 @@ class Drive:
         """As it is for others."""
         self.has_acted = False
         """Whether a call to the outside was let through in this step: it may be under way then."""
+        self.is_to_be_seen = False
+        """Whether others are to see what came of this step before the next begins."""
         self.is_careful = False
         """Steps share nothing any more: each of their writes is committed by itself."""
         self._database = database
@@ -64,7 +66,7 @@ class Drive:
 
     def begin_step(self, *, again: bool) -> None:
         """`again`: it was undone. Counts the try, which the lease has done for the first one."""
-        self._undone = False
+        self._undone = self.is_to_be_seen = False
         if not again:
             self.change(attempts=self.rotation.attempts + 1)
 

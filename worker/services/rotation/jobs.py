@@ -109,7 +109,7 @@ class Jobs:
         """
         with self._database.append() as connection:
             named = self._find_named(connection, item)
-            self._versions.learn(connection, {item.id, *filter(None, named.values())})
+            self._versions.learn(connection, [item.id, *filter(None, named.values())])
             by_number = {version.number: version for version in self._versions.of_item(connection, item.id)}
             kept = item.version if rotation.is_overtaken(item.version) else rotation.old_number
             old = by_number.get(kept or 0)

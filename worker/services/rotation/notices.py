@@ -169,7 +169,7 @@ class RotationNotices:
             if consumer is not None and consumer.failed is not None and waits:
                 self._tell_failed_run(connection, rotation, consumer)
             name = None if consumer is None else consumer.name
-            subject = rotation.item_id if name is None else f"{rotation.item_id} {name}"
+            subject = rotation.item_id if consumer is None else f"{rotation.item_id} {consumer.id}"
             if consumer_proof.check:
                 subject = of_check
             if consumer_proof.proof is not Proof.UNPROVABLE:

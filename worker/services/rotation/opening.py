@@ -202,7 +202,7 @@ class Opening:
                 )
             if found.state in NOT_BEGUN:
                 return self._begin_now(connection, found, item, asked_by=asked_by, emergency=True)
-            taken = lease_rows.take_rotation(connection, found.id, now=self._clock())
+            taken = lease_rows.take_as_seen(connection, found, now=self._clock())
             change_rows.change_rotation(
                 connection,
                 taken,
@@ -260,7 +260,7 @@ class Opening:
     ) -> Rotation:
         """What the night has planned is asked for by a person: it begins, or waits for another's approval."""
         now = self._clock()
-        taken = lease_rows.take_rotation(connection, found.id, now=now)
+        taken = lease_rows.take_as_seen(connection, found, now=now)
         asks = item.policy.four_eyes
         change_rows.change_rotation(
             connection,

@@ -59,6 +59,8 @@ class ReplacedVersions:
             nonlocal retired
             with self._database.write() as connection:
                 page = list_replaced(connection, after=last, limit=page_size)
+                items = sorted({version.item_id for version in page})
+                self._vault.get_all(connection, items, lock=True)  # who pins to one of them waits
                 for version in page:
                     done = (
                         version

@@ -103,9 +103,8 @@ class ValueTests:
                 break  # it was not asked: it has said when it may be
         return message
 
-    def has_users(self, rotation: Rotation) -> bool:
+    def has_users(self, item: Item) -> bool:
         """Whether a workflow, or a caller with a key of ours, may use the value."""
-        item, _ = self._jobs.load(rotation)
         with self._database.read() as connection:
             used = self._references.of_item(connection, item.id)
         return bool(used) or item.kind is Kind.API_KEY

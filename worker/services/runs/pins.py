@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import RefusedError
+from vaultcore.errors import ConflictError, RefusedError
 from vaultcore.model import Item, Stage
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
@@ -77,6 +77,9 @@ class Pins:
         if item.version is None:
             raise RefusedError(explain_waiting(item, self._clock()))
         rotation = rotation_rows.find_open_rotation(connection, item.id, lock=True)  # before what it may end
+        self._vault.get(connection, item.id, lock=True)  # whoever takes away what no rotation replaced has it
+        if rotation is None and rotation_rows.find_open_rotation(connection, item.id) is not None:
+            raise ConflictError(f"a rotation of {item.name} has just been opened: try again")
         version = self._versions.get(connection, item.id, number)
         if not version.filled:
             raise RefusedError(f"version {number} of {item.name} holds no value any more")
