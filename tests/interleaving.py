@@ -12,16 +12,14 @@ from tests.postgres import count_waiting
 
 
 @contextmanager
-def act_at(
-    engine: Engine, mark: str, act: Callable[[], object], *others: str
-) -> Iterator[list[Future[object]]]:
-    """Before the first statement of this thread with this mark, and the others, in it: until the act is over,
-    or waits for a row. What came of it is there when the block has ended.
+def act_at(engine: Engine, act: Callable[[], object], *marks: str) -> Iterator[list[Future[object]]]:
+    """Before the first statement of this thread that has these marks in it: until the act is over, or waits for
+    a row. What came of it is there when the block has ended.
     """
     begun, mine = list[Future[object]](), get_ident()
 
     def see(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if all(one in statement for one in (mark, *others)) and not begun and get_ident() == mine:
+        if all(mark in statement for mark in marks) and not begun and get_ident() == mine:
             begun.append(pool.submit(act))
             while not (begun[0].done() or count_waiting(engine)):
                 pass

@@ -43,7 +43,7 @@ def test_one_that_a_worker_has_just_begun_is_not_begun_again(
     opening, drive = organisation.services.rotation.opening, organisation.services.rotation.rotations.drive
     ask = opening.request_emergency if emergency else opening.request
     with (
-        act_at(organisation.services.database.engine, TAKES, lambda: drive(rotation.id)),
+        act_at(organisation.services.database.engine, lambda: drive(rotation.id), TAKES),
         pytest.raises(ConflictError, match="has just gone on, and is installed: try again"),
     ):
         ask(TOKEN, asked_by="anna")
@@ -63,7 +63,7 @@ def test_one_that_has_just_got_stuck_is_no_emergency(asked: Staged, clock: Any) 
     service.script = lambda one: Answer(status=403, body={}) if one.method == "DELETE" else None
     opening, drive = organisation.services.rotation.opening, organisation.services.rotation.rotations.drive
     with (
-        act_at(organisation.services.database.engine, TAKES, lambda: drive(rotation_id)),
+        act_at(organisation.services.database.engine, lambda: drive(rotation_id), TAKES),
         pytest.raises(ConflictError, match="has just gone on, and is stuck: try again"),
     ):
         opening.request_emergency(TOKEN, asked_by="anna")

@@ -43,7 +43,7 @@ def _act_at_its_end(
     organisation: Organisation, rotation: Rotation, act: Callable[[], object]
 ) -> Future[object]:
     """Before the step that is due stores when the next one is."""
-    with act_at(organisation.services.database.engine, "UPDATE rotations SET", act, "new_next_at") as begun:
+    with act_at(organisation.services.database.engine, act, "UPDATE rotations SET", "new_next_at") as begun:
         advance(organisation.services, rotation.id)
     return begun[0]
 

@@ -49,7 +49,7 @@ def test_a_run_never_finds_itself_without_a_value(
     acts: list[Callable[[], object]] = [pass_night, pin]
     first, other = reversed(acts) if pins_first else acts
     mark = "UPDATE item_references SET pinned" if pins_first else ENDS[end]
-    with act_at(services.database.engine, mark, other) as begun:
+    with act_at(services.database.engine, other, mark) as begun:
         came = first()
     is_pinned = came if pins_first else begun[0].result()
     organisation.drive()

@@ -13,6 +13,7 @@ from vaultcore.model import Item, Stage
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.commands import explain_waiting
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import consumers as consumer_rows
 from worker.rows import rotations as rotation_rows
@@ -55,8 +56,9 @@ class Pins:
                     f"workflow {used_by.name} runs elsewhere: which version its engine uses is not decided here"
                 )
             found = self._vault.get(connection, item)
-            self._check_version(connection, found, number)
-            self._check_at_rest(connection, used_by, found)
+            rotation = self._lock_replacement(connection, found)
+            self._check_version(connection, found, number, rotation)
+            self._check_at_rest(connection, used_by, found, rotation)
             rotation_rows.wake_watching_at_rest(connection, [found.id], self._clock())
             self._references.pin(connection, workflow_id=used_by.id, item_id=found.id, number=number)
             self._note(connection, "reference.pin", used_by, found, actor, version=number)
@@ -67,19 +69,26 @@ class Pins:
         with self._database.write() as connection:
             used_by = self._definitions.get(connection, workflow)
             found = self._vault.get(connection, item)
-            self._check_at_rest(connection, used_by, found)
+            rotation = rotation_rows.find_open_rotation(connection, found.id, lock=True)
+            self._check_at_rest(connection, used_by, found, rotation)
             rotation_rows.wake_watching_at_rest(connection, [found.id], self._clock())
             self._references.pin(connection, workflow_id=used_by.id, item_id=found.id, number=None)
             self._note(connection, "reference.unpin", used_by, found, actor)
             return used_by, found
 
-    def _check_version(self, connection: Connection, item: Item, number: int) -> None:
-        if item.version is None:
-            raise RefusedError(explain_waiting(item, self._clock()))
-        rotation = rotation_rows.find_open_rotation(connection, item.id, lock=True)  # before what it may end
-        self._vault.get(connection, item.id, lock=True)  # whoever takes away what no rotation replaced has it
+    def _lock_replacement(self, connection: Connection, item: Item) -> Rotation | None:
+        """Whoever takes away one of its versions waits, with its open rotation or without one."""
+        rotation = rotation_rows.find_open_rotation(connection, item.id, lock=True)
+        self._vault.get(connection, item.id, lock=True)  # which has who takes away what no rotation replaced
         if rotation is None and rotation_rows.find_open_rotation(connection, item.id) is not None:
             raise ConflictError(f"a rotation of {item.name} has just been opened: try again")
+        return rotation
+
+    def _check_version(
+        self, connection: Connection, item: Item, number: int, rotation: Rotation | None
+    ) -> None:
+        if item.version is None:
+            raise RefusedError(explain_waiting(item, self._clock()))
         version = self._versions.get(connection, item.id, number)
         if not version.filled:
             raise RefusedError(f"version {number} of {item.name} holds no value any more")
@@ -94,11 +103,11 @@ class Pins:
                 f"(nightkey rotation show {rotation.id})"
             )
 
-    def _check_at_rest(self, connection: Connection, workflow: Workflow, item: Item) -> None:
+    def _check_at_rest(
+        self, connection: Connection, workflow: Workflow, item: Item, rotation: Rotation | None
+    ) -> None:
         """A run keeps the version that it began with: after a change, nobody could tell which that was."""
-        if rotation_rows.find_open_rotation(connection, item.id, lock=True) is None:
-            return
-        if consumer_rows.is_running(connection, workflow.id):
+        if rotation is not None and consumer_rows.is_running(connection, workflow.id):
             raise RefusedError(
                 f"{item.name} is being rotated, and a run of {workflow.name} is under way: "
                 "wait until it is over"
